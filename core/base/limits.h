@@ -1,0 +1,44 @@
+/* limits - every bound of Elanus by name
+ *
+ * A queue, a message, a name or a count without a bound is a way to take the
+ * process down, so each has its row here, with Milvus's value where Milvus has
+ * one (2.4 defaults) and a reason where the number is ours.
+ */
+#ifndef CORE_BASE_LIMITS_H
+#define CORE_BASE_LIMITS_H
+
+/* What a client may ask (Milvus's values) */
+#define LIMIT_REQUEST_BYTES     (64u << 20)     /* one gRPC or REST request */
+#define LIMIT_RESPONSE_BYTES    (256u << 20)
+#define LIMIT_NAME_BYTES        255
+#define LIMIT_DATABASES         64
+#define LIMIT_COLLECTIONS       65536
+
+/* Protobuf input, checked on the wire before unpacking */
+#define LIMIT_PROTO_DEPTH       32
+#define LIMIT_PROTO_MESSAGES    1000000         /* submessages in one message */
+
+/* Messages between daemons */
+#define LIMIT_NET_MESSAGE_BYTES (256u << 20)    /* a search result may be that big */
+#define LIMIT_NET_IN_FLIGHT     4096            /* calls being answered by one endpoint */
+#define LIMIT_NET_CALLS         16384           /* own calls without an answer yet */
+#define LIMIT_NET_PEERS         1024
+#define LIMIT_NET_DEDUP         8192            /* answers kept for repeated requests */
+#define LIMIT_NET_DEDUP_BYTES   (64u << 20)
+#define LIMIT_NET_HWM           4096            /* messages queued in a socket */
+
+/* Metadata */
+#define LIMIT_META_KEY_BYTES    512             /* LMDB's MDB_MAXKEYSIZE is 511 + NUL */
+#define LIMIT_META_VALUE_BYTES  (1u << 20)      /* etcd takes requests of 1.5 MiB */
+#define LIMIT_META_TXN_OPS      120             /* etcd allows 128; ours adds a marker */
+
+/* Objects */
+#define LIMIT_STORE_KEY_BYTES   512
+#define LIMIT_STORE_OBJECT_BYTES (1ull << 30)
+
+/* Inside a process */
+#define LIMIT_BITSET_BITS       0xffffffffu     /* rows of a segment fit CRoaring's uint32 */
+#define LIMIT_QUEUE_ITEMS       65536           /* mailbox of a node */
+#define LIMIT_POOL_JOBS         65536           /* jobs waiting in a worker pool */
+
+#endif
