@@ -36,6 +36,12 @@
 #define LIMIT_STORE_KEY_BYTES   512
 #define LIMIT_STORE_OBJECT_BYTES (1ull << 30)
 
+/* HTTP/1.1: REST at the proxy's door, the ops port */
+#define LIMIT_H1_HEAD_BYTES     (16u << 10)     /* request line and headers; then trailers again */
+#define LIMIT_H1_TARGET_BYTES   8192
+#define LIMIT_H1_HEADERS        64
+#define LIMIT_H1_CHUNK_LINE_BYTES 256           /* size and extensions */
+
 /* Inside a process */
 #define LIMIT_BITSET_BITS       0xffffffffu     /* rows of a segment fit CRoaring's uint32 */
 #define LIMIT_QUEUE_ITEMS       65536           /* mailbox of a node */
