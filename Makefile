@@ -34,7 +34,7 @@ LIBS := -Wl,--wrap=curl_easy_setopt,--wrap=curl_easy_perform -l:libs3.a \
 
 # --- sources ----------------------------------------------------------------
 ROLES := proxy coord datanode querynode indexnode
-PROGRAMS := elanus $(ROLES:%=elanus-%)
+PROGRAMS := $(if $(wildcard cli/main.c),elanus) $(foreach r,$(ROLES),$(if $(wildcard $(r)/main.c),elanus-$(r)))
 SRC := $(filter-out %/main.c,$(wildcard core/*/*.c $(ROLES:%=%/*.c) cli/*.c))
 PROTO := $(wildcard proto/*.proto)
 GENSRC := $(PROTO:proto/%.proto=$(GEN)/%.pb-c.c)
@@ -46,6 +46,11 @@ TESTBIN := $(TESTSRC:tests/%.c=$(OUT)/tests/%)
 SUPPORT := $(wildcard tests/support/*.c)
 SUPPORTOBJ := $(SUPPORT:%.c=$(OUT)/%.o)
 BENCHBIN := $(patsubst tests/bench/%.c,$(OUT)/bench/%,$(wildcard tests/bench/*.c))
+FUZZBIN := $(patsubst tests/fuzz/%.c,build/fuzz/%,$(wildcard tests/fuzz/fuzz_*.c))
+DEPS := $(OBJ:.o=.d) $(GENOBJ:.o=.d) $(SUPPORTOBJ:.o=.d) $(TESTBIN:%=%.d) \
+        $(BENCHBIN:$(OUT)/bench/%=$(OUT)/tests/bench/%.d) \
+        $(OUT)/cli/main.d $(ROLES:%=$(OUT)/%/main.d)
+JOBS ?= $(shell nproc)
 
 # --- building ---------------------------------------------------------------
 .PHONY: all
@@ -82,23 +87,55 @@ $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: proto/%.proto
 gen: $(GENSRC)                                   ## generate C from proto/
 
 # --- tests ------------------------------------------------------------------
-.PHONY: tests
-tests: $(TESTBIN) all                            ## build the test programs, run nothing
+.PHONY: test tests unit tidy fuzz
+test:                                            ## install, build and run every test
+	scripts/deps.sh
+	@$(MAKE) -s -j$(JOBS) all tests
+	@MODE=$(MODE) tests/run.py $(TESTS)
+
+tests: $(TESTBIN)                                ## build the test programs, run nothing
 
 $(TESTBIN): $(OUT)/tests/%: $(OUT)/tests/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORTOBJ) $(LIB) -lcmocka $(LIBS)
 
-.PHONY: unit
 unit: $(filter $(OUT)/tests/unit/%,$(TESTBIN))   ## build and run the unit tests
 	@set -e; for t in $^; do echo "== $$t"; $$t; done
 
+tidy: gen                                        ## check layers, bans, lengths, names, links
+	@tests/run.py tidy
+
+# Coverage-guided fuzzing wants clang; `make test` replays the corpora with gcc.
+# SECONDS_EACH bounds one target's run.
+SECONDS_EACH ?= 60
+fuzz: $(FUZZBIN)                                 ## fuzz each target for SECONDS_EACH (clang)
+	@set -e; for f in $^; do name=$${f##*/fuzz_}; mkdir -p build/fuzz/corpus/$$name; \
+	    $$f -max_total_time=$(SECONDS_EACH) build/fuzz/corpus/$$name tests/fuzz/corpus/$$name; done
+
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC)
+	@command -v clang >/dev/null || { echo "make fuzz needs clang (apt-get install clang)"; exit 1; }
+	@mkdir -p $(@D)
+	clang $(BASE) -w -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< $(SRC) $(GENSRC) $(LIBS)
+
+# --- benchmarks -------------------------------------------------------------
+.PHONY: bench bench-start
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORTOBJ) $(LIB) $(LIBS)
 
+bench: bench-start                               ## run every benchmark
+
+bench-start: all                                 ## standalone: start time, idle memory and CPU
+	@tests/bench/bench_start.py
+
 # --- house keeping ----------------------------------------------------------
-.PHONY: clean help
+.PHONY: deps demo clean help
+deps:                                            ## install what is needed on Debian 12
+	scripts/deps.sh
+
+demo:                                            ## start Elanus and show it to pymilvus
+	@scripts/demo.sh
+
 clean:                                           ## remove everything built
 	rm -rf build
 
@@ -106,4 +143,4 @@ help:                                            ## list the targets
 	@echo "Targets (MODE=release|debug|asan|tsan):"
 	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 
--include $(OBJ:.o=.d) $(GENOBJ:.o=.d) $(SUPPORTOBJ:.o=.d) $(TESTBIN:%=%.d) $(PROGRAMS:%=$(OUT)/%/main.d)
+-include $(DEPS)
