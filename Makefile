@@ -75,13 +75,13 @@ $(OUT)/%.o: %.c | $(GENSRC)
 FLAGS_core/simd/avx2 := -mavx2 -mfma -mf16c
 FLAGS_core/simd/avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
 
-$(OUT)/gen/%.o: $(GEN)/%.c
+$(OUT)/gen/%.o: $(GEN)/%.c | $(GENSRC)
 	@mkdir -p $(@D)
 	$(CC) $(GENFLAGS) -MMD -MP -c -o $@ $<
 
 $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: proto/%.proto
 	@mkdir -p $(GEN)
-	protoc-c --proto_path=proto --c_out=$(GEN) $<
+	protoc-c --proto_path=proto --proto_path=/usr/include --c_out=$(GEN) $<
 
 .PHONY: gen
 gen: $(GENSRC)                                   ## generate C from proto/
