@@ -34,14 +34,16 @@ LIBS := -Wl,--wrap=curl_easy_setopt,--wrap=curl_easy_perform -l:libs3.a \
 
 # --- sources ----------------------------------------------------------------
 ROLES := proxy coord datanode querynode indexnode
-PROGRAMS := $(if $(wildcard cli/main.c),elanus) $(foreach r,$(ROLES),$(if $(wildcard $(r)/main.c),elanus-$(r)))
+PROGRAMS := $(if $(wildcard cli/main.c),elanus) \
+            $(foreach r,$(ROLES),$(if $(wildcard $(r)/main.c),elanus-$(r)))
 SRC := $(filter-out %/main.c,$(wildcard core/*/*.c $(ROLES:%=%/*.c) cli/*.c))
 PROTO := $(wildcard proto/*.proto)
 GENSRC := $(PROTO:proto/%.proto=$(GEN)/%.pb-c.c)
 OBJ := $(SRC:%.c=$(OUT)/%.o)
 GENOBJ := $(GENSRC:$(GEN)/%.c=$(OUT)/gen/%.o)
 LIB := $(OUT)/libelanus.a
-TESTSRC := $(wildcard tests/unit/*/test_*.c tests/sim/test_*.c tests/fuzz/replay_*.c tests/integration/test_*.c)
+TESTSRC := $(wildcard tests/unit/*/test_*.c tests/sim/test_*.c tests/fuzz/replay_*.c \
+             tests/integration/test_*.c)
 TESTBIN := $(TESTSRC:tests/%.c=$(OUT)/tests/%)
 SUPPORT := $(wildcard tests/support/*.c)
 SUPPORTOBJ := $(SUPPORT:%.c=$(OUT)/%.o)

@@ -38,7 +38,8 @@ fail() { say "$*"; exit 1; }
 
 missing_packages() {
     local known
-    known=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null || true)
+    known=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null) ||
+        true                            # it fails when it knows none of one name
     for p in "${PACKAGES[@]}"; do
         grep -qx "installed $p" <<<"$known" || printf '%s\n' "$p"
     done

@@ -70,7 +70,8 @@ def programs():
     found = []
     for suite, patterns in {
             "tidy": ["tidy/test_*.py"], "unit": ["unit/*/test_*.c"], "fuzz": ["fuzz/replay_*.c"],
-            "sim": ["sim/test_*.c"], "integration": ["integration/test_*.c", "integration/test_*.py"],
+            "sim": ["sim/test_*.c"],
+            "integration": ["integration/test_*.c", "integration/test_*.py"],
             "e2e": ["e2e/test_*.py"]}.items():
         for path in sorted(p for q in patterns for p in glob.glob(os.path.join(HERE, q))):
             found.append(Program(stem(path), suite, os.path.relpath(path, ROOT)))

@@ -118,6 +118,9 @@ class Process:
         self.lines = []
         self.arrived = threading.Condition()
 
+    def ready(self):
+        """Return once it serves; for those that have a way to tell."""
+
     def start(self):
         self.started = time.monotonic()
         self.child = subprocess.Popen(
@@ -280,7 +283,8 @@ class S3(Process):
                     "credentials": [{"accessKey": S3_KEY, "secretKey": S3_SECRET}]}
         with open(data + ".json", "w", encoding="utf-8") as f:
             json.dump({"identities": [identity]}, f)
-        flags = {"ip": "127.0.0.1", "ip.bind": "127.0.0.1", "dir": data, "s3.config": data + ".json",
+        flags = {"ip": "127.0.0.1", "ip.bind": "127.0.0.1",
+                 "dir": data, "s3.config": data + ".json",
                  "master.telemetry": "false", "master.volumeSizeLimitMB": 256,
                  "volume.max": 0, "volume.preStopSeconds": 0, "s3.port": self.port,
                  "s3.port.iceberg": 0, "s3.port.lance": 0, "metricsPort": free_port()}
