@@ -34,7 +34,13 @@
 
 /* Objects */
 #define LIMIT_STORE_KEY_BYTES   512
+#define LIMIT_STORE_KEY_PART_BYTES 255          /* a file name on every file system */
 #define LIMIT_STORE_OBJECT_BYTES (1ull << 30)
+#define LIMIT_STORE_LIST        10000           /* objects in one list */
+#define LIMIT_STORE_TRIES       10              /* of a call without a deadline: about 6 s */
+#define LIMIT_STORE_READS       3               /* of bytes that do not match their checksum */
+#define LIMIT_STORE_FOOTERS_BYTES (8u << 20)    /* footers kept per store */
+#define LIMIT_STORE_LOCAL_DIRS  65536           /* directories remembered as synced */
 
 /* HTTP/1.1: REST at the proxy's door, the ops port */
 #define LIMIT_H1_HEAD_BYTES     (16u << 10)     /* request line and headers; then trailers again */

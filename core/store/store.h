@@ -9,7 +9,10 @@
  * driver sees the bytes and verifies every read, whole or ranged, so that a
  * flipped or missing byte anywhere below becomes ERR_CORRUPT, after the read
  * was repeated in case it was damaged on the way.  The body starts at offset
- * 0, so a local file can be mapped.
+ * 0, so a local file can be mapped.  footer.h has the bytes.
+ *
+ * Lists are for finding, not for proving absence: some stores list late.  Who
+ * must be sure that a key is not there asks for it (store_head).
  */
 #ifndef CORE_STORE_STORE_H
 #define CORE_STORE_STORE_H
@@ -20,8 +23,10 @@ typedef struct store store_t;
 
 typedef struct store_object {
     const char *key;            /* arena */
-    uint64_t len_bytes;         /* of the body, without the footer */
+    uint64_t len_bytes;         /* of the body; STORE_LEN_UNKNOWN: no object of ours has that size */
 } store_object_t;
+
+#define STORE_LEN_UNKNOWN UINT64_MAX
 
 typedef struct store_list {
     store_object_t *at;         /* [n] by key, arena */
@@ -29,19 +34,27 @@ typedef struct store_list {
     bool more;                  /* go on with after = the last key */
 } store_list_t;
 
-/* Keys: 1..LIMIT_STORE_KEY_BYTES of [A-Za-z0-9._/=-], no "//", no ".." part,
- * no "/" at either end.
+/* Keys: 1..LIMIT_STORE_KEY_BYTES of [A-Za-z0-9._/=-], no "/" at either end;
+ * each part between slashes 1..LIMIT_STORE_KEY_PART_BYTES, none "." or "..".
+ * No key is a directory of another ("a" and "a/b"): files could not do it.
+ *
+ * A remote store is asked again, with growing pauses, until ctx->deadline_ms;
+ * without a deadline LIMIT_STORE_TRIES times.
  *
  * Errors of every call below
  *   ERR_STORE      the store failed or cannot be reached, after retries; retriable
- *   ERR_TIMEOUT    ctx->deadline_ms passed
- *   ERR_DENIED     wrong credentials
- *   ERR_DISK_FULL  no room; retriable for the caller once there is
- *   ERR_PARAM_INVALID  the key is not of the form above
+ *   ERR_TIMEOUT    ctx->deadline_ms passed before any answer
+ *   ERR_CANCELED   ctx_cancel was called
+ *   ERR_DENIED     wrong credentials; local: no permission
+ *   ERR_DISK_FULL  no room; the same call may succeed once there is
+ *   ERR_DISK       local: the disk failed
+ *   ERR_MEMORY     what is read does not fit the budget of ctx
+ *   ERR_PARAM_INVALID    the key is not of the form above
+ *   ERR_PARAM_TOO_LARGE  put: body above LIMIT_STORE_OBJECT_BYTES
  * Thread: any I/O thread, several at once. */
 
 /* Durable when it returns OK.  Retries put the same bytes at the same key.
- * After ERR_TIMEOUT or ERR_STORE the object may be there or still arrive. */
+ * After an error the object may be there, or still arrive, but whole. */
 err_t must_use store_put(ctx_t *ctx, store_t *store, const char *key, view_t body);
 
 /* The whole body, in the ctx arena (within its budget).
@@ -56,8 +69,9 @@ err_t must_use store_get_range(ctx_t *ctx, store_t *store, const char *key,
 /* ERR_KEY_NOT_FOUND when it is not there. */
 err_t must_use store_head(ctx_t *ctx, store_t *store, const char *key, uint64_t *ret_len);
 
-/* Objects whose key starts with prefix and is greater than after (NULL: from
- * the start), at most `most`. */
+/* Objects whose key starts with prefix ("" takes all, "a/b" also finds "a/bc")
+ * and is greater than after (NULL: from the start), by key, at most `most`
+ * (1..LIMIT_STORE_LIST).  What is not of the form of a key is left out. */
 err_t must_use store_list(ctx_t *ctx, store_t *store, const char *prefix, const char *after,
                           size_t most, store_list_t *ret);
 
@@ -72,11 +86,12 @@ void store_destroy(store_t **self_p);
 store_t *store_memory_new(void);
 
 /* Objects as files below dir (made when missing).  A put writes a temporary
- * file, syncs it, renames it and syncs the directory. */
+ * file, syncs it, renames it and syncs the directory.  Several processes may
+ * share dir; the first one sweeps what a crash left behind. */
 err_t must_use store_local_open(ctx_t *ctx, const char *dir, store_t **ret);
 
 typedef struct store_s3_options {
-    const char *address;        /* "host" of minio.address */
+    const char *address;        /* host of minio.address, without port or scheme */
     int port;
     const char *access_key, *secret_key;
     const char *bucket;
@@ -86,8 +101,10 @@ typedef struct store_s3_options {
     bool create_bucket;         /* make the bucket when it is missing */
 } store_s3_options_t;
 
-/* S3 by libs3.  Asks for the bucket once: wrong credentials, an unknown host or
- * a missing bucket are told here, in words that say what to change. */
+/* S3 by libs3.  Asks for the bucket once, and waits for a server that is not
+ * there yet until the deadline of ctx (without one: LIMIT_STORE_TRIES times).
+ * Wrong credentials (ERR_DENIED), a bad option or a missing bucket (ERR_CONFIG),
+ * no answer (ERR_STORE): the text says what to change.  Strings are copied. */
 err_t must_use store_s3_open(ctx_t *ctx, const store_s3_options_t *options, store_t **ret);
 
 #endif
