@@ -10,8 +10,8 @@ Suites in order: tidy, unit, fuzz (replay of the corpora), sim, integration
 (a real etcd and S3, started here), e2e (real pymilvus of three versions,
 against standalone and against separate daemons).  The programs are built
 before (`make tests`).  Each runs in its own process with a time limit; what a
-failing one printed is shown in full, and every skip with its reason.  The
-last line counts tests, not programs.  Exit status: 0 all passed, 1 something
+failing one printed is shown in full, every skip with its reason, and lines
+that begin with "note: " always.  The last line counts tests, not programs.  Exit status: 0 all passed, 1 something
 failed, 2 nothing to run.
 """
 import argparse
@@ -249,6 +249,8 @@ def report(program, out, verbose):
     counts += [f"{len(out.skips)} skipped"] if out.skips else []
     word = "FAIL" if out.failed else "ok" if out.passed else "skip"
     print(f"{word:<5} {program.name:<44} {', '.join(counts):<32} {out.seconds:6.1f} s", flush=True)
+    for line in re.findall(r"^note: .*", out.output, re.M):
+        print("      " + line)
     for test, reason in out.skips:
         print(f"      skipped {test}: {reason}", flush=True)
     if out.failed or verbose:
