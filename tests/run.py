@@ -11,8 +11,8 @@ Suites in order: tidy, unit, fuzz (replay of the corpora), sim, integration
 against standalone and against separate daemons).  The programs are built
 before (`make tests`).  Each runs in its own process with a time limit; what a
 failing one printed is shown in full, every skip with its reason, and lines
-that begin with "note: " always.  The last line counts tests, not programs.  Exit status: 0 all passed, 1 something
-failed, 2 nothing to run.
+that begin with "note: " always.  The last line counts tests, not programs.
+Exit status: 0 all passed, 1 something failed, 2 nothing to run.
 """
 import argparse
 import dataclasses
