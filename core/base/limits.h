@@ -31,6 +31,13 @@
 #define LIMIT_META_KEY_BYTES    512             /* LMDB's MDB_MAXKEYSIZE is 511 + NUL */
 #define LIMIT_META_VALUE_BYTES  (1u << 20)      /* etcd takes requests of 1.5 MiB */
 #define LIMIT_META_TXN_OPS      120             /* etcd allows 128; ours adds a marker */
+#define LIMIT_META_TXN_BYTES    (5u << 18)      /* keys and values of one txn; same 1.5 MiB */
+#define LIMIT_META_LEASES       4096            /* of a local store */
+#define LIMIT_META_WATCHES      256             /* of one open store */
+#define LIMIT_META_WATCH_PENDING 65536          /* changes a slow watcher may lag; then RESET */
+#define LIMIT_META_ANSWER_BYTES (64u << 20)     /* one answer of etcd, or line of a watch */
+#define LIMIT_META_ENDPOINTS    16
+#define LIMIT_META_DB_BYTES     (64ull << 30)   /* LMDB's map grows up to here */
 
 /* Objects */
 #define LIMIT_STORE_KEY_BYTES   512

@@ -58,7 +58,8 @@ typedef struct meta_op {
     int64_t lease;              /* META_PUT; 0: lives until deleted */
 } meta_op_t;
 
-/* All compares hold: all writes happen, at one revision.  Else: none. */
+/* All compares hold: all writes happen, at one revision.  Else: none.
+ * Without ops it is a linearizable question: do the compares hold now? */
 typedef struct meta_txn {
     const meta_cmp_t *cmps;
     size_t n_cmps;
@@ -81,14 +82,20 @@ typedef struct meta_change {
 } meta_change_t;
 
 /* Called from a thread of the driver, one batch after the other, in revision
- * order; what it is given is borrowed until it returns.  It must not call meta_*. */
+ * order; what it is given is borrowed until it returns.  It must not call meta_*
+ * and should only hand the changes on: a watcher that lags by more than
+ * LIMIT_META_WATCH_PENDING changes gets a RESET instead of them.
+ * (A memory store with a clock of its own has no thread: there it is called
+ * inside the meta_* call that made the change, before that call returns.) */
 typedef void meta_watch_fn(void *arg, const meta_change_t *changes, size_t n);
 
 /* Errors of every call below
  *   ERR_META      the store failed or cannot be reached; retriable
  *   ERR_TIMEOUT   ctx->deadline_ms passed; for meta_txn see there
- *   ERR_DENIED    wrong user or password
+ *   ERR_DENIED    wrong user or password, or no permission
+ *   ERR_DISK_FULL, ERR_DISK, ERR_CORRUPT  the disk under the store
  *   ERR_PARAM_TOO_LARGE  a LIMIT_META_ is exceeded
+ *   ERR_PARAM_INVALID    an empty key, a key twice in one transaction
  * Thread: any I/O thread, several at once. */
 
 /* ERR_KEY_NOT_FOUND when it is not there.  ret lives in the ctx arena. */
@@ -100,7 +107,10 @@ err_t must_use meta_list(ctx_t *ctx, meta_t *meta, const char *prefix, meta_item
 /* Compare and write.  An answer lost on the way is settled before this
  * returns: OK tells what happened, for sure.  Only when that cannot be learned
  * before the deadline does it return ERR_OUTCOME_UNKNOWN; the caller must then
- * read the keys, not send the transaction again. */
+ * read the keys, not send the transaction again.  A later read through the
+ * same meta_t first closes the question, so what it sees stays true.
+ * ERR_KEY_NOT_FOUND: the compares hold but a lease of the ops is gone; nothing
+ * was written. */
 err_t must_use meta_txn(ctx_t *ctx, meta_t *meta, const meta_txn_t *txn, meta_txn_result_t *ret);
 
 /* A lease of about ttl_ms (etcd rounds up to whole seconds and to a minimum);
@@ -109,6 +119,8 @@ err_t must_use meta_lease_grant(ctx_t *ctx, meta_t *meta, int64_t ttl_ms, int64_
 
 /* ERR_KEY_NOT_FOUND when the lease is gone: its keys are too, or soon will be. */
 err_t must_use meta_lease_keep(ctx_t *ctx, meta_t *meta, int64_t lease);
+
+/* Delete its keys now.  OK when the lease was gone already. */
 err_t must_use meta_lease_revoke(ctx_t *ctx, meta_t *meta, int64_t lease);
 
 /* Follow a prefix until meta_unwatch.  Resumes after broken connections with
@@ -119,7 +131,7 @@ err_t must_use meta_watch(ctx_t *ctx, meta_t *meta, const char *prefix,
 /* fn is not called any more once this returns.  NULL is fine. */
 void meta_unwatch(meta_watch_t **watch_p);
 
-/* Ends all watches and closes; NULL is fine. */
+/* Ends all watches (their handles die with it) and closes; NULL is fine. */
 void meta_destroy(meta_t **self_p);
 
 /* --- drivers ---------------------------------------------------------------- */
