@@ -25,9 +25,15 @@ struct map {
 
 enum { FIRST_CAP = 16 };
 
+static _Atomic uint64_t s_seed;
+
+void map_fix_seed(uint64_t seed)
+{
+    atomic_store(&s_seed, seed);
+}
+
 map_t *map_new(void)
 {
-    static _Atomic uint64_t s_seed;
     uint64_t seed = atomic_load(&s_seed);
     if (seed == 0) {
         seed = rng_from_os();

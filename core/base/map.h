@@ -13,6 +13,9 @@
 typedef struct map map_t;
 
 map_t *map_new(void);
+
+/* Hash with this seed from now on, so that iteration replays: simulator only. */
+void map_fix_seed(uint64_t seed);
 void   map_destroy(map_t **self_p);     /* the values stay */
 size_t map_len(const map_t *self);
 

@@ -1,0 +1,121 @@
+/* coord_node - start, election, dispatch; see coord_node.h */
+#include "coord/coord_int.h"
+
+bool coord_node_leads(const coord_node_t *self)
+{
+    return self->ready;
+}
+
+int64_t coord_node_term(const coord_node_t *self)
+{
+    return elect_leads(&self->elect) ? self->elect.term : 0;
+}
+
+static void s_on_leader(void *node, const event_t *ev, actions_t *act)
+{
+    coord_node_t *self = node;
+    elect_look(&self->elect, self, ev, act);
+}
+
+static bool s_keeps_link(void *node, const char *address)
+{
+    return coord_peers_keep(node, address);
+}
+
+static void s_on_lead(void *node, const event_t *ev, actions_t *act)
+{
+    coord_node_t *self = node;
+    coord_peers_link(self, act);
+    coord_root_load(self, ev, act);
+}
+
+static void s_on_lost(void *node, const event_t *ev, actions_t *act)
+{
+    (void)ev;
+    coord_node_t *self = node;
+    self->ready = false;
+    coord_peers_unlink(self, act);
+}
+
+static void *s_make(const node_self_t *who, const void *options)
+{
+    (void)options;
+    coord_node_t *self = mem_new(sizeof *self);
+    member_init(&self->member, who);
+    elect_init(&self->elect, &self->member);
+    self->member.on_leader = s_on_leader;
+    self->member.keeps_link = s_keeps_link;
+    self->elect.on_lead = s_on_lead;
+    self->elect.on_lost = s_on_lost;
+    self->peers = map_new();
+    self->links = map_new();
+    self->relisted = map_new();
+    return self;
+}
+
+static void s_end(void *node)
+{
+    coord_node_t *self = node;
+    coord_peers_fini(self);
+    member_fini(&self->member);
+    mem_free(self);
+}
+
+/* Only the leader answers: a standby names it, so that the caller can go there. */
+static void s_call(coord_node_t *self, const event_t *ev, actions_t *act)
+{
+    if (!self->ready) {
+        act_refuse(act, ev->call.from, ERR_SERVICE_NOT_READY,
+                   "coord-%llu does not lead; the leader is coord-%llu at %s",
+                   (unsigned long long)self->member.self->id,
+                   (unsigned long long)self->member.leader_id,
+                   self->member.leader_there ? self->member.leader_address : "(none yet)");
+        return;
+    }
+    switch (ev->call.method) {
+    case ELANUS__METHOD__METHOD_CLUSTER:
+        coord_peers_cluster(self, ev, act);
+        break;
+    case ELANUS__METHOD__METHOD_LIST_DATABASES:
+        coord_root_list_databases(self, ev, act);
+        break;
+    case ELANUS__METHOD__METHOD_SHOW_COLLECTIONS:
+        coord_root_show_collections(self, ev, act);
+        break;
+    default:
+        act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "coord has no method %u", ev->call.method);
+    }
+}
+
+static void s_step(void *node, const event_t *ev, actions_t *act)
+{
+    coord_node_t *self = node;
+    if (member_step(&self->member, self, ev, act))
+        return;
+    switch (ev->kind) {
+    case EV_START:
+        coord_peers_start(self, act);
+        break;
+    case EV_CALL:
+        s_call(self, ev, act);
+        break;
+    case EV_PEER:
+        coord_peers_event(self, ev, act);
+        break;
+    case EV_TIMER:
+        elect_timer(&self->elect, self, ev, act);
+        break;
+    case EV_STOP:
+        self->ready = false;                    /* the lease's end removes the leader key */
+        break;
+    case EV_CANCELLED:
+    case EV_REPLY:
+    case EV_META:
+    case EV_WATCH:
+    case EV_JOB:
+    case EV_ITEM:
+        break;
+    }
+}
+
+const role_t coord_role = { .name = "coord", .make = s_make, .step = s_step, .end = s_end };

@@ -1,0 +1,27 @@
+/* coord_node - the coordinator: who is there, and (by later issues) who does what
+ *
+ * Any number of coordinators run; elect.h makes one of them lead.  The leader
+ * keeps a link to every registered node, so that it learns of a death from a
+ * closed socket or five missed heartbeats and not from a lease.  All of its
+ * state is read from metadata when it takes over; every write carries the
+ * election's guard.
+ *
+ *     metadata it reads       session/<role>-<id>, leader/coord, db/<id>
+ *     metadata it writes      db/<id>
+ *     calls it answers        CLUSTER, LIST_DATABASES, SHOW_COLLECTIONS (leader only), STATUS
+ */
+#ifndef COORD_COORD_NODE_H
+#define COORD_COORD_NODE_H
+
+#include "core/node/node.h"
+
+extern const role_t coord_role;
+
+typedef struct coord_node coord_node_t;
+
+/* For the simulator's checks. */
+bool    coord_node_leads(const coord_node_t *self);     /* leading and ready to answer */
+int64_t coord_node_term(const coord_node_t *self);      /* 0: does not lead */
+size_t  coord_node_members(const coord_node_t *self, bool only_up);
+
+#endif

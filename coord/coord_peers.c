@@ -1,0 +1,297 @@
+/* coord_peers - the registered nodes, the leader's links to them, their health
+ *
+ * The watch on session/ says who is registered; the links say who is alive.
+ * A suspect node stays registered: what its suspicion means is decided by
+ * whoever depends on it (a channel moves, a segment loads elsewhere).
+ */
+#include <stdio.h>
+
+#include "coord/coord_int.h"
+#include "core/wire/pb.h"
+
+enum { STATUS_TIMEOUT_MS = 800 };
+
+/* --- the list --------------------------------------------------------------- */
+
+static void s_peer_free(peer_t *peer)
+{
+    mem_free((void *)peer->packed.ptr);
+    mem_free(peer);
+}
+
+static peer_t *s_by_address(const coord_node_t *self, const char *address)
+{
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, NULL, &value); ) {
+        peer_t *peer = value;
+        if (strcmp(peer->address, address) == 0)
+            return peer;
+    }
+    return NULL;
+}
+
+static bool s_is_me(const coord_node_t *self, const peer_t *peer)
+{
+    return peer->incarnation == self->member.self->incarnation;
+}
+
+static void s_dial(coord_node_t *self, const peer_t *peer, actions_t *act)
+{
+    if (elect_leads(&self->elect) && !s_is_me(self, peer))
+        act_dial(act, peer->address, peer->id);
+}
+
+static void s_hang_up(coord_node_t *self, const peer_t *peer, actions_t *act)
+{
+    bool to_leader = self->member.leader_there &&
+                     strcmp(peer->address, self->member.leader_address) == 0;
+    if (s_is_me(self, peer) || to_leader)       /* that link is the member's */
+        return;
+    map_del_str(self->links, peer->address);
+    act_hang_up(act, peer->address);
+}
+
+/* A link lives on when it changes its purpose: the old leader's becomes one to
+ * a registered node.  What is not kept will be hung up by the asker. */
+bool coord_peers_keep(coord_node_t *self, const char *address)
+{
+    if (s_by_address(self, address))
+        return true;
+    map_del_str(self->links, address);
+    return false;
+}
+
+static Elanus__NodeHealth s_health(const coord_node_t *self, const peer_t *peer)
+{
+    if (s_is_me(self, peer))
+        return ELANUS__NODE_HEALTH__NODE_UP;
+    uintptr_t heard = (uintptr_t)map_get_str(self->links, peer->address);
+    if (heard == 0)
+        return ELANUS__NODE_HEALTH__NODE_JOINING;
+    return heard - 1 == NET_UP ? ELANUS__NODE_HEALTH__NODE_UP : ELANUS__NODE_HEALTH__NODE_SUSPECT;
+}
+
+static void s_remove(coord_node_t *self, view_t key, actions_t *act)
+{
+    peer_t *peer = map_del(self->peers, key);
+    if (!peer)
+        return;
+    log_event(LOG_INFO, "node_gone", "node=%s-%llu address=%s", peer->role,
+              (unsigned long long)peer->id, peer->address);
+    s_hang_up(self, peer, act);
+    s_peer_free(peer);
+}
+
+static void s_put(coord_node_t *self, const meta_item_t *item, const event_t *ev, actions_t *act)
+{
+    Elanus__NodeInfo *info = NULL;
+    if (PB_UNPACK(ev->ctx, elanus__node_info, item->value, &info) != OK) {
+        log_event(LOG_ERROR, "session_damaged", "key=%s why=\"%s\"", item->key, ev->ctx->text);
+        return;
+    }
+    peer_t *known = map_get_str(self->peers, item->key);
+    if (known && view_eq(known->packed, item->value))
+        return;
+    s_remove(self, view_str(item->key), act);
+
+    peer_t *peer = mem_new(sizeof *peer);
+    *peer = (peer_t){ .id = info->id, .incarnation = info->incarnation };
+    snprintf(peer->role, sizeof peer->role, "%s", info->role);
+    snprintf(peer->address, sizeof peer->address, "%s", info->address);
+    uint8_t *copy = mem_new(item->value.len);
+    if (item->value.len)
+        memcpy(copy, item->value.ptr, item->value.len);
+    peer->packed = view_of(copy, item->value.len);
+    map_put_str(self->peers, item->key, peer);
+    log_event(LOG_INFO, "node_registered", "node=%s-%llu address=%s version=%s", peer->role,
+              (unsigned long long)peer->id, peer->address, info->version);
+    s_dial(self, peer, act);
+}
+
+/* After a re-list: who was not in it is gone. */
+static void s_relisted(coord_node_t *self, actions_t *act)
+{
+    view_t key;
+    for (size_t at = 0; map_next(self->peers, &at, &key, NULL); )
+        if (!map_get(self->relisted, key))
+            s_remove(self, key, act);
+    map_destroy(&self->relisted);
+    self->relisted = map_new();
+    self->peers_listed = true;
+}
+
+static void s_watched(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)arg;
+    coord_node_t *self = node;
+    if (ev->kind != EV_WATCH) {
+        log_event(LOG_ERROR, "watch_failed", "prefix=%s why=\"%s\"", MEMBER_SESSIONS, ev->text);
+        return;
+    }
+    for (size_t i = 0; i < ev->watch.n; i++) {
+        const meta_change_t *change = &ev->watch.changes[i];
+        switch (change->kind) {
+        case META_WATCH_RESET:
+            self->peers_listed = false;
+            break;
+        case META_WATCH_PUT:
+            if (!self->peers_listed)
+                map_put_str(self->relisted, change->item.key, self);
+            s_put(self, &change->item, ev, act);
+            break;
+        case META_WATCH_DELETE:
+            s_remove(self, view_str(change->item.key), act);
+            break;
+        case META_WATCH_SYNCED:
+            s_relisted(self, act);
+            break;
+        }
+    }
+}
+
+void coord_peers_start(coord_node_t *self, actions_t *act)
+{
+    act_meta_watch(act, MEMBER_SESSIONS, wait_always(self->member.waits, act, s_watched, NULL));
+}
+
+void coord_peers_link(coord_node_t *self, actions_t *act)
+{
+    void *peer = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, NULL, &peer); )
+        s_dial(self, peer, act);
+}
+
+void coord_peers_unlink(coord_node_t *self, actions_t *act)
+{
+    void *peer = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, NULL, &peer); )
+        s_hang_up(self, peer, act);
+}
+
+size_t coord_node_members(const coord_node_t *self, bool only_up)
+{
+    size_t n = 0;
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, NULL, &value); ) {
+        const peer_t *peer = value;
+        n += !only_up || s_health(self, peer) == ELANUS__NODE_HEALTH__NODE_UP;
+    }
+    return n;
+}
+
+/* --- health ----------------------------------------------------------------- */
+
+/* Heard is remembered for any address: a link may be up before its session is seen. */
+void coord_peers_event(coord_node_t *self, const event_t *ev, actions_t *act)
+{
+    (void)act;
+    const peer_t *peer = s_by_address(self, ev->peer.endpoint);
+    bool was_up = peer && s_health(self, peer) == ELANUS__NODE_HEALTH__NODE_UP;
+    map_put_str(self->links, ev->peer.endpoint, (void *)(uintptr_t)(1 + ev->peer.state));
+    bool up = ev->peer.state == NET_UP;
+    if (peer && up != was_up && elect_leads(&self->elect))
+        log_event(up ? LOG_INFO : LOG_WARN, up ? "node_up" : "node_suspect",
+                  "node=%s-%llu why=\"%s\"", peer->role, (unsigned long long)peer->id, ev->text);
+}
+
+/* --- CLUSTER: ask everyone how they are ------------------------------------- */
+
+struct gather {
+    gather_t *next;
+    net_from_t from;
+    ctx_t memory;
+    Elanus__Cluster out;
+    size_t waiting;
+};
+
+typedef struct {
+    gather_t *gather;
+    size_t at;
+} asked_t;
+
+static void s_gather_free(coord_node_t *self, gather_t *gather)
+{
+    for (gather_t **link = &self->gathers; *link; link = &(*link)->next) {
+        if (*link == gather) {
+            *link = gather->next;
+            break;
+        }
+    }
+    ctx_fini(&gather->memory);
+    mem_free(gather);
+}
+
+static void s_gather_end(coord_node_t *self, gather_t *gather, const event_t *ev, actions_t *act)
+{
+    act_reply(act, gather->from, pb_pack(ev->ctx, &gather->out));
+    s_gather_free(self, gather);
+}
+
+static void s_answered(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    coord_node_t *self = node;
+    asked_t *asked = arg;
+    gather_t *gather = asked->gather;
+    Elanus__Member *member = gather->out.members[asked->at];
+    view_t copy = {0};
+    if (ev->err != OK)
+        member->error = ctx_strdup(&gather->memory, ev->text);
+    else if (ctx_copy(&gather->memory, ev->payload, &copy) != OK ||
+             PB_UNPACK(&gather->memory, elanus__node_status, copy, &member->status) != OK)
+        member->error = ctx_strdup(&gather->memory, gather->memory.text);
+    if (--gather->waiting == 0)
+        s_gather_end(self, gather, ev, act);
+}
+
+static void s_ask(coord_node_t *self, gather_t *gather, const peer_t *peer, actions_t *act)
+{
+    size_t at = gather->out.n_members++;
+    Elanus__Member *member = ctx_new(&gather->memory, sizeof *member);
+    elanus__member__init(member);
+    gather->out.members[at] = member;
+    view_t packed = {0};
+    if (ctx_copy(&gather->memory, peer->packed, &packed) != OK ||
+        PB_UNPACK(&gather->memory, elanus__node_info, packed, &member->info) != OK)
+        member->error = ctx_strdup(&gather->memory, gather->memory.text);
+    member->health = s_health(self, peer);
+    member->leader = s_is_me(self, peer);
+    if (member->health != ELANUS__NODE_HEALTH__NODE_UP) {
+        member->error = ctx_strdup(&gather->memory, "no link to this node");
+        return;
+    }
+    asked_t *asked = mem_new(sizeof *asked);
+    *asked = (asked_t){ .gather = gather, .at = at };
+    gather->waiting++;
+    uint64_t cookie = wait_owned(self->member.waits, act, s_answered, asked);
+    act_call(act, peer->address, ELANUS__METHOD__METHOD_STATUS, view_of("", 0),
+             STATUS_TIMEOUT_MS, cookie);
+}
+
+void coord_peers_cluster(coord_node_t *self, const event_t *ev, actions_t *act)
+{
+    gather_t *gather = mem_new(sizeof *gather);
+    *gather = (gather_t){ .next = self->gathers, .from = ev->call.from };
+    self->gathers = gather;
+    ctx_init(&gather->memory);
+    elanus__cluster__init(&gather->out);
+    gather->out.term = self->elect.term;
+    gather->out.members = ctx_new(&gather->memory, (map_len(self->peers) + 1) * sizeof(void *));
+    gather->waiting = 1;                        /* ours, so that it does not end while asking */
+    void *peer = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, NULL, &peer); )
+        s_ask(self, gather, peer, act);
+    if (--gather->waiting == 0)
+        s_gather_end(self, gather, ev, act);
+}
+
+void coord_peers_fini(coord_node_t *self)
+{
+    while (self->gathers)
+        s_gather_free(self, self->gathers);
+    void *peer = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, NULL, &peer); )
+        s_peer_free(peer);
+    map_destroy(&self->peers);
+    map_destroy(&self->links);
+    map_destroy(&self->relisted);
+}

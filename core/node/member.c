@@ -1,0 +1,321 @@
+/* member - see member.h */
+#include "core/node/member.h"
+
+#include <stdio.h>
+
+#include "core/base/hostinfo.h"
+#include "core/wire/pb.h"
+
+enum {
+    RETRY_MS = 500,             /* after a metadata call failed */
+    LEAVE_MS = 2000,            /* most time the goodbye may take */
+    KEEPS_PER_TTL = 3,
+};
+
+void member_init(member_t *self, const node_self_t *who)
+{
+    *self = (member_t){ .self = who, .waits = waits_new(), .leader_link = NET_GONE };
+}
+
+void member_fini(member_t *self)
+{
+    waits_destroy(&self->waits);
+}
+
+bool member_leads(const member_t *self)
+{
+    return self->leader_there && self->leader_incarnation == self->self->incarnation;
+}
+
+Elanus__NodeInfo *member_info(const member_t *self, ctx_t *ctx)
+{
+    Elanus__NodeInfo *info = ctx_new(ctx, sizeof *info);
+    elanus__node_info__init(info);
+    const node_self_t *who = self->self;
+    info->id = who->id;
+    info->role = (char *)who->role;
+    info->address = (char *)who->address;
+    info->incarnation = who->incarnation;
+    info->version = (char *)who->version;
+    info->ops_address = (char *)who->ops_address;
+    info->host = (char *)who->host;
+    info->started_ms = who->started_ms;
+    return info;
+}
+
+/* --- the session ------------------------------------------------------------ */
+
+static void s_registered(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    member_t *self = arg;
+    if (self->state == MEMBER_LEAVING)
+        return;
+    if (ev->err != OK) {
+        log_event(LOG_WARN, "session_put_failed", "node=%s-%llu why=\"%s\"", self->self->role,
+                  (unsigned long long)self->self->id, ev->text);
+        self->lease = 0;
+        act_timer(act, TIMER_MEMBER_KEEP, RETRY_MS);
+        return;
+    }
+    self->state = MEMBER_JOINED;
+    log_event(LOG_INFO, "node_joined", "node=%s-%llu address=%s lease=%lld", self->self->role,
+              (unsigned long long)self->self->id, self->self->address, (long long)self->lease);
+    act_timer(act, TIMER_MEMBER_KEEP, self->self->lease_ttl_ms / KEEPS_PER_TTL);
+    if (self->on_leader)
+        self->on_leader(node, ev, act);
+}
+
+static void s_register(member_t *self, const event_t *ev, actions_t *act)
+{
+    char key[64];
+    snprintf(key, sizeof key, MEMBER_SESSIONS "%s-%llu", self->self->role,
+             (unsigned long long)self->self->id);
+    meta_op_t put = {
+        .kind = META_PUT, .key = key, .lease = self->lease,
+        .value = pb_pack(ev->ctx, member_info(self, ev->ctx)),
+    };
+    act_meta_txn(act, &(meta_txn_t){ .ops = &put, .n_ops = 1 },
+                 wait_once(self->waits, act, s_registered, self));
+}
+
+static void s_granted(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node;
+    member_t *self = arg;
+    if (self->state == MEMBER_LEAVING)
+        return;
+    if (ev->err != OK) {
+        log_event(LOG_WARN, "lease_grant_failed", "node=%s-%llu why=\"%s\"", self->self->role,
+                  (unsigned long long)self->self->id, ev->text);
+        act_timer(act, TIMER_MEMBER_KEEP, RETRY_MS);
+        return;
+    }
+    self->lease = ev->meta.lease;
+    s_register(self, ev, act);
+}
+
+static void s_join(member_t *self, actions_t *act)
+{
+    self->state = MEMBER_JOINING;
+    act_lease_grant(act, self->self->lease_ttl_ms,
+                    wait_once(self->waits, act, s_granted, self));
+}
+
+static void s_kept(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node;
+    member_t *self = arg;
+    if (self->state != MEMBER_JOINED)
+        return;
+    if (ev->err == ERR_KEY_NOT_FOUND) {
+        log_event(LOG_WARN, "lease_lost", "node=%s-%llu lease=%lld", self->self->role,
+                  (unsigned long long)self->self->id, (long long)self->lease);
+        self->lease = 0;
+        s_join(self, act);
+        return;
+    }
+    act_timer(act, TIMER_MEMBER_KEEP,
+              ev->err == OK ? self->self->lease_ttl_ms / KEEPS_PER_TTL : RETRY_MS);
+}
+
+static void s_keep(member_t *self, actions_t *act)
+{
+    if (self->state == MEMBER_JOINING)
+        s_join(self, act);
+    else if (self->state == MEMBER_JOINED)
+        act_lease_keep(act, self->lease, wait_once(self->waits, act, s_kept, self));
+}
+
+/* --- the leader ------------------------------------------------------------- */
+
+static void s_leader_gone(member_t *self, void *node, int64_t rev, actions_t *act)
+{
+    bool kept = self->keeps_link && self->keeps_link(node, self->leader_address);
+    if (self->leader_there && !member_leads(self) && !kept)
+        act_hang_up(act, self->leader_address);
+    self->leader_there = false;
+    self->leader_link = NET_GONE;
+    self->leader_term = rev;
+}
+
+static void s_leader_is(member_t *self, void *node, const meta_item_t *item, const event_t *ev,
+                        actions_t *act)
+{
+    if (self->leader_there && item->mod_rev <= self->leader_term)
+        return;                                 /* a re-list shows what we know */
+    Elanus__Leader *leader = NULL;
+    if (PB_UNPACK(ev->ctx, elanus__leader, item->value, &leader) != OK || !leader->info) {
+        log_event(LOG_ERROR, "leader_key_damaged", "rev=%lld why=\"%s\"",
+                  (long long)item->mod_rev, ev->ctx->text);
+        return;
+    }
+    s_leader_gone(self, node, item->mod_rev, act);
+    self->leader_there = true;
+    self->leader_id = leader->info->id;
+    self->leader_incarnation = leader->info->incarnation;
+    self->leader_seen_ms = ev->now_ms;
+    snprintf(self->leader_address, sizeof self->leader_address, "%s", leader->info->address);
+    log_event(LOG_INFO, "leader_seen", "node=%s-%llu leader=coord-%llu address=%s term=%lld",
+              self->self->role, (unsigned long long)self->self->id,
+              (unsigned long long)self->leader_id, self->leader_address,
+              (long long)self->leader_term);
+    if (!member_leads(self))
+        act_dial(act, self->leader_address, self->leader_id);
+}
+
+static int64_t s_later(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static void s_watched(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    member_t *self = arg;
+    for (size_t i = 0; ev->kind == EV_WATCH && i < ev->watch.n; i++) {
+        const meta_change_t *change = &ev->watch.changes[i];
+        bool ours = change->item.key && strcmp(change->item.key, MEMBER_LEADER_KEY) == 0;
+        switch (change->kind) {
+        case META_WATCH_RESET:
+            self->leader_synced = self->leader_listed = false;
+            break;
+        case META_WATCH_PUT:
+            if (ours) {
+                self->leader_listed = true;
+                s_leader_is(self, node, &change->item, ev, act);
+            }
+            break;
+        case META_WATCH_DELETE:
+            if (ours)
+                s_leader_gone(self, node, change->item.mod_rev, act);
+            break;
+        case META_WATCH_SYNCED:
+            if (!self->leader_listed && !self->leader_synced)
+                s_leader_gone(self, node, s_later(change->item.mod_rev, self->leader_term), act);
+            self->leader_synced = true;
+            break;
+        }
+    }
+    if (self->on_leader)
+        self->on_leader(node, ev, act);
+}
+
+static bool s_peer(member_t *self, void *node, const event_t *ev, actions_t *act)
+{
+    if (!self->leader_there || strcmp(ev->peer.endpoint, self->leader_address) != 0)
+        return false;
+    self->leader_link = ev->peer.state;
+    if (self->on_leader)
+        self->on_leader(node, ev, act);
+    return false;               /* the role may care for this link too */
+}
+
+/* --- status ----------------------------------------------------------------- */
+
+typedef struct {
+    member_t *self;
+    net_from_t from;
+    hostinfo_t host;
+} status_t;
+
+static err_t s_measure(ctx_t *ctx, void *arg)
+{
+    status_t *status = arg;
+    return hostinfo_read(ctx, NULL, &status->host);
+}
+
+static void s_measured(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node;
+    status_t *status = arg;
+    if (ev->err != OK) {
+        act_refuse(act, status->from, ev->err, "%s", ev->text);
+    } else {
+        Elanus__NodeStatus out = ELANUS__NODE_STATUS__INIT;
+        out.info = member_info(status->self, ev->ctx);
+        out.cpu_cores = status->host.cpu_cores;
+        out.cpu_percent = status->host.cpu_percent;
+        out.memory_total = status->host.memory_total_bytes;
+        out.memory_used = status->host.rss_bytes;
+        out.disk_total = status->host.disk_total_bytes;
+        out.disk_used = status->host.disk_used_bytes;
+        out.at_ms = ev->wall_ms;
+        act_reply(act, status->from, pb_pack(ev->ctx, &out));
+    }
+}
+
+static void s_status(member_t *self, const event_t *ev, actions_t *act)
+{
+    status_t *status = mem_new(sizeof *status);
+    *status = (status_t){ .self = self, .from = ev->call.from };
+    act_job(act, s_measure, status, wait_owned(self->waits, act, s_measured, status));
+}
+
+/* --- start, stop, dispatch -------------------------------------------------- */
+
+static void s_left(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node, (void)ev;
+    member_t *self = arg;
+    log_event(LOG_INFO, "node_left", "node=%s-%llu", self->self->role,
+              (unsigned long long)self->self->id);
+    act_leave(act, 0);
+}
+
+static void s_stop(member_t *self, actions_t *act)
+{
+    if (self->state == MEMBER_LEAVING)
+        return;
+    bool registered = self->state == MEMBER_JOINED;
+    self->state = MEMBER_LEAVING;
+    if (!registered) {
+        act_leave(act, 0);
+        return;
+    }
+    act_lease_revoke(act, self->lease, wait_once(self->waits, act, s_left, self));
+    act_timer(act, TIMER_MEMBER_LEAVE, LEAVE_MS);
+}
+
+static bool s_timer(member_t *self, uint32_t timer, actions_t *act)
+{
+    switch (timer) {
+    case TIMER_MEMBER_KEEP:
+        s_keep(self, act);
+        return true;
+    case TIMER_MEMBER_LEAVE:
+        act_leave(act, 0);      /* metadata is away: the lease will end by itself */
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool member_step(member_t *self, void *node, const event_t *ev, actions_t *act)
+{
+    switch (ev->kind) {
+    case EV_START:
+        act_meta_watch(act, MEMBER_LEADER_ROOT, wait_always(self->waits, act, s_watched, self));
+        s_join(self, act);
+        return false;
+    case EV_STOP:
+        s_stop(self, act);
+        return false;
+    case EV_TIMER:
+        return s_timer(self, ev->timer, act);
+    case EV_PEER:
+        return s_peer(self, node, ev, act);
+    case EV_CALL:
+        if (ev->call.method != ELANUS__METHOD__METHOD_STATUS)
+            return false;
+        s_status(self, ev, act);
+        return true;
+    case EV_REPLY:
+    case EV_META:
+    case EV_WATCH:
+    case EV_JOB:
+        return waits_run(self->waits, node, ev, act);
+    case EV_CANCELLED:
+    case EV_ITEM:
+        return false;
+    }
+    return false;
+}

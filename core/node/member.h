@@ -1,0 +1,63 @@
+/* member - what every node does to belong to the cluster
+ *
+ *     JOINING ──lease granted, session put──► JOINED ──EV_STOP──► LEAVING
+ *        ▲                                      │
+ *        └──────────────lease lost──────────────┘
+ *
+ * It keeps `session/<role>-<id>` alive under a lease, follows `leader/coord`
+ * and has a link to whoever leads.  Losing the lease never ends the process:
+ * a lease says who is there and nothing else, so the node takes a new one.
+ * It also answers METHOD_STATUS.  Roles embed a member_t and pass every event
+ * through member_step first.
+ */
+#ifndef CORE_NODE_MEMBER_H
+#define CORE_NODE_MEMBER_H
+
+#include "core/node/waits.h"
+#include "elanus.pb-c.h"
+
+#define MEMBER_LEADER_KEY  "leader/coord"
+#define MEMBER_LEADER_ROOT "leader/"
+#define MEMBER_SESSIONS    "session/"
+
+/* Timer numbers: member 1.., elect 20.., roles 100.. */
+enum { TIMER_MEMBER_KEEP = 1, TIMER_MEMBER_LEAVE = 2 };
+
+typedef enum { MEMBER_JOINING, MEMBER_JOINED, MEMBER_LEAVING } member_state_t;
+
+typedef struct member {
+    const node_self_t *self;
+    waits_t *waits;             /* shared with the role */
+    member_state_t state;
+    int64_t lease;              /* 0: none */
+
+    /* The leader as the watch shows it. */
+    bool leader_synced;         /* the watch has shown the present at least once */
+    bool leader_listed;         /* within a re-list: it named a leader */
+    bool leader_there;
+    int64_t leader_term;        /* mod revision of the leader key, or of its deletion */
+    uint64_t leader_id, leader_incarnation;
+    char leader_address[128];
+    int64_t leader_seen_ms;     /* when this leader was first seen */
+    net_peer_state_t leader_link;   /* NET_GONE: no link (yet) */
+
+    /* Called after any of the above changed; NULL: nobody cares. */
+    void (*on_leader)(void *node, const event_t *ev, actions_t *act);
+
+    /* Does the role itself want its link to this address kept?  NULL: no. */
+    bool (*keeps_link)(void *node, const char *address);
+} member_t;
+
+void member_init(member_t *self, const node_self_t *who);
+void member_fini(member_t *self);
+
+/* Handle what is the member's business.  True: done, the role need not look. */
+bool member_step(member_t *self, void *node, const event_t *ev, actions_t *act);
+
+/* True when this node itself is the one the leader key names. */
+bool member_leads(const member_t *self);
+
+/* NodeInfo of this node, in the arena of ctx. */
+Elanus__NodeInfo *member_info(const member_t *self, ctx_t *ctx);
+
+#endif

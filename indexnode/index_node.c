@@ -1,0 +1,34 @@
+/* index_node - see index_node.h */
+#include "indexnode/index_node.h"
+
+#include "core/node/member.h"
+
+typedef struct index_node {
+    member_t member;
+} index_node_t;
+
+static void *s_make(const node_self_t *who, const void *options)
+{
+    (void)options;
+    index_node_t *self = mem_new(sizeof *self);
+    member_init(&self->member, who);
+    return self;
+}
+
+static void s_end(void *node)
+{
+    index_node_t *self = node;
+    member_fini(&self->member);
+    mem_free(self);
+}
+
+static void s_step(void *node, const event_t *ev, actions_t *act)
+{
+    index_node_t *self = node;
+    if (member_step(&self->member, self, ev, act))
+        return;
+    if (ev->kind == EV_CALL)
+        act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "indexnode has no method %u", ev->call.method);
+}
+
+const role_t index_role = { .name = "indexnode", .make = s_make, .step = s_step, .end = s_end };
