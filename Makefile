@@ -70,7 +70,7 @@ $(LIB): $(OBJ) $(GENOBJ)
 
 # Every source may include a generated header, so all of those come first;
 # afterwards the .d files know which ones it really needs.
-$(OUT)/%.o: %.c | $(GENSRC)
+$(OUT)/%.o: %.c | $(GENSRC) $(GEN)/methods.inc
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS_$*) -MMD -MP -c -o $@ $<
 
@@ -85,8 +85,12 @@ $(GEN)/%.pb-c.c $(GEN)/%.pb-c.h &: proto/%.proto
 	@mkdir -p $(GEN)
 	protoc-c --proto_path=proto --proto_path=/usr/include --c_out=$(GEN) $<
 
+$(GEN)/methods.inc: proto/milvus.proto scripts/methods.awk
+	@mkdir -p $(GEN)
+	awk -f scripts/methods.awk $< >$@
+
 .PHONY: gen
-gen: $(GENSRC)                                   ## generate C from proto/
+gen: $(GENSRC) $(GEN)/methods.inc               ## generate C from proto/
 
 # --- tests ------------------------------------------------------------------
 .PHONY: test tests unit tidy fuzz
@@ -114,7 +118,7 @@ fuzz: $(FUZZBIN)                                 ## fuzz each target for SECONDS
 	@set -e; for f in $^; do name=$${f##*/fuzz_}; mkdir -p build/fuzz/corpus/$$name; \
 	    $$f -max_total_time=$(SECONDS_EACH) build/fuzz/corpus/$$name tests/fuzz/corpus/$$name; done
 
-build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC)
+build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC) $(GEN)/methods.inc
 	@command -v clang >/dev/null || { echo "make fuzz needs clang (apt-get install clang)"; exit 1; }
 	@mkdir -p $(@D)
 	clang $(BASE) -w -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< $(SRC) $(GENSRC) $(LIBS)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Compare proto/*.proto with the descriptors inside an installed pymilvus.
+"""Compare proto/*.proto and proxy/methods.c with the descriptors inside an installed pymilvus.
 
 Run it with the Python of an environment that has pymilvus, from the repository's root:
 
@@ -7,9 +7,11 @@ Run it with the Python of an environment that has pymilvus, from the repository'
 
 Whatever pymilvus can send or read must be in our files with the same number, type, label
 and packing.  From 3.0 on the two must be equal; an older pymilvus must be contained in ours.
+The privilege that a request message asks for, an option on it, must be the method's row.
 Prints every difference and exits 1 if there is one.
 """
 import importlib
+import re
 import subprocess
 import sys
 import tempfile
@@ -21,6 +23,9 @@ FILES = ("common", "schema", "milvus", "msg", "rg", "feder")
 
 # Services of Milvus's own parts; no file of ours has them.
 LEFT_OUT = {"ClientTelemetryService", "ProxyService"}
+
+# Guarded since 2.5 or later; ours follows 2.4.
+OPEN_IN_2_4 = {"GetPartitionStatistics"}
 
 TYPE = descriptor_pb2.FieldDescriptorProto
 UNPACKABLE = (TYPE.TYPE_STRING, TYPE.TYPE_BYTES, TYPE.TYPE_MESSAGE, TYPE.TYPE_GROUP)
@@ -105,6 +110,29 @@ def flatten(files, explicit):
     return out
 
 
+def our_rules():
+    """{rpc: (object type, privilege, field)} of the table's rows; None for an open method."""
+    text = open("proxy/methods.c", encoding="utf-8").read()
+    rules = {rpc: None for rpc in re.findall(r"^OPEN\((\w+),", text, re.M)}
+    for rpc, kind, right, field in re.findall(r"^ROW\((\w+), +(\w+), +(\w+), +(\d+),", text, re.M):
+        rules[rpc] = (kind, "Privilege" + right, int(field))
+    return rules
+
+
+def their_rules():
+    from pymilvus.grpc_gen import common_pb2, milvus_pb2
+    rules = {}
+    for method in milvus_pb2.DESCRIPTOR.services_by_name["MilvusService"].methods:
+        options = method.input_type.GetOptions()
+        rules[method.name] = None
+        if options.HasExtension(common_pb2.privilege_ext_obj):
+            ext = options.Extensions[common_pb2.privilege_ext_obj]
+            field = ext.object_name_indexs or max(ext.object_name_index, 0)
+            rules[method.name] = (common_pb2.ObjectType.Name(ext.object_type),
+                                  common_pb2.ObjectPrivilege.Name(ext.object_privilege), field)
+    return rules
+
+
 def main():
     ours = flatten(our_files(), explicit=True)
     theirs = flatten(their_files(), explicit=False)
@@ -119,6 +147,10 @@ def main():
             bad.append(f"{name}: pymilvus {facts}, ours {mine or 'none'}")
     if newest:
         bad += [f"{name}: ours only" for name in ours if name not in theirs]
+    rules = our_rules()
+    for rpc, rule in their_rules().items():
+        if rules.get(rpc, "no row") != rule and rpc not in OPEN_IN_2_4:
+            bad.append(f"{rpc}: pymilvus asks for {rule}, methods.c for {rules.get(rpc, 'no row')}")
     for line in bad:
         print(line)
     kind = "equal to" if newest else "contained in"
