@@ -49,6 +49,11 @@
 #define LIMIT_STORE_FOOTERS_BYTES (8u << 20)    /* footers kept per store */
 #define LIMIT_STORE_LOCAL_DIRS  65536           /* directories remembered as synced */
 
+/* Configuration */
+#define LIMIT_CONFIG_FILE_BYTES (1u << 20)
+#define LIMIT_CONFIG_VALUE_BYTES 4096
+#define LIMIT_CONFIG_DEPTH      8               /* sections in sections; our deepest key has 5 parts */
+
 /* HTTP/1.1: REST at the proxy's door, the ops port */
 #define LIMIT_H1_HEAD_BYTES     (16u << 10)     /* request line and headers; then trailers again */
 #define LIMIT_H1_TARGET_BYTES   8192
