@@ -152,8 +152,8 @@ def count(out):
             continue
         elif line.startswith("[       OK ]"):
             out.passed += 1
-        elif line.startswith("skip: "):
-            reason = line[len("skip: "):]
+        elif re.match("skip(ped)?: ", line):
+            reason = line.split(": ", 1)[1]
         elif re.match(r"\[  FAILED  \] (?!\d+ test)", line):
             out.failed += 1
         elif re.match(r"\[  SKIPPED \] (?!\d+ test)", line):

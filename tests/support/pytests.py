@@ -24,7 +24,9 @@ class CmockaResult(unittest.TestResult):
 
     @staticmethod
     def name(test):
-        return test.id().split(".", 1)[-1]
+        """Without the module: Class.method, or "setUpClass (module.Class)"."""
+        whole = test.id()
+        return whole if " (" in whole.split(".")[0] else whole.split(".", 1)[-1]
 
     def startTest(self, test):
         super().startTest(test)

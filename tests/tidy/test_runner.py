@@ -59,9 +59,15 @@ class Counting(unittest.TestCase):
         self.assertEqual(out.failed, 1)
         self.assertIn("not done after 1 s", out.trouble)
         child = out.output.split()[0]
-        gone = not os.path.exists(f"/proc/{child}") or \
-            open(f"/proc/{child}/stat", encoding="ascii").read().split()[2] == "Z"
-        self.assertTrue(gone)
+        runner.servers.wait_for(f"the end of process {child}", 5, lambda: not self.runs(child))
+
+    @staticmethod
+    def runs(pid):
+        try:
+            with open(f"/proc/{pid}/stat", encoding="ascii") as f:
+                return f.read().split()[2] != "Z"
+        except OSError:
+            return False
 
     def test_a_missing_program_is_a_failure(self):
         around = type("Around", (), {"variables": lambda self, program: {}})()
