@@ -226,6 +226,12 @@ static void packed_and_single_numbers_mix(void **state)
     assert_int_equal(got->hash_keys[1], 6);
     assert_int_equal(got->hash_keys[2], UINT32_MAX);
     assert_int_equal(got->hash_keys[3], 7);
+
+    buf_reset(&fx->buf);
+    put_bytes(&fx->buf, 6, "\x7f\x7f\x7f", 3);                 /* greatest of one byte */
+    assert_int_equal(unpack(fx, INSERT, &got), OK);
+    assert_int_equal(got->n_hash_keys, 3);
+    assert_int_equal(got->hash_keys[2], 127);
 }
 
 static void the_last_of_a_oneof_and_of_a_scalar_wins(void **state)
