@@ -42,8 +42,15 @@ static const unit_t s_sizes[] = {          /* as Milvus reads them: always power
     { "t", 0x1p40 }, { "tb", 0x1p40 }, { "tib", 0x1p40 },
 };
 
-static bool s_is_duration(config_type_t type) { return type == CONFIG_MS || type == CONFIG_SECONDS; }
-static bool s_is_size(config_type_t type)     { return type == CONFIG_BYTES || type == CONFIG_MB; }
+static bool s_is_duration(config_type_t type)
+{
+    return type == CONFIG_MS || type == CONFIG_SECONDS;
+}
+
+static bool s_is_size(config_type_t type)
+{
+    return type == CONFIG_BYTES || type == CONFIG_MB;
+}
 
 /* What a bare number counts. */
 static double s_bare_unit(config_type_t type)
@@ -125,8 +132,10 @@ static bool s_parse_bool(const char *text, slot_t *ret)
 /* One of "a|b|c"?  Case does not count (LOG_LEVEL=DEBUG); the text takes the table's spelling. */
 static bool s_is_allowed(const char *allowed, char *text)
 {
-    size_t len = strcspn(text, "|");
-    for (const char *at = allowed; len && text[len] == '\0' && at; at = strchr(at, '|'), at += at != NULL) {
+    size_t len = strlen(text);
+    if (len == 0 || strchr(text, '|'))
+        return false;
+    for (const char *at = allowed; at; at = strchr(at, '|'), at += at != NULL) {
         if (strncasecmp(at, text, len) == 0 && (at[len] == '|' || at[len] == '\0')) {
             memcpy(text, at, len);
             return true;

@@ -15,7 +15,8 @@
 #define INT(name, def, lo, hi, meaning)     { name, CONFIG_INT, def, lo, hi, NULL, NULL, meaning }
 #define REAL(name, def, lo, hi, meaning)    { name, CONFIG_REAL, def, lo, hi, NULL, NULL, meaning }
 #define MS(name, def, lo, hi, meaning)      { name, CONFIG_MS, def, lo, hi, NULL, NULL, meaning }
-#define SECONDS(name, def, lo, hi, meaning) { name, CONFIG_SECONDS, def, lo, hi, NULL, NULL, meaning }
+#define SECONDS(name, def, lo, hi, meaning) \
+    { name, CONFIG_SECONDS, def, lo, hi, NULL, NULL, meaning }
 #define BYTES(name, def, lo, hi, meaning)   { name, CONFIG_BYTES, def, lo, hi, NULL, NULL, meaning }
 #define MB(name, def, lo, hi, meaning)      { name, CONFIG_MB, def, lo, hi, NULL, NULL, meaning }
 
@@ -115,7 +116,8 @@ const config_key_t config_keys[] = {
         "sum of shards x partitions over all collections"),
     MB("dataCoord.segment.maxSize", "1024", 1 * M, 64 * G, "a segment seals near this size"),
     SHARE("dataCoord.segment.sealProportion", "0.12", "share of maxSize at which it seals"),
-    SECONDS("dataCoord.segment.maxLife", "86400", 1 * S, YEAR, "a growing segment seals at this age"),
+    SECONDS("dataCoord.segment.maxLife", "86400", 1 * S, YEAR,
+            "a growing segment seals at this age"),
     SECONDS("dataCoord.segment.maxIdleTime", "600", 1 * S, YEAR,
             "and when nothing was added for so long"),
     MB("dataCoord.segment.minSizeFromIdleToSealed", "16", 0, 64 * G,
@@ -138,7 +140,8 @@ const config_key_t config_keys[] = {
         "segments with fewer rows are searched without an index"),
     BOOL("queryCoord.autoBalance", "true", "move segments between query nodes"),
     SECONDS("queryCoord.balanceIntervalSeconds", "60", 1 * S, DAY, "how often"),
-    SECONDS("queryCoord.loadTimeoutSeconds", "600", 1 * S, DAY, "a load without progress fails then"),
+    SECONDS("queryCoord.loadTimeoutSeconds", "600", 1 * S, DAY,
+            "a load without progress fails then"),
     INT("queryCoord.overloadedMemoryThresholdPercentage", "90", 1, 100,
         "a query node above this share of its memory gets no more segments"),
 
@@ -150,7 +153,8 @@ const config_key_t config_keys[] = {
           "rows of a segment kept in memory before they are flushed"),
     BYTES("dataNode.segment.deleteBufBytes", "16777216", 64 * K, 4 * G,
           "deletes of a channel kept in memory before they are flushed"),
-    SECONDS("dataNode.segment.syncPeriod", "600", 1 * S, DAY, "they are flushed at this age anyway"),
+    SECONDS("dataNode.segment.syncPeriod", "600", 1 * S, DAY,
+            "they are flushed at this age anyway"),
     SECONDS("dataNode.gracefulStopTimeout", "30", 0, DAY, "longest wait for open work at stop"),
     TEXT("queryNode.ip", "", "address other nodes reach this query node at; empty: found out"),
     PORT("queryNode.port", "21123", "query node's port for other nodes"),
@@ -174,7 +178,8 @@ const config_key_t config_keys[] = {
     SECONDS("quotaAndLimits.quotaCenterCollectInterval", "3", 0.1 * S, 65536 * S,
             "how often the nodes' figures are looked at"),
     INT("quotaAndLimits.limits.maxCollectionNum", "65536", 1, 1e9, "collections"),
-    INT("quotaAndLimits.limits.maxCollectionNumPerDB", "65536", 1, 1e9, "collections of a database"),
+    INT("quotaAndLimits.limits.maxCollectionNumPerDB", "65536", 1, 1e9,
+        "collections of a database"),
     INT("quotaAndLimits.limits.maxResourceGroupNumOfQueryNode", "1024", 1, 65536,
         "resource groups"),
     INT("quotaAndLimits.limits.topK", "16384", 1, 1e6, "limit of a search"),
@@ -230,7 +235,8 @@ const config_key_t config_keys[] = {
           "share of a query node's memory where slowing begins"),
     SHARE("quotaAndLimits.limitWriting.memProtection.queryNodeMemoryHighWaterLevel", "0.95",
           "and where writes are refused"),
-    BOOL("quotaAndLimits.limitWriting.diskProtection.enabled", "true", "refuse writes above diskQuota"),
+    BOOL("quotaAndLimits.limitWriting.diskProtection.enabled", "true",
+         "refuse writes above diskQuota"),
     MB("quotaAndLimits.limitWriting.diskProtection.diskQuota", "-1", -1 * M, 1e6 * T,
        "stored bytes of all collections; -1: any"),
     MB("quotaAndLimits.limitWriting.diskProtection.diskQuotaPerDB", "-1", -1 * M, 1e6 * T,
@@ -240,16 +246,21 @@ const config_key_t config_keys[] = {
     BOOL("quotaAndLimits.limitReading.forceDeny", "false", "refuse all reads"),
 
     /* --- ours --- */
-    TEXT("elanus.data.dir", "/var/lib/elanus", "directory for everything this process keeps itself"),
+    TEXT("elanus.data.dir", "/var/lib/elanus",
+         "directory for everything this process keeps itself"),
     TEXT("elanus.ops.address", "0.0.0.0", "address the ops port listens on"),
     { "elanus.ops.port", CONFIG_INT, "9091", 0, 65535, NULL, "METRICS_PORT",
       "/metrics, /healthz and the console" },
-    INT("elanus.node.id", "0", 0, 9007199254740991.0, "this node's number; 0: the metadata gives one"),
-    TEXT("elanus.node.listen", "0.0.0.0", "address the ports for other nodes and clients listen on"),
+    INT("elanus.node.id", "0", 0, 9007199254740991.0,
+        "this node's number; 0: the metadata gives one"),
+    TEXT("elanus.node.listen", "0.0.0.0",
+         "address the ports for other nodes and clients listen on"),
     MS("elanus.net.heartbeat", "200", 10, 60 * S,
        "between nodes; a node that misses five is suspect"),
-    TEXT("elanus.net.curve.keyFile", "", "this node's CURVE key; empty: no encryption between nodes"),
-    TEXT("elanus.net.curve.allowDir", "", "directory with the public keys of the nodes that may talk to us"),
+    TEXT("elanus.net.curve.keyFile", "",
+         "this node's CURVE key; empty: no encryption between nodes"),
+    TEXT("elanus.net.curve.allowDir", "",
+         "directory with the public keys of the nodes that may talk to us"),
     TEXT("elanus.net.curve.serverKey", "", "public key all nodes show; empty: the one in keyFile"),
     INT("elanus.threads.compute", "0", 0, 256, "threads that search and build; 0: one a core"),
     INT("elanus.threads.io", "8", 1, 256, "threads that wait for etcd, S3 and the disk"),

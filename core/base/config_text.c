@@ -306,9 +306,10 @@ void config_print(const config_t *self, buf_t *into)
 {
     ctx_t scratch;
     ctx_init(&scratch);
-    buf_add_str(into, "# Elanus: every key with its present value.  Keep what you change, drop the "
-                      "rest.\n# A flag (--KEY VALUE) beats the environment, which beats this file.\n"
-                      "# Durations take ms s m h d, sizes KB MB GB TB.\n");
+    buf_add_str(into,
+                "# Elanus: every key with its present value.  Keep what you change.\n"
+                "# A flag (--KEY VALUE) beats the environment, which beats this file.\n"
+                "# Durations take ms s m h d, sizes KB MB GB TB.\n");
     const char *before = "";
     for (size_t i = 0; i < config_n_keys; i++) {
         size_t depth = s_print_sections(into, before, config_keys[i].name);

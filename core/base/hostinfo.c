@@ -176,7 +176,8 @@ static bool s_process(hostinfo_t *ret)
     struct timespec boot;
     clock_gettime(CLOCK_BOOTTIME, &boot);
     int64_t since_boot_ms = (int64_t)boot.tv_sec * 1000 + boot.tv_nsec / 1000000;
-    int64_t up_ms = since_boot_ms - (int64_t)(start * 1000 / (unsigned long long)sysconf(_SC_CLK_TCK));
+    int64_t start_ms = (int64_t)start * 1000 / sysconf(_SC_CLK_TCK);
+    int64_t up_ms = since_boot_ms - start_ms;
     ret->started_ms = clock_wall_ms() - up_ms;
     ret->cpu_seconds = s_cpu_seconds();
     ret->cpu_percent = s_cpu_percent(ret->cpu_seconds, up_ms);

@@ -49,6 +49,10 @@
 #define LIMIT_STORE_FOOTERS_BYTES (8u << 20)    /* footers kept per store */
 #define LIMIT_STORE_LOCAL_DIRS  65536           /* directories remembered as synced */
 
+/* Metrics */
+#define LIMIT_METRICS_CELLS     4096            /* label combinations of one family */
+#define LIMIT_METRICS_LABELS    8               /* labels of one family */
+
 /* Configuration */
 #define LIMIT_CONFIG_FILE_BYTES (1u << 20)
 #define LIMIT_CONFIG_VALUE_BYTES 4096

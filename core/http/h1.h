@@ -34,7 +34,7 @@ typedef struct h1 h1_t;
 typedef enum { H1_MORE, H1_HEAD, H1_DONE, H1_BAD } h1_state_t;
 
 typedef struct h1_limits {
-    size_t head_bytes;          /* request line and headers; trailers again; 0: LIMIT_H1_HEAD_BYTES */
+    size_t head_bytes;          /* request line and headers; 0: LIMIT_H1_HEAD_BYTES */
     size_t target_bytes;        /* 0: LIMIT_H1_TARGET_BYTES */
     size_t headers;             /* up to and by default LIMIT_H1_HEADERS */
     size_t body_bytes;          /* decoded; 0: LIMIT_REQUEST_BYTES */

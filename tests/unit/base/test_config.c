@@ -127,7 +127,8 @@ static void environment_names_are_as_milvus_takes_them(void **state)
 {
     (void)state;
     const char *env[] = {
-        "PATH=/bin", "ETCD_ENDPOINTS=a:1, b:2", "MINIO_ACCESS_KEY_ID=key", "minio_secretaccesskey=s3",
+        "PATH=/bin", "ETCD_ENDPOINTS=a:1, b:2", "MINIO_ACCESS_KEY_ID=key",
+        "minio_secretaccesskey=s3",
         "MINIO_PORT=tcp://10.0.0.7:9000", "PROXY_PORT=", "LOG_LEVEL=WARN", "METRICS_PORT=7",
         "ELANUS_OPS_PORT=8", "MINIO_BUCKETNAME=b1", "MINIO_BUCKET_NAME=b2", "PROXY__PORT", NULL };
     ctx_t ctx;
@@ -246,29 +247,38 @@ static void every_mistake_in_a_file_has_its_words(void **state)
         { "proxy:\n  prot: 1\n", "FILE:2:3: unknown key proxy.prot; did you mean proxy.port?" },
         { "Proxy:\n  port: 1\n", "FILE:1:1: unknown key Proxy; did you mean proxy?" },
         { "proxy.Port: 1\n", "FILE:1:1: unknown key proxy.Port; did you mean proxy.port?" },
-        { "authorizationEnabled: true\n", "FILE:1:1: unknown key authorizationEnabled; did you mean "
+        { "authorizationEnabled: true\n",
+          "FILE:1:1: unknown key authorizationEnabled; did you mean "
           "common.security.authorizationEnabled?" },
         { "pulsar:\n  address: x\n",
           "FILE:1:1: unknown key pulsar; `elanus config` lists all keys" },
         { "pulsar.port:\n", "FILE:1:1: unknown key pulsar.port; `elanus config` lists all keys" },
         { "proxy:\n  port: x\n",
           "FILE:2:9: proxy.port: \"x\" is not a whole number from 0 to 65535" },
-        { "proxy.port: 65536", "FILE:1:13: proxy.port: \"65536\" is not a whole number from 0 to 65535" },
-        { "proxy.port: 1.5", "FILE:1:13: proxy.port: \"1.5\" is not a whole number from 0 to 65535" },
-        { "proxy.port: 0x10", "FILE:1:13: proxy.port: \"0x10\" is not a whole number from 0 to 65535" },
-        { "proxy.port: nan", "FILE:1:13: proxy.port: \"nan\" is not a whole number from 0 to 65535" },
+        { "proxy.port: 65536",
+          "FILE:1:13: proxy.port: \"65536\" is not a whole number from 0 to 65535" },
+        { "proxy.port: 1.5",
+          "FILE:1:13: proxy.port: \"1.5\" is not a whole number from 0 to 65535" },
+        { "proxy.port: 0x10",
+          "FILE:1:13: proxy.port: \"0x10\" is not a whole number from 0 to 65535" },
+        { "proxy.port: nan",
+          "FILE:1:13: proxy.port: \"nan\" is not a whole number from 0 to 65535" },
         { "proxy.port: ''", "FILE:1:13: proxy.port: \"\" is not a whole number from 0 to 65535" },
         { "minio.useSSL: maybe", "FILE:1:15: minio.useSSL: \"maybe\" is not true or false" },
-        { "log.level: loud", "FILE:1:12: log.level: \"loud\" is not one of debug|info|warn|error|fatal" },
+        { "log.level: loud",
+          "FILE:1:12: log.level: \"loud\" is not one of debug|info|warn|error|fatal" },
         { "log.level: debug|info",
           "FILE:1:12: log.level: \"debug|info\" is not one of debug|info|warn|error|fatal" },
-        { "dataCoord.gc.interval: 2 weeks", "FILE:1:24: dataCoord.gc.interval: \"2 weeks\" is not a "
+        { "dataCoord.gc.interval: 2 weeks",
+          "FILE:1:24: dataCoord.gc.interval: \"2 weeks\" is not a "
           "duration from 1s to 366d, such as 500ms, 5s or 10m (a number alone counts seconds)" },
         { "etcd.requestTimeout: 1", "FILE:1:22: etcd.requestTimeout: \"1\" is not a duration from "
           "100ms to 10m, such as 500ms, 5s or 10m (a number alone counts milliseconds)" },
-        { "dataCoord.segment.maxSize: 1KB", "FILE:1:28: dataCoord.segment.maxSize: \"1KB\" is not a "
+        { "dataCoord.segment.maxSize: 1KB",
+          "FILE:1:28: dataCoord.segment.maxSize: \"1KB\" is not a "
           "size from 1MB to 64GB, such as 512KB or 64MB (a number alone counts MB)" },
-        { "proxy.grpc.serverMaxRecvSize: 5", "FILE:1:31: proxy.grpc.serverMaxRecvSize: \"5\" is not a "
+        { "proxy.grpc.serverMaxRecvSize: 5",
+          "FILE:1:31: proxy.grpc.serverMaxRecvSize: \"5\" is not a "
           "size from 1MB to 2GB, such as 512KB or 64MB (a number alone counts bytes)" },
         { "dataCoord.segment.sealProportion: 2",
           "FILE:1:35: dataCoord.segment.sealProportion: \"2\" is not a number from 0 to 1" },
@@ -282,8 +292,10 @@ static void every_mistake_in_a_file_has_its_words(void **state)
         { "proxy: 5\n", "FILE:1:1: proxy is a section; it holds keys such as proxy.ip" },
         { "proxy:\n  port:\n    x: 1\n",
           "FILE:3:5: proxy.port takes a whole number from 0 to 65535, not keys below it" },
-        { "proxy.port: [1]", "FILE:1:13: proxy.port takes a whole number from 0 to 65535, not a list" },
-        { "proxy:\n  port: 1\nproxy.port: 2\n", "FILE:3:1: proxy.port is there twice, first at FILE:2:9" },
+        { "proxy.port: [1]",
+          "FILE:1:13: proxy.port takes a whole number from 0 to 65535, not a list" },
+        { "proxy:\n  port: 1\nproxy.port: 2\n",
+          "FILE:3:1: proxy.port is there twice, first at FILE:2:9" },
         { "- a\n", "FILE:1:1: expected KEY: VALUE, not a list" },
         { "hello", "FILE:1:1: expected KEY: VALUE" },
         { "? [a]\n: b\n", "FILE:1:3: expected KEY: VALUE, not a list" },
@@ -294,7 +306,8 @@ static void every_mistake_in_a_file_has_its_words(void **state)
         { "proxy.ip: *p\n", "FILE:1:11: anchors and aliases (&x, *x) are not read here; "
           "write the value out" },
         { "proxy.port: !!int 5\n", "FILE:1:13: tags (!x) are not read here; leave it out" },
-        { "proxy.port: 5\n---\nproxy.port: 6\n", "FILE:2:1: one document a file (--- starts a second)" },
+        { "proxy.port: 5\n---\nproxy.port: 6\n",
+          "FILE:2:1: one document a file (--- starts a second)" },
         { "proxy:\n\tport: 1\n", "FILE:2:1: not YAML: found character that cannot start any token "
           "(a tab; indent with blanks)" },
         { "proxy: {port: 1\n", "FILE:2:1: not YAML: did not find expected ',' or '}'" },
@@ -324,7 +337,8 @@ static void every_mistake_elsewhere_has_its_words(void **state)
         { "-- 5", "--: expected --KEY VALUE" },
         { "--=5", "--=5: expected --KEY VALUE" },
         { "--config /no/such.yaml",
-          "cannot read /no/such.yaml: No such file or directory; --config names the configuration" },
+          "cannot read /no/such.yaml: No such file or directory; --config names the "
+          "configuration" },
         { "--config /tmp", "/tmp is a directory; --config wants a YAML file" },
         { "--config /dev/zero", "/dev/zero is larger than 1024 KB, or there is no memory for it; "
           "is it a configuration?" },
@@ -463,15 +477,16 @@ static void secrets_never_come_out(void **state)
 static void mutated_files_load_or_say_where(void **state)
 {
     (void)state;
-    const char *seed = "etcd:\n  endpoints: [a:1, 'b:2']\nproxy:\n  port: 19530\n  http: {port: 1}\n"
-                       "log.level: info\ncommon:\n  security:\n    tlsMode: \"1\"\n";
+    const char *seed = "etcd:\n  endpoints: [a:1, 'b:2']\nproxy:\n  port: 19530\n"
+                       "  http: {port: 1}\nlog.level: info\ncommon:\n  security:\n"
+                       "    tlsMode: \"1\"\n";
     static const char spice[] = " \n:-[]{},'\"&*!|>%@`#?~0\t\\.\xc3";
     rng_t rng;
     rng_seed(&rng, 5);
     int good = 0;
     for (int round = 0; round < 2000; round++) {
         char text[400];
-        strcpy(text, seed);
+        snprintf(text, sizeof text, "%s", seed);
         for (uint64_t n = 1 + rng_below(&rng, 3); n-- > 0; )
             text[rng_below(&rng, strlen(seed))] = spice[rng_below(&rng, sizeof spice - 1)];
         ctx_t ctx;

@@ -151,8 +151,10 @@ static void hostile_requests_are_refused(void **state)
         { "GET / HTTP/1.1\r\nHost: a/b\r\n\r\n", "400" },
         { "GET / HTTP/1.1\r\n" HOST "Expect: the worst\r\n\r\n", "417" },
         /* where the body ends */
-        { "POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n", "400" },
-        { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n", "400" },
+        { "POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n",
+          "400" },
+        { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+          "400" },
         { "POST / HTTP/1.1\r\n" HOST "Content-Length: 3\r\nContent-Length: 3\r\n\r\n", "400" },
         { "POST / HTTP/1.1\r\n" HOST "Content-Length: 3, 3\r\n\r\n", "400" },
         { "POST / HTTP/1.1\r\n" HOST "Content-Length: +3\r\n\r\n", "400" },
@@ -165,7 +167,8 @@ static void hostile_requests_are_refused(void **state)
         { "POST / HTTP/1.1\r\n" HOST "Content-Length: 99999999999999999999999x\r\n\r\n", "400" },
         { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: gzip, chunked\r\n\r\n", "501" },
         { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: xchunked\r\n\r\n", "501" },
-        { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n\r\n",
+        { "POST / HTTP/1.1\r\n" HOST "Transfer-Encoding: chunked\r\n"
+          "Transfer-Encoding: chunked\r\n\r\n",
           "400" },
         { "POST / HTTP/1.0\r\n" HOST "Transfer-Encoding: chunked\r\n\r\n", "400" },
     };
@@ -238,7 +241,8 @@ static void bounds_hold_to_the_byte(void **state)
         assert_string_equal(s_once(&limits, &chunk, &said_chunk), more ? "PUT /;400" : "PUT /;|");
 
         buf_scoped trailer = {0}, said_trailer = {0};
-        buf_add_str(&trailer, "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n");
+        buf_add_str(&trailer, "PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                              "0\r\n");
         s_repeat(&trailer, "X: 123456\r\n", 36 + more);         /* 11 bytes each, 396 fit */
         buf_add_str(&trailer, "\r\n");
         assert_string_equal(s_once(&limits, &trailer, &said_trailer),
