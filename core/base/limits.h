@@ -26,6 +26,9 @@
 #define LIMIT_NET_DEDUP         8192            /* answers kept for repeated requests */
 #define LIMIT_NET_DEDUP_BYTES   (64u << 20)
 #define LIMIT_NET_HWM           4096            /* messages queued in a socket */
+#define LIMIT_NET_ENVELOPE_BYTES 4096           /* the first frame of a message */
+#define LIMIT_NET_TEXT_BYTES    1023            /* an error's text between nodes */
+#define LIMIT_NET_CONNECTIONS   4096            /* TCP connections one endpoint accepts */
 
 /* Metadata */
 #define LIMIT_META_KEY_BYTES    512             /* LMDB's MDB_MAXKEYSIZE is 511 + NUL */

@@ -81,7 +81,11 @@ typedef struct net_event {
 
 typedef struct net_call {
     uint32_t method;
-    view_t payload;             /* copied before net_call returns */
+    view_t payload;             /* copied before net_call returns, or, with release, lent */
+    void (*release)(void *payload, void *hint);     /* NULL: copy.  Else called once, on any
+                                 * thread, when the payload is no longer needed; not when
+                                 * net_call fails */
+    void *release_hint;
     int64_t timeout_ms;         /* > 0 */
     uint64_t epoch, trace;
 } net_call_t;
@@ -108,8 +112,15 @@ err_t must_use net_call(net_t *self, const char *endpoint, const net_call_t *cal
 /* The peer is told; the NET_REPLY (ERR_CANCELED) comes at the next poll. */
 void net_cancel(net_t *self, uint64_t call_id);
 
-/* Answer a NET_CALL.  Once; answering a link that is gone is silently dropped. */
+/* Answer a NET_CALL, also one that was cancelled since.  Once; an answer to a peer
+ * that is gone is silently dropped.  The payload is copied; one that is too large
+ * or finds no memory turns the answer into that error. */
 void net_reply(net_t *self, net_from_t from, err_t err, const char *text, view_t payload);
+
+/* Answer OK with a payload that is lent, not copied: release is called once, on
+ * any thread, when nobody needs it any more. */
+void net_reply_lent(net_t *self, net_from_t from, view_t payload,
+                    void (*release)(void *payload, void *hint), void *hint);
 
 /* Also wake net_poll (NET_FD) when fd is readable. */
 void net_watch_fd(net_t *self, int fd);
