@@ -38,7 +38,8 @@
  *     connection lost                 nothing yet: sent again under the same id, done once
  *     peer restarted or left          ERR_OUTCOME_UNKNOWN if sent, ERR_NETWORK if not
  *     peer too busy                   ERR_QUEUE_FULL: not done
- *     peer of another kind            ERR_VERSION, ERR_CROSS_CLUSTER, ERR_NODE_NOT_MATCH, ERR_DENIED
+ *     peer of another kind            ERR_VERSION, ERR_CROSS_CLUSTER, ERR_NODE_NOT_MATCH,
+ *                                     ERR_DENIED
  *     link given up (net_hang_up)     as when the peer left
  *
  * A thread that was stopped for a while (SIGSTOP, a debugger) finds all its
@@ -159,8 +160,8 @@ static err_t s_start(ctx_t *ctx, net_t *self, const net_curve_t *curve)
         return ctx_fail(ctx, ERR_NETWORK, "cannot start ZeroMQ: %s", zmq_strerror(zmq_errno()));
     self->epoll = fault_hit() ? -1 : epoll_create1(EPOLL_CLOEXEC);
     if (self->epoll < 0)
-        return ctx_fail(ctx, ERR_NETWORK, "cannot poll: %s; raise the limit of open files (ulimit -n)",
-                        strerror(errno));
+        return ctx_fail(ctx, ERR_NETWORK, "cannot poll: %s; raise the limit of open files "
+                        "(ulimit -n)", strerror(errno));
     if (!self->keys)
         return OK;
     TRY(net_port_open(ctx, self, &self->zap, ZMQ_REP));
@@ -172,12 +173,14 @@ static err_t s_bind_failed(ctx_t *ctx, const char *listen, int why)
 {
     switch (why) {
     case EADDRINUSE:
-        return ctx_fail(ctx, ERR_NETWORK, "%s is in use by another process; stop that one or choose "
-                        "another port", listen);
+        return ctx_fail(ctx, ERR_NETWORK, "%s is in use by another process; stop that one or "
+                        "choose another port", listen);
     case EACCES:
-        return ctx_fail(ctx, ERR_NETWORK, "not allowed to listen on %s; choose a port above 1023", listen);
+        return ctx_fail(ctx, ERR_NETWORK, "not allowed to listen on %s; choose a port above 1023",
+                        listen);
     case ENODEV: case EADDRNOTAVAIL:
-        return ctx_fail(ctx, ERR_NETWORK, "cannot listen on %s: this machine has no such address", listen);
+        return ctx_fail(ctx, ERR_NETWORK, "cannot listen on %s: this machine has no such address",
+                        listen);
     default:
         return ctx_fail(ctx, ERR_NETWORK, "cannot listen on %s: %s", listen, zmq_strerror(why));
     }
@@ -192,9 +195,10 @@ static err_t s_listen(ctx_t *ctx, net_t *self, const char *listen)
     TRY(net_port_open(ctx, self, &self->router, ZMQ_ROUTER));
     if (!inproc)
         TRY(net_port_monitor(ctx, self, &self->router_monitor, self->router.socket, EVENTS));
-    int failed = fault_hit() ? EADDRINUSE : zmq_bind(self->router.socket, listen) == 0 ? 0 : zmq_errno();
-    if (failed)
-        return s_bind_failed(ctx, listen, failed);
+    if (fault_hit())
+        return s_bind_failed(ctx, listen, EADDRINUSE);
+    if (zmq_bind(self->router.socket, listen) != 0)
+        return s_bind_failed(ctx, listen, zmq_errno());
     size_t len = sizeof self->endpoint;
     check(zmq_getsockopt(self->router.socket, ZMQ_LAST_ENDPOINT, self->endpoint, &len) == 0);
     return OK;
@@ -292,13 +296,13 @@ err_t net_hello_check(net_t *self, const envelope_t *envelope)
 {
     const char *cluster = envelope->hello.cluster, *version = envelope->hello.version;
     if (strcmp(cluster, self->cluster) != 0)
-        return ctx_fail(&self->scratch, ERR_CROSS_CLUSTER, "%s %llu is of cluster \"%s\", %s %llu of "
-                        "\"%s\"; check etcd.rootPath of both", envelope->hello.role,
+        return ctx_fail(&self->scratch, ERR_CROSS_CLUSTER, "%s %llu is of cluster \"%s\", %s %llu "
+                        "of \"%s\"; check etcd.rootPath of both", envelope->hello.role,
                         (unsigned long long)envelope->hello.node_id, cluster, self->role,
                         (unsigned long long)self->node_id, self->cluster);
     if (strcmp(version, self->version) != 0)
-        return ctx_fail(&self->scratch, ERR_VERSION, "%s %llu is version %s, %s %llu is version %s; run "
-                        "one version in a cluster", envelope->hello.role,
+        return ctx_fail(&self->scratch, ERR_VERSION, "%s %llu is version %s, %s %llu is version "
+                        "%s; run one version in a cluster", envelope->hello.role,
                         (unsigned long long)envelope->hello.node_id, version, self->role,
                         (unsigned long long)self->node_id, self->version);
     return OK;
@@ -491,7 +495,8 @@ static size_t s_hand_out(net_t *self, net_event_t *ret, size_t most)
     self->ready_at += n;
     if (n > 0 && self->ready_at * 2 >= self->ready.len) {   /* close up to the front */
         size_t left = s_ready(self);
-        memmove(self->ready.ptr, (net_event_t *)self->ready.ptr + self->ready_at, left * sizeof *ret);
+        net_event_t *all = self->ready.ptr;
+        memmove(all, all + self->ready_at, left * sizeof *all);
         self->ready.len = left;
         self->ready_at = 0;
     }

@@ -190,12 +190,13 @@ void net_call_expired(net_t *self, asked_t *asked)
 {
     char text[256];
     bool sent = asked->sent;
-    snprintf(text, sizeof text, sent ? "no answer from %s in time" : "%s could not be reached in time",
+    snprintf(text, sizeof text, sent ? "no answer from %s in time" : "%s was not reached in time",
              asked->dial->endpoint);
     s_end(self, asked, sent ? ERR_TIMEOUT : ERR_NETWORK, text);
 }
 
-void net_call_fail_all(net_t *self, dial_t *dial, err_t err_sent, err_t err_unsent, const char *text)
+void net_call_fail_all(net_t *self, dial_t *dial, err_t err_sent, err_t err_unsent,
+                       const char *text)
 {
     while (!TAILQ_EMPTY(&dial->calls)) {
         asked_t *asked = TAILQ_FIRST(&dial->calls);

@@ -59,7 +59,8 @@ static err_t s_load(ctx_t *ctx, const net_curve_t *curve, keys_t *keys)
                         curve->allow_dir, strerror(errno));
     const char *server = curve->server_key ? curve->server_key : zcert_public_txt(keys->own);
     if (!s_is_z85(server))
-        return ctx_fail(ctx, ERR_CONFIG, "the server key \"%s\" is not 40 characters of Z85", server);
+        return ctx_fail(ctx, ERR_CONFIG, "the server key \"%s\" is not 40 characters of Z85",
+                        server);
     memcpy(keys->server_key, server, Z85_BYTES);
     keys->allowed = zcertstore_new(curve->allow_dir);
     return keys->allowed ? OK : ctx_fail(ctx, ERR_CONFIG, "cannot read the allowed keys in %s",
@@ -112,7 +113,8 @@ static bool s_is_allowed(net_t *self, view_t mechanism, view_t key)
 static void s_answer(net_t *self, view_t id, bool allowed)
 {
     void *zap = self->zap.socket;
-    const char *parts[] = { "1.0", "", allowed ? "200" : "400", allowed ? "OK" : "key not allowed", "", "" };
+    const char *parts[] = { "1.0", "", allowed ? "200" : "400", allowed ? "OK" : "key not allowed",
+                            "", "" };
     for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
         view_t part = i == 1 ? id : view_str(parts[i]);
         int more = i + 1 < ARRAY_LEN(parts) ? ZMQ_SNDMORE : 0;

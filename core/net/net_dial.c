@@ -52,8 +52,9 @@ static void s_send_bare(net_t *self, dial_t *dial, envelope_type_t type)
 
 static err_t s_open(net_t *self, dial_t *dial)
 {
-    enum { EVENTS = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED | ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL |
-                    ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL | ZMQ_EVENT_HANDSHAKE_FAILED_AUTH };
+    enum { EVENTS = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED |
+                    ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
+                    ZMQ_EVENT_HANDSHAKE_FAILED_AUTH };
     ctx_t *ctx = &self->scratch;
     TRY(net_port_open(ctx, self, &dial->dealer, ZMQ_DEALER));
     if (!dial->inproc)
@@ -93,7 +94,8 @@ static void s_go_down(net_t *self, dial_t *dial, int linger_ms)
     if (dial->inproc)
         return;
     int64_t most = NET_MISSED_PINGS * self->heartbeat_ms;
-    int64_t wait = dial->backoff_ms + (int64_t)rng_below(&self->rng, (uint64_t)dial->backoff_ms / 4 + 1);
+    uint64_t chance = rng_below(&self->rng, (uint64_t)dial->backoff_ms / 4 + 1);
+    int64_t wait = dial->backoff_ms + (int64_t)chance;
     dial->backoff_ms = dial->backoff_ms * 2 < most ? dial->backoff_ms * 2 : most;
     alarms_set(&self->alarms, &dial->alarm, self->now_ms + wait);
 }

@@ -162,7 +162,8 @@ static void s_goodbye(net_t *self, guest_t *guest)
 
 /* --- what comes in --- */
 
-static void s_send_bare(net_t *self, const way_t *way, envelope_type_t type, err_t err, const char *text)
+static void s_send_bare(net_t *self, const way_t *way, envelope_type_t type, err_t err,
+                        const char *text)
 {
     envelope_t envelope = { .type = type, .error = err, .error_text = text };
     if (type == ENVELOPE_WELCOME)
@@ -354,7 +355,8 @@ static void s_tick_guest(net_t *self, guest_t *guest)
         if (self->now_ms - way->heard_ms > NET_MISSED_PINGS * self->heartbeat_ms)
             s_set_quiet(self, way, true);
     }
-    if (guest->n_loud == 0 && self->now_ms - guest->quiet_ms > NET_FORGET_PINGS * self->heartbeat_ms)
+    int64_t quiet_ms = guest->n_loud == 0 ? self->now_ms - guest->quiet_ms : 0;
+    if (quiet_ms > NET_FORGET_PINGS * self->heartbeat_ms)
         s_goodbye(self, guest);
 }
 

@@ -11,15 +11,13 @@
 #ifndef CORE_NET_NET_INT_H
 #define CORE_NET_NET_INT_H
 
-#include <sys/queue.h>
-#include <zmq.h>
-
 #include "core/base/limits.h"
 #include "core/base/map.h"
 #include "core/base/rng.h"
 #include "core/base/vec.h"
 #include "core/net/alarm.h"
 #include "core/net/net.h"
+#include "core/net/net_port.h"
 #include "core/wire/envelope.h"
 
 enum {
@@ -27,67 +25,14 @@ enum {
     NET_MISSED_PINGS = 5,       /* then a peer is suspect */
     NET_STALE_PINGS  = 25,      /* then a dialled link is made anew */
     NET_FORGET_PINGS = 150,     /* then a suspect guest is forgotten */
-    NET_HELLO_MS     = 5000,    /* for a handshake, from connect or accept to our greeting */
-    NET_CONNECT_MS   = 2000,    /* for TCP's own handshake */
-    NET_FLUSH_MS     = 200,     /* for what is still to be sent when a socket closes */
     NET_RETRY_MS     = 10,      /* between tries to send answers that met a full socket */
     NET_TURN         = 64,      /* messages from one socket before the next has its turn */
     NET_WAKE         = 64,      /* sockets reported by one epoll_wait */
     NET_SERVED_SLOTS = 16384,   /* chains of the table of served calls; a power of two */
 };
 
-typedef struct dial dial_t;
-typedef struct way way_t;
 typedef struct guest guest_t;
 typedef struct keys keys_t;     /* net_curve.c */
-
-/* --- sockets (net_port.c) --- */
-
-typedef enum { PORT_ROUTER, PORT_DEALER, PORT_ROUTER_MONITOR, PORT_DEALER_MONITOR,
-               PORT_ZAP, PORT_FD } port_kind_t;
-
-/* Something epoll watches.  A ZeroMQ descriptor only says that the socket has
- * changed since it was last used, so a port is *dirty* until reading it said
- * "nothing more": after epoll reported it, and after each send on it. */
-typedef struct port {
-    port_kind_t kind;
-    void *socket;               /* NULL: not open; always NULL for PORT_FD */
-    int fd;
-    dial_t *dial;               /* DEALER and its monitor */
-    bool dirty;
-    TAILQ_ENTRY(port) at_dirty;
-} port_t;
-
-typedef TAILQ_HEAD(, port) port_list_t;
-
-/* One message as it came; close with net_frames_fini. */
-typedef struct frames {
-    zmq_msg_t id;               /* ROUTER: who sent it */
-    zmq_msg_t head, body;       /* body is empty when there was none */
-    bool too_many;
-} frames_t;
-
-typedef enum { SENT, SEND_FULL, SEND_NOBODY } send_t;
-
-err_t must_use net_port_open(ctx_t *ctx, net_t *self, port_t *port, int zmq_type);
-err_t must_use net_port_watch(ctx_t *ctx, net_t *self, port_t *port);
-err_t must_use net_port_monitor(ctx_t *ctx, net_t *self, port_t *port, void *socket, int events);
-void net_port_close(net_t *self, port_t *port, int linger_ms);
-void net_port_touch(net_t *self, port_t *port);
-void net_monitor_stop(net_t *self, port_t *monitor, void *socket);
-
-/* False when nothing is there.  The frames are the caller's on true. */
-bool must_use net_frames_recv(port_t *port, frames_t *ret);
-void net_frames_fini(frames_t *frames);
-view_t net_frame_view(zmq_msg_t *frame);
-
-/* Send an envelope, with the body behind it when there is one (shared, not
- * copied); way NULL on a DEALER. */
-send_t must_use net_send(net_t *self, port_t *port, const way_t *way,
-                         const envelope_t *envelope, zmq_msg_t *body);
-
-typedef struct monitor_event { int event, value; } monitor_event_t;
-bool must_use net_monitor_recv(port_t *port, monitor_event_t *ret);
 
 /* --- our calls (net_call.c) --- */
 

@@ -41,7 +41,7 @@ static void s_configure(net_t *self, void *socket, int zmq_type)
             net_keys_server(self->keys, socket);
     }
     if (zmq_type == ZMQ_DEALER) {
-        s_set_int(socket, ZMQ_RECONNECT_IVL, -1);   /* net_dial.c does it: a new link greets first */
+        s_set_int(socket, ZMQ_RECONNECT_IVL, -1);   /* net_dial.c does it, to greet first */
         s_set_int(socket, ZMQ_CONNECT_TIMEOUT, NET_CONNECT_MS);
         if (self->keys)
             net_keys_client(self->keys, socket);

@@ -199,8 +199,9 @@ static err_t s_fill(served_t *served, view_t payload, void (*release)(void *, vo
 {
     if (fault_hit())
         return ERR_MEMORY;
-    int rc = release ? zmq_msg_init_data(&served->body, (void *)payload.ptr, payload.len, release, hint)
-                     : zmq_msg_init_size(&served->body, payload.len);
+    zmq_msg_t *body = &served->body;
+    int rc = release ? zmq_msg_init_data(body, (void *)payload.ptr, payload.len, release, hint)
+                     : zmq_msg_init_size(body, payload.len);
     if (rc != 0) {
         zmq_msg_init(&served->body);
         return ERR_MEMORY;
@@ -241,12 +242,12 @@ void net_reply_lent(net_t *self, net_from_t from, view_t payload,
         return;
     }
     check(!served->done);
-    if (payload.len > LIMIT_NET_MESSAGE_BYTES || s_fill(served, payload, release, hint) != OK) {
+    if (payload.len > LIMIT_NET_MESSAGE_BYTES)
+        s_set_error(served, ERR_PARAM_TOO_LARGE, "the answer does not fit into a message");
+    else if (s_fill(served, payload, release, hint) != OK)
+        s_set_error(served, ERR_MEMORY, "no memory for the answer");
+    if (served->err != OK)
         release((void *)payload.ptr, hint);
-        net_reply(self, from, payload.len > LIMIT_NET_MESSAGE_BYTES ? ERR_PARAM_TOO_LARGE : ERR_MEMORY,
-                  "the answer does not fit into a message", (view_t){0});
-        return;
-    }
     s_done(self, served);
 }
 

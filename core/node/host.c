@@ -444,7 +444,6 @@ static void s_net_event(host_t *self, const net_event_t *in)
         s_step(self, &ev);
         break;
     case NET_FD:
-    case NET_TIMER_DUE:
         break;
     }
 }

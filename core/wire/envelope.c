@@ -13,7 +13,8 @@
 
 #include "elanus.pb-c.h"
 
-static const int64_t MOST_DEADLINE_MS = 366 * 86400000ll;      /* so that adding it to a clock is safe */
+/* A year: adding it to a clock is safe. */
+static const int64_t MOST_DEADLINE_MS = 366 * 86400000ll;
 
 typedef struct {
     envelope_room_t *room;
@@ -100,11 +101,13 @@ static err_t s_verify(ctx_t *ctx, const Elanus__Envelope *message)
     if (message->type <= ENVELOPE_CANCEL && message->request_id == 0)
         return ctx_fail(ctx, ERR_MALFORMED, "envelope without a request id");
     if (message->deadline_ms > MOST_DEADLINE_MS)
-        return ctx_fail(ctx, ERR_MALFORMED, "a deadline in %lld ms", (long long)message->deadline_ms);
+        return ctx_fail(ctx, ERR_MALFORMED, "a deadline in %lld ms",
+                        (long long)message->deadline_ms);
     if (message->type == ENVELOPE_HELLO && !message->hello)
         return ctx_fail(ctx, ERR_MALFORMED, "greeting without a name");
     if (message->hello && !s_names_fit(message->hello))
-        return ctx_fail(ctx, ERR_MALFORMED, "greeting with a name over %d bytes", LIMIT_NAME_BYTES);
+        return ctx_fail(ctx, ERR_MALFORMED, "greeting with a name over %d bytes",
+                        LIMIT_NAME_BYTES);
     return OK;
 }
 

@@ -36,7 +36,8 @@ static void s_call_and_answer(world_t *world, const char *listen)
     assert_int_equal(net_dial(node, at, 1), OK);
 
     uint64_t id;
-    net_call_t ask = { .method = 42, .payload = view_str("why?"), .timeout_ms = 5000, .epoch = 9, .trace = 77 };
+    net_call_t ask = { .method = 42, .payload = view_str("why?"), .timeout_ms = 5000,
+                       .epoch = 9, .trace = 77 };
     assert_int_equal(net_call(node, at, &ask, &id), OK);
     net_event_t call = world_until(world, 0, NET_CALL, 0);
     assert_int_equal(call.method, 42);
@@ -117,8 +118,9 @@ static void calls_wait_for_the_listener(void **state)
     net_t *node = world_open(world, 1, (net_options_t){ .heartbeat_ms = 20 });
     assert_int_equal(net_dial(node, at, 0), OK);
     assert_int_equal(net_dial(node, INPROC, 0), OK);
-    uint64_t by_tcp = world_call(world, 1, at, "tcp"), by_name = world_call(world, 1, INPROC, "inproc");
-    world_peer(world, 1, NET_SUSPECT);                  /* nobody there: said after five heartbeats */
+    uint64_t by_tcp = world_call(world, 1, at, "tcp");
+    uint64_t by_name = world_call(world, 1, INPROC, "inproc");
+    world_peer(world, 1, NET_SUSPECT);                  /* nobody there for five heartbeats */
     world_open(world, 0, (net_options_t){ .listen = at, .heartbeat_ms = 20 });
     world_open(world, 2, (net_options_t){ .listen = INPROC, .role = "coord" });
     net_event_t call = world_until(world, 0, NET_CALL, 0);
@@ -154,7 +156,7 @@ static void deadlines_tell_unsent_from_unanswered(void **state)
     assert_non_null(strstr(reply.text, "tcp://127.0.0.1:1"));
     net_free(&reply);
     net_event_t call = world_until(world, 0, NET_CALL, 0);
-    s_answer(world, 0, &call, "late");                  /* after the deadline: dropped, not repeated */
+    s_answer(world, 0, &call, "late");                  /* after the deadline: dropped */
     id = world_call(world, 1, at, "next");
     call = world_until(world, 0, NET_CALL, 0);
     s_answer(world, 0, &call, "in time");
@@ -322,7 +324,7 @@ static void too_many_open_calls_are_refused(void **state)
     uint64_t id;
     for (size_t i = 0; i < ARRAY_LEN(names); i++)
         assert_int_equal(net_dial(node, names[i], 0), OK);
-    for (size_t i = 0; i < LIMIT_NET_HWM; i++)          /* a peer that is not there gets its share */
+    for (size_t i = 0; i < LIMIT_NET_HWM; i++)          /* one that is not there: its share */
         assert_int_equal(net_call(node, names[0], &ask, &id), OK);
     assert_int_equal(net_call(node, names[0], &ask, &id), ERR_QUEUE_FULL);
     for (size_t i = LIMIT_NET_HWM; i < LIMIT_NET_CALLS; i++)
@@ -393,7 +395,8 @@ static void cut_links_lose_and_repeat_nothing(void **state)
     while (n_answered < CALLS) {
         assert_true(clock_mono_ms() < until);
         for (int burst = (int)rng_below(&rng, 60); burst > 0 && asked < CALLS; burst--, asked++) {
-            net_call_t ask = { .method = 1, .payload = view_of(&asked, sizeof asked), .timeout_ms = 20000 };
+            net_call_t ask = { .method = 1, .payload = view_of(&asked, sizeof asked),
+                               .timeout_ms = 20000 };
             uint64_t id;
             assert_int_equal(net_call(node, at, &ask, &id), OK);
         }
@@ -439,7 +442,7 @@ static void every_fault_is_reported(void **state)
         if (err == OK)
             err = net_dial(b, net_endpoint(a), 0);
         if (err == OK)
-            err = net_call(b, net_endpoint(a), &(net_call_t){ .method = 1, .timeout_ms = 100 }, &id);
+            err = net_call(b, net_endpoint(a), &(net_call_t){ .timeout_ms = 100 }, &id);
         fired = fault_disarm();
         assert_int_equal(fired, err != OK);
         assert_true(err == OK || err == ERR_NETWORK || err == ERR_MEMORY);
