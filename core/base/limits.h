@@ -30,6 +30,29 @@
 #define LIMIT_NET_TEXT_BYTES    1023            /* an error's text between nodes */
 #define LIMIT_NET_CONNECTIONS   4096            /* TCP connections one endpoint accepts */
 
+/* The door: what one stranger may take (options of door.h can lower or raise each) */
+#define LIMIT_DOOR_CONNS        10000
+#define LIMIT_DOOR_CONNS_PER_IP 1024
+#define LIMIT_DOOR_STREAMS      128             /* open calls of one connection */
+#define LIMIT_DOOR_REQUESTS     32768           /* handed over, all connections; fits the mailbox */
+#define LIMIT_DOOR_HEADER_BYTES 16384           /* HPACK size of one header list */
+#define LIMIT_DOOR_STREAM_WINDOW (1u << 20)
+#define LIMIT_DOOR_CONN_WINDOW  (16u << 20)
+#define LIMIT_DOOR_CONN_BYTES   (64u << 20)     /* messages of one connection, beyond a window each */
+#define LIMIT_DOOR_CONTROL_FRAMES 10000         /* in ten seconds */
+#define LIMIT_DOOR_RESET_BURST  1000
+#define LIMIT_DOOR_RESET_RATE   33              /* a second */
+#define LIMIT_DOOR_RATE_BYTES   1024            /* a second, once grace is over */
+#define LIMIT_DOOR_FIRST_MS     10000           /* TLS, preface and first headers */
+#define LIMIT_DOOR_GRACE_MS     10000
+#define LIMIT_DOOR_STALL_MS     30000
+#define LIMIT_DOOR_PING_IDLE_MS 60000           /* Milvus: 60 s, then 10 s */
+#define LIMIT_DOOR_PING_WAIT_MS 10000
+#define LIMIT_DOOR_REST_IDLE_MS 120000
+#define LIMIT_DOOR_REST_MS      30000           /* Milvus: 30 s without Request-Timeout */
+#define LIMIT_DOOR_LINGER_MS    2000
+#define LIMIT_DOOR_PIPELINE_BYTES 65536         /* REST input held while a request is out */
+
 /* Metadata */
 #define LIMIT_META_KEY_BYTES    512             /* LMDB's MDB_MAXKEYSIZE is 511 + NUL */
 #define LIMIT_META_VALUE_BYTES  (1u << 20)      /* etcd takes requests of 1.5 MiB */
