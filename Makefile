@@ -127,7 +127,7 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC) $(GEN)/methods.inc
 .PHONY: bench bench-start
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
-	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORTOBJ) $(LIB) $(LIBS)
+	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORTOBJ) $(LIB) -lcmocka $(LIBS)
 
 bench: bench-start                               ## run every benchmark
 

@@ -187,12 +187,10 @@ void door_call_begin(door_call_t *call)
                          door->opt.header_bytes);
     } else if (call->is_grpc) {
         door_grpc_begin(call);
-    } else if (call->conn->kind == CONN_H2 && strcmp(request->verb, "POST") == 0 && !s_is_json(type)) {
-        call->is_grpc = true;
-        door_call_refuse(call, GRPC_INVALID_ARGUMENT, 415, "invalid gRPC request content-type \"%s\"",
-                         type ? type : "");
     } else {
         request->is_rest = true;
+        call->wrong_type = call->conn->kind == CONN_H2 && strcmp(request->verb, "POST") == 0 &&
+                           !s_is_json(type);
     }
 }
 
@@ -266,13 +264,25 @@ static void s_rest_data(door_call_t *call, view_t bytes)
         unsigned long long said = length ? strtoull(length, NULL, 10) : door->opt.message_bytes;
         door_call_reserve(call, said < door->opt.message_bytes ? said : door->opt.message_bytes);
     }
-    if (call->request->body_.len + bytes.len > door->opt.message_bytes) {
+    size_t len = call->wrong_type ? call->received : call->request->body_.len + bytes.len;
+    if (len > door->opt.message_bytes) {
         door_count(door, refused_size);
         door_call_refuse(call, GRPC_RESOURCE_EXHAUSTED, 413, "body larger than %zu bytes",
                          door->opt.message_bytes);
         return;
     }
-    (void)door_call_grow(call, bytes);
+    if (!call->wrong_type)
+        (void)door_call_grow(call, bytes);
+}
+
+/* Late, so that a malformed request is called malformed (nghttp2 does) and not 415. */
+static void s_refuse_type(door_call_t *call)
+{
+    const char *type = door_header(call->request, "content-type");
+    char shown[256];
+    snprintf(shown, sizeof shown, "%s", type ? type : "");
+    call->is_grpc = true;
+    door_call_refuse(call, GRPC_INVALID_ARGUMENT, 415, "invalid gRPC request content-type \"%s\"", shown);
 }
 
 void door_call_data(door_call_t *call, view_t bytes)
@@ -293,6 +303,10 @@ void door_call_done(door_call_t *call)
         return;
     if (call->is_grpc) {
         door_grpc_done(call);
+        return;
+    }
+    if (call->wrong_type) {
+        s_refuse_type(call);
         return;
     }
     call->request->message = buf_view(&call->request->body_);

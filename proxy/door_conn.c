@@ -307,22 +307,39 @@ static void s_become(door_conn_t *conn, conn_kind_t kind)
 
 static void s_feed(door_conn_t *conn, view_t bytes);
 
-/* Decide as soon as the bytes can only be one of the two. */
+/* How much of `start` the bytes agree with; false at the first difference. */
+static bool s_agrees(const door_conn_t *conn, const char *start)
+{
+    size_t len = strlen(start);
+    return memcmp(conn->sniffed, start, conn->n_sniffed < len ? conn->n_sniffed : len) == 0;
+}
+
+/* What a client may begin with.  Anything else is not answered: a sentence in HTTP/1.1
+ * would be garbage to it, too. */
+static const struct { const char *start; conn_kind_t kind; } s_starts[] = {
+    { s_preface, CONN_H2 },
+    { "POST ", CONN_REST }, { "GET ", CONN_REST }, { "OPTIONS ", CONN_REST }, { "HEAD ", CONN_REST },
+    { "PUT ", CONN_REST }, { "DELETE ", CONN_REST }, { "PATCH ", CONN_REST }, { "CONNECT ", CONN_REST },
+    { "TRACE ", CONN_REST },
+};
+
 static void s_sniff(door_conn_t *conn, view_t bytes)
 {
     size_t room = sizeof conn->sniffed - conn->n_sniffed;
     size_t n = bytes.len < room ? bytes.len : room;
     memcpy(conn->sniffed + conn->n_sniffed, bytes.ptr, n);
     conn->n_sniffed += n;
-    bool may_be_h2 = memcmp(conn->sniffed, s_preface, conn->n_sniffed) == 0;
-    if (may_be_h2 && conn->n_sniffed < 4)
-        return;                                 /* "P" and "PR" begin POST and PROPFIND, too */
-    if (!may_be_h2 && (conn->sniffed[0] < 'A' || conn->sniffed[0] > 'Z')) {
+    size_t i = 0;
+    while (i < ARRAY_LEN(s_starts) && !s_agrees(conn, s_starts[i].start))
+        i++;
+    if (i == ARRAY_LEN(s_starts)) {
         door_conn_garbage(conn, conn->sniffed[0] == 0x16 && !conn->tls
                                 ? "TLS on a plain-text port" : "neither HTTP/2 nor HTTP/1.1");
         return;
     }
-    s_become(conn, may_be_h2 ? CONN_H2 : CONN_REST);
+    if (conn->n_sniffed < strlen(s_starts[i].start))
+        return;
+    s_become(conn, s_starts[i].kind);
     s_feed(conn, view_of(conn->sniffed, conn->n_sniffed));
     if (!conn->is_dead && bytes.len > n)
         s_feed(conn, view_of(bytes.ptr + n, bytes.len - n));

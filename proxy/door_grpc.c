@@ -254,7 +254,7 @@ void door_grpc_inflate(door_t *door, door_request_t *request)
     }
     if (code == Z_BUF_ERROR)
         (void)ctx_fail(&request->ctx, ERR_PARAM_TOO_LARGE, "grpc: received message after decompression "
-                       "larger than max (%zu vs. %zu)", plain.len, most);
+                       "larger than max (%zu vs. %zu)", most + 1, most);
     else if (code == Z_MEM_ERROR)
         (void)ctx_fail(&request->ctx, ERR_MEMORY, "no memory to decompress the request");
     else

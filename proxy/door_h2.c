@@ -34,6 +34,7 @@ struct door_h2 {
     bool broken;                /* input is over: protocol error or flood; GOAWAY goes out */
     bool seen_call;             /* the first header block is complete */
     bool draining;
+    int32_t last_stream, gap_from, gap_to;      /* the last numbers skipped by the client */
     int64_t block_since_ms;     /* a header block is open since; 0: none is */
     int64_t ping_sent_ms;       /* 0: none under way */
     int64_t window_since_ms;    /* of the control frames counted in n_control */
@@ -97,9 +98,28 @@ static bool s_is_control(door_conn_t *conn, const nghttp2_frame_hd *hd)
     return !call || ++call->tiny_frames > TINY_FREE;
 }
 
+/* Skipping a stream number closes it for ever (RFC 9113, 5.1.1).  nghttp2 ignores HEADERS
+ * on such a stream, as if it had been open once; that would let numbers run backwards. */
+static void s_check_number(door_conn_t *conn, int32_t stream)
+{
+    door_h2_t *h2 = conn->h2;
+    if (stream > h2->last_stream) {
+        if (stream > h2->last_stream + 2) {
+            h2->gap_from = h2->last_stream + 1;
+            h2->gap_to = stream - 1;
+        }
+        h2->last_stream = stream;
+    } else if (stream >= h2->gap_from && stream <= h2->gap_to && !h2->broken) {
+        door_count(conn->door, malformed);
+        s_end_session(conn, NGHTTP2_PROTOCOL_ERROR);
+    }
+}
+
 static int s_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
 {
     door_conn_t *conn = arg;
+    if (hd->type == NGHTTP2_HEADERS && hd->stream_id % 2 == 1)
+        s_check_number(conn, hd->stream_id);
     if (s_is_control(conn, hd))
         s_count_control(conn);
     return 0;
@@ -389,7 +409,6 @@ static nghttp2_option *s_new_option(const door_options_t *opt)
     nghttp2_option *ret = NULL;
     check(nghttp2_option_new(&ret) == 0);
     nghttp2_option_set_no_auto_window_update(ret, 1);
-    nghttp2_option_set_no_closed_streams(ret, 1);
     /* Ours comes first and counts; this one only catches what ours should miss. */
     nghttp2_option_set_stream_reset_rate_limit(ret, 2 * opt->reset_burst, 2 * opt->reset_rate);
     return ret;

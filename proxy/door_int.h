@@ -64,6 +64,7 @@ struct door_call {
     uint8_t n_prefix;
     bool gzip, compressed;      /* grpc-encoding said so; this message is */
     bool bad_encoding;
+    bool wrong_type;            /* neither gRPC nor JSON: refused when it is complete */
     uint8_t tiny_frames;        /* nearly empty DATA frames so far */
     uint32_t want_bytes;        /* of the message */
     bool reserved;              /* request->reserved_bytes_ is set */
