@@ -99,7 +99,8 @@ static door_t *s_new(const door_options_t *options)
     self->opt = *options;
     door_limits_fill(&self->opt);
     self->opt.host = self->host = mem_strdup(self->opt.host);
-    self->opt.cert_file = self->cert_file = options->cert_file ? mem_strdup(options->cert_file) : NULL;
+    self->opt.cert_file = self->cert_file =
+        options->cert_file ? mem_strdup(options->cert_file) : NULL;
     self->opt.key_file = self->key_file = options->key_file ? mem_strdup(options->key_file) : NULL;
     self->opt.ca_file = self->ca_file = options->ca_file ? mem_strdup(options->ca_file) : NULL;
     self->listener = -1;

@@ -42,7 +42,7 @@ typedef struct door_request {
     bool is_secure;             /* came over TLS */
     const void *method;         /* gRPC: what options.lookup returned; REST: NULL */
     const char *verb;           /* "POST" … */
-    const char *path;           /* "/milvus.proto.milvus.MilvusService/Search"; REST: without "?…" */
+    const char *path;           /* "/milvus.proto.milvus.MilvusService/Search", without "?…" */
     const char *query;          /* REST: behind the "?", else "" */
     const char *peer;           /* "10.0.0.7:53412" */
     view_t message;             /* gRPC message (inflated) or REST body; owned by the request */

@@ -245,7 +245,8 @@ static void s_grant_waiting(door_conn_t *conn)
     while (conn->n_waiting) {
         door_call_t *oldest = NULL;
         for (door_call_t *call = conn->calls; call; call = call->next)
-            if (call->reserved && !call->granted && (!oldest || call->stream_id < oldest->stream_id))
+            if (call->reserved && !call->granted &&
+                (!oldest || call->stream_id < oldest->stream_id))
                 oldest = call;
         check(oldest);
         if (!s_fits(conn, oldest->want_bytes))
@@ -282,7 +283,8 @@ static void s_refuse_type(door_call_t *call)
     char shown[256];
     snprintf(shown, sizeof shown, "%s", type ? type : "");
     call->is_grpc = true;
-    door_call_refuse(call, GRPC_INVALID_ARGUMENT, 415, "invalid gRPC request content-type \"%s\"", shown);
+    door_call_refuse(call, GRPC_INVALID_ARGUMENT, 415, "invalid gRPC request content-type \"%s\"",
+                     shown);
 }
 
 void door_call_data(door_call_t *call, view_t bytes)
@@ -320,9 +322,11 @@ bool door_call_admit(door_call_t *call)
 {
     door_conn_t *conn = call->conn;
     door_t *door = conn->door;
-    if (door_load(door, open_requests) >= door->opt.requests || conn->n_out >= 2 * door->opt.streams) {
+    if (door_load(door, open_requests) >= door->opt.requests ||
+        conn->n_out >= 2 * door->opt.streams) {
         door_count(door, refused_busy);
-        door_call_refuse(call, GRPC_RESOURCE_EXHAUSTED, 503, "too many concurrent requests, queue is full");
+        door_call_refuse(call, GRPC_RESOURCE_EXHAUSTED, 503,
+                         "too many concurrent requests, queue is full");
         return false;
     }
     atomic_fetch_add_explicit(&door->count.open_requests, 1, memory_order_relaxed);
@@ -387,7 +391,8 @@ static void s_send(door_call_t *call)
         door_rest_answer(call);
 }
 
-void door_call_refuse(door_call_t *call, grpc_code_t status, int http_status, const char *format, ...)
+void door_call_refuse(door_call_t *call, grpc_code_t status, int http_status, const char *format,
+                      ...)
 {
     char text[1024];
     va_list args;
@@ -464,8 +469,8 @@ static int64_t s_tick_body(door_call_t *call)
     if ((int64_t)call->received * 1000 >= (int64_t)door->opt.rate_bytes * spent)
         return door->now_ms + (again < 1000 ? again : 1000);
     door_count(door, slow_body);
-    door_call_refuse(call, GRPC_DEADLINE_EXCEEDED, 408, "request body slower than %u bytes a second",
-                     door->opt.rate_bytes);
+    door_call_refuse(call, GRPC_DEADLINE_EXCEEDED, 408,
+                     "request body slower than %u bytes a second", door->opt.rate_bytes);
     return INT64_MAX;
 }
 

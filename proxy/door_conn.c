@@ -112,7 +112,8 @@ static bool s_admit(door_t *door, door_conn_t *conn)
     static log_gate_t gate = { .per_second = 1 };
     if (door_load(door, open_conns) >= door->opt.conns) {
         door_count(door, refused_conns);
-        log_gated(&gate, LOG_WARN, "door_full", "peer=%s connections=%u", conn->peer, door->opt.conns);
+        log_gated(&gate, LOG_WARN, "door_full", "peer=%s connections=%u", conn->peer,
+                  door->opt.conns);
         return false;
     }
     if (!door_limits_enter(door, &conn->ip)) {
@@ -176,7 +177,8 @@ void door_conn_accept(door_t *door)
     for (int i = 0; i < ACCEPTS; i++) {
         struct sockaddr_storage from = {0};
         socklen_t len = sizeof from;
-        int fd = accept4(door->listener, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(door->listener, (struct sockaddr *)&from, &len,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             s_adopt(door, fd, &from);
         } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
@@ -318,9 +320,9 @@ static bool s_agrees(const door_conn_t *conn, const char *start)
  * would be garbage to it, too. */
 static const struct { const char *start; conn_kind_t kind; } s_starts[] = {
     { s_preface, CONN_H2 },
-    { "POST ", CONN_REST }, { "GET ", CONN_REST }, { "OPTIONS ", CONN_REST }, { "HEAD ", CONN_REST },
-    { "PUT ", CONN_REST }, { "DELETE ", CONN_REST }, { "PATCH ", CONN_REST }, { "CONNECT ", CONN_REST },
-    { "TRACE ", CONN_REST },
+    { "POST ", CONN_REST }, { "GET ", CONN_REST }, { "OPTIONS ", CONN_REST },
+    { "HEAD ", CONN_REST }, { "PUT ", CONN_REST }, { "DELETE ", CONN_REST },
+    { "PATCH ", CONN_REST }, { "CONNECT ", CONN_REST }, { "TRACE ", CONN_REST },
 };
 
 static void s_sniff(door_conn_t *conn, view_t bytes)
@@ -463,7 +465,8 @@ static bool s_write(door_conn_t *conn)
 {
     const uint8_t *from = conn->out.ptr + conn->out_at;
     size_t len = conn->out.len - conn->out_at;
-    ssize_t n = conn->tls ? door_tls_write(conn, from, len) : send(conn->fd, from, len, MSG_NOSIGNAL);
+    ssize_t n = conn->tls ? door_tls_write(conn, from, len)
+                          : send(conn->fd, from, len, MSG_NOSIGNAL);
     if (n < 0 && (errno == EAGAIN || errno == EINTR)) {
         s_block(conn);
         return false;
@@ -540,7 +543,8 @@ static int64_t s_tick_blocked(door_conn_t *conn)
         return INT64_MAX;
     if (conn->door->now_ms < conn->mark_ms + opt->stall_ms)
         return conn->mark_ms + opt->stall_ms;
-    if ((conn->written - conn->mark_written) * 1000 < (uint64_t)opt->rate_bytes * (uint64_t)opt->stall_ms) {
+    if ((conn->written - conn->mark_written) * 1000 <
+        (uint64_t)opt->rate_bytes * (uint64_t)opt->stall_ms) {
         door_count(conn->door, stalled);
         door_conn_kill(conn);
         return INT64_MAX;

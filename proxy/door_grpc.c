@@ -111,7 +111,8 @@ void door_grpc_begin(door_call_t *call)
     door_request_t *request = call->request;
     if (strcmp(request->verb, "POST") != 0) {
         door_call_refuse(call, GRPC_INTERNAL, 405,
-                         "Received a HEADERS frame with :method \"%s\" which should be POST", request->verb);
+                         "Received a HEADERS frame with :method \"%s\" which should be POST",
+                         request->verb);
         return;
     }
     const char *encoding = door_header(request, "grpc-encoding");
@@ -144,7 +145,8 @@ static bool s_begin_message(door_call_t *call)
     call->want_bytes = s_load_be32(call->prefix + 1);
     call->compressed = flag == 1;
     if (flag > 1) {
-        door_call_refuse(call, GRPC_INTERNAL, 200, "grpc: received unexpected payload format %u", flag);
+        door_call_refuse(call, GRPC_INTERNAL, 200, "grpc: received unexpected payload format %u",
+                         flag);
     } else if (call->compressed && !call->gzip) {
         door_call_refuse(call, GRPC_INTERNAL, 200,
                          "grpc: compressed flag set with identity or empty encoding");
@@ -253,8 +255,9 @@ void door_grpc_inflate(door_t *door, door_request_t *request)
         return;
     }
     if (code == Z_BUF_ERROR)
-        (void)ctx_fail(&request->ctx, ERR_PARAM_TOO_LARGE, "grpc: received message after decompression "
-                       "larger than max (%zu vs. %zu)", most + 1, most);
+        (void)ctx_fail(&request->ctx, ERR_PARAM_TOO_LARGE,
+                       "grpc: received message after decompression larger than max (%zu vs. %zu)",
+                       most + 1, most);
     else if (code == Z_MEM_ERROR)
         (void)ctx_fail(&request->ctx, ERR_MEMORY, "no memory to decompress the request");
     else

@@ -73,7 +73,8 @@ static void s_count_reset(door_conn_t *conn)
 {
     static log_gate_t gate = { .per_second = 5 };
     door_t *door = conn->door;
-    if (door_bucket_take(&conn->h2->resets, door->opt.reset_burst, door->opt.reset_rate, door->now_ms) ||
+    if (door_bucket_take(&conn->h2->resets, door->opt.reset_burst, door->opt.reset_rate,
+                         door->now_ms) ||
         conn->h2->broken)
         return;
     door_count(door, flood_reset);
@@ -160,13 +161,15 @@ static void s_take_pseudo(door_call_t *call, view_t name, view_t value)
     if (view_eq(name, view_str(":path")))
         s_take_path(call, value);
     else if (view_eq(name, view_str(":method")))
-        call->request->verb = memcpy(ctx_new(&call->request->ctx, value.len + 1), value.ptr, value.len);
+        call->request->verb =
+            memcpy(ctx_new(&call->request->ctx, value.len + 1), value.ptr, value.len);
     else if (view_eq(name, view_str(":authority")))
         (void)door_call_header(call, view_str("host"), value);
 }
 
 static int s_on_header(nghttp2_session *session, const nghttp2_frame *frame, const uint8_t *name,
-                       size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *arg)
+                       size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags,
+                       void *arg)
 {
     door_call_t *call = nghttp2_session_get_stream_user_data(session, frame->hd.stream_id);
     if (!call || call->state != CALL_HEADERS)
@@ -182,7 +185,8 @@ static void s_headers_done(door_conn_t *conn, const nghttp2_frame *frame)
 {
     conn->h2->block_since_ms = 0;
     conn->h2->seen_call = true;
-    door_call_t *call = nghttp2_session_get_stream_user_data(conn->h2->session, frame->hd.stream_id);
+    door_call_t *call =
+        nghttp2_session_get_stream_user_data(conn->h2->session, frame->hd.stream_id);
     if (call && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
         door_call_begin(call);
 }
@@ -213,8 +217,8 @@ void door_h2_refill(door_call_t *call)
     door_conn_dirty(call->conn);
 }
 
-static int s_on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id, const uint8_t *bytes,
-                     size_t len, void *arg)
+static int s_on_data(nghttp2_session *session, uint8_t flags, int32_t stream_id,
+                     const uint8_t *bytes, size_t len, void *arg)
 {
     nghttp2_session_consume_connection(session, len);
     door_call_t *call = nghttp2_session_get_stream_user_data(session, stream_id);
@@ -245,7 +249,8 @@ static int s_on_invalid(nghttp2_session *session, const nghttp2_frame *frame, in
 
 #define NV(name_, value_, len_) (nghttp2_nv){ \
     .name = (uint8_t *)(uintptr_t)(name_), .namelen = sizeof(name_) - 1, \
-    .value = (uint8_t *)(uintptr_t)(value_), .valuelen = (len_), .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME }
+    .value = (uint8_t *)(uintptr_t)(value_), .valuelen = (len_), \
+    .flags = NGHTTP2_NV_FLAG_NO_COPY_NAME }
 #define NV_LITERAL(name_, value_) (nghttp2_nv){ \
     .name = (uint8_t *)(uintptr_t)(name_), .namelen = sizeof(name_) - 1, \
     .value = (uint8_t *)(uintptr_t)(value_), .valuelen = sizeof(value_) - 1, \
@@ -305,7 +310,8 @@ static ssize_t s_read_answer(nghttp2_session *session, int32_t stream_id, uint8_
 static void s_answer_grpc(door_call_t *call)
 {
     nghttp2_session *session = call->conn->h2->session;
-    nghttp2_nv nv[5] = { NV_LITERAL(":status", "200"), NV_LITERAL("content-type", "application/grpc") };
+    nghttp2_nv nv[5] = { NV_LITERAL(":status", "200"),
+                         NV_LITERAL("content-type", "application/grpc") };
     size_t n = 2;
     if (call->answer.status == GRPC_OK) {
         size_t len = call->answer.body.len;
@@ -319,7 +325,8 @@ static void s_answer_grpc(door_call_t *call)
     }
     char number[8], status[8];
     if (call->answer.http_status && call->answer.http_status != 200)
-        nv[0] = NV(":status", status, (size_t)snprintf(status, sizeof status, "%d", call->answer.http_status));
+        nv[0] = NV(":status", status,
+                   (size_t)snprintf(status, sizeof status, "%d", call->answer.http_status));
     if (call->bad_encoding)
         nv[n++] = NV_LITERAL("grpc-accept-encoding", "identity,gzip");
     n += s_status_nv(call, nv + n, number);
@@ -330,16 +337,17 @@ static void s_answer_rest(door_call_t *call)
 {
     const door_answer_t *answer = &call->answer;
     char status[8], length[24];
-    const char *type = answer->content_type ? answer->content_type : "application/json; charset=utf-8";
+    const char *type = answer->content_type ? answer->content_type : DOOR_JSON;
+    size_t len = answer->body.len;
     int code = answer->http_status ? answer->http_status : 200;
     nghttp2_nv nv[] = {
         NV(":status", status, (size_t)snprintf(status, sizeof status, "%d", code)),
         NV("content-type", type, strlen(type)),
-        NV("content-length", length, (size_t)snprintf(length, sizeof length, "%zu", answer->body.len)),
+        NV("content-length", length, (size_t)snprintf(length, sizeof length, "%zu", len)),
         NV_LITERAL("access-control-allow-origin", "*"),
     };
     nghttp2_data_provider from = { .source.ptr = call, .read_callback = s_read_answer };
-    bool has_body = !call->is_head && answer->body.len > 0;
+    bool has_body = !call->is_head && len > 0;
     nghttp2_submit_response(call->conn->h2->session, call->stream_id, nv, ARRAY_LEN(nv),
                             has_body ? &from : NULL);
 }
@@ -429,7 +437,8 @@ void door_h2_open(door_conn_t *conn)
         { NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)opt->header_bytes },
     };
     nghttp2_submit_settings(h2->session, NGHTTP2_FLAG_NONE, settings, ARRAY_LEN(settings));
-    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0, LIMIT_DOOR_CONN_WINDOW);
+    nghttp2_session_set_local_window_size(h2->session, NGHTTP2_FLAG_NONE, 0,
+                                          LIMIT_DOOR_CONN_WINDOW);
     door_conn_due(conn, conn->door->now_ms + opt->ping_idle_ms);
     door_conn_dirty(conn);
 }
@@ -457,12 +466,14 @@ void door_h2_feed(door_conn_t *conn, view_t bytes)
         door_conn_garbage(conn, "bad HTTP/2 preface");
         return;
     }
-    log_gated(&gate, LOG_WARN, "door_h2", "peer=%s why=\"%s\"", conn->peer, nghttp2_strerror((int)n));
+    log_gated(&gate, LOG_WARN, "door_h2", "peer=%s why=\"%s\"", conn->peer,
+              nghttp2_strerror((int)n));
     if (n == NGHTTP2_ERR_FLOODED)
         door_count(conn->door, flood_control);
     else
         door_count(conn->door, malformed);
-    s_end_session(conn, n == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_INTERNAL_ERROR);
+    s_end_session(conn,
+                  n == NGHTTP2_ERR_FLOODED ? NGHTTP2_ENHANCE_YOUR_CALM : NGHTTP2_INTERNAL_ERROR);
 }
 
 void door_h2_fill(door_conn_t *conn)
@@ -495,7 +506,8 @@ void door_h2_drain(door_conn_t *conn)
     h2->draining = true;
     /* Streams above the last one we took are untouched: gRPC clients send them elsewhere. */
     nghttp2_submit_goaway(h2->session, NGHTTP2_FLAG_NONE,
-                          nghttp2_session_get_last_proc_stream_id(h2->session), NGHTTP2_NO_ERROR, NULL, 0);
+                          nghttp2_session_get_last_proc_stream_id(h2->session), NGHTTP2_NO_ERROR,
+                          NULL, 0);
     door_conn_dirty(conn);
 }
 

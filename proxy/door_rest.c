@@ -225,8 +225,7 @@ static void s_write_head(door_call_t *call, bool keep_alive)
     int status = from->http_status ? from->http_status : 200;
     h1_answer_t head = {
         .status = status,
-        .type = status == 204 ? NULL : from->content_type ? from->content_type
-                                                          : "application/json; charset=utf-8",
+        .type = status == 204 ? NULL : from->content_type ? from->content_type : DOOR_JSON,
         .body_bytes = from->body.len,
         .close = !keep_alive,
         .wall_ms = clock_wall_ms(),
@@ -242,7 +241,8 @@ void door_rest_answer(door_call_t *call)
 {
     door_conn_t *conn = call->conn;
     door_rest_t *rest = conn->rest;
-    bool keep_alive = call->keep_alive && call->remote_done && !rest->broken && !conn->door->stopping;
+    bool keep_alive = call->keep_alive && call->remote_done && !rest->broken &&
+                      !conn->door->stopping;
     s_write_head(call, keep_alive);
     if (!call->is_head && call->answer.body.len)
         buf_add_view(&conn->out, buf_view(&call->answer.body));
@@ -302,6 +302,7 @@ int64_t door_rest_tick(door_conn_t *conn)
     door_count(conn->door, slow_first);
     rest->broken = true;
     rest->call = door_call_new(conn, 0);
-    door_call_refuse(rest->call, GRPC_DEADLINE_EXCEEDED, 408, "%s", "the request's head came too slowly");
+    door_call_refuse(rest->call, GRPC_DEADLINE_EXCEEDED, 408, "%s",
+                     "the request's head came too slowly");
     return INT64_MAX;
 }

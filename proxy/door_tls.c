@@ -68,8 +68,8 @@ err_t door_tls_open(ctx_t *ctx, const door_options_t *opt, door_tls_t **ret)
     SSL_CTX_set_min_proto_version(self->ssl, TLS1_2_VERSION);
     SSL_CTX_set_options(self->ssl, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                    SSL_OP_IGNORE_UNEXPECTED_EOF);
-    SSL_CTX_set_mode(self->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
-                                SSL_MODE_RELEASE_BUFFERS);
+    SSL_CTX_set_mode(self->ssl, SSL_MODE_ENABLE_PARTIAL_WRITE |
+                                    SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_session_id_context(self->ssl, (const unsigned char *)"elanus", 6);
     SSL_CTX_set_alpn_select_cb(self->ssl, s_pick_alpn, NULL);
     TRY(s_load(ctx, self->ssl, opt));

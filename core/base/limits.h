@@ -38,7 +38,7 @@
 #define LIMIT_DOOR_HEADER_BYTES 16384           /* HPACK size of one header list */
 #define LIMIT_DOOR_STREAM_WINDOW (1u << 20)
 #define LIMIT_DOOR_CONN_WINDOW  (16u << 20)
-#define LIMIT_DOOR_CONN_BYTES   (64u << 20)     /* messages of one connection, beyond a window each */
+#define LIMIT_DOOR_CONN_BYTES   (64u << 20)     /* messages of one connection, and a window each */
 #define LIMIT_DOOR_CONTROL_FRAMES 10000         /* in ten seconds */
 #define LIMIT_DOOR_RESET_BURST  1000
 #define LIMIT_DOOR_RESET_RATE   33              /* a second */

@@ -54,7 +54,8 @@ static void s_answer_big(echo_door_t *self, door_request_t *request)
 {
     door_answer_t answer = {0};
     char number[16] = "";
-    snprintf(number, sizeof number, "%.*s", (int)request->message.len, (const char *)request->message.ptr);
+    snprintf(number, sizeof number, "%.*s", (int)request->message.len,
+             (const char *)request->message.ptr);
     size_t len = strtoull(number, NULL, 10);
     uint8_t *room = buf_reserve(&answer.body, len);
     check(room);
@@ -80,7 +81,8 @@ static void s_handle(echo_door_t *self, door_request_t *request)
     else if (request->method == s_big)
         s_answer_big(self, request);
     else if (request->method == s_fail)
-        door_answer(self->door, &request, &(door_answer_t){ .status = GRPC_NOT_FOUND, .text = FAIL_TEXT });
+        door_answer(self->door, &request,
+                    &(door_answer_t){ .status = GRPC_NOT_FOUND, .text = FAIL_TEXT });
     else
         s_echo_back(self, request);
 }
@@ -191,5 +193,12 @@ static bool s_wait_for(echo_door_t *self, const int *count, int n)
     return reached;
 }
 
-bool echo_door_wait_held(echo_door_t *self, int n)      { return s_wait_for(self, &self->n_held, n); }
-bool echo_door_wait_cancelled(echo_door_t *self, int n) { return s_wait_for(self, &self->n_cancelled, n); }
+bool echo_door_wait_held(echo_door_t *self, int n)
+{
+    return s_wait_for(self, &self->n_held, n);
+}
+
+bool echo_door_wait_cancelled(echo_door_t *self, int n)
+{
+    return s_wait_for(self, &self->n_cancelled, n);
+}

@@ -121,8 +121,8 @@ bool h2_client_write(h2_client_t *self, const void *bytes, size_t len)
 bool h2_client_frame(h2_client_t *self, uint8_t type, uint8_t flags, int32_t stream, view_t payload)
 {
     buf_scoped out = {0};
-    uint8_t head[9] = { (uint8_t)(payload.len >> 16), (uint8_t)(payload.len >> 8), (uint8_t)payload.len,
-                        type, flags };
+    uint8_t head[9] = { (uint8_t)(payload.len >> 16), (uint8_t)(payload.len >> 8),
+                        (uint8_t)payload.len, type, flags };
     s_put_be32(head + 5, (uint32_t)stream);
     buf_add(&out, head, sizeof head);
     buf_add_view(&out, payload);
@@ -203,7 +203,8 @@ void h2_client_frame_message(buf_t *into, view_t message, uint8_t flag)
 
 int32_t h2_client_start(h2_client_t *self, const char *path, view_t message)
 {
-    static const h2_header_t more[] = { { "content-type", "application/grpc" }, { "te", "trailers" } };
+    static const h2_header_t more[] = { { "content-type", "application/grpc" },
+                                        { "te", "trailers" } };
     int32_t stream = h2_client_next(self);
     buf_scoped framed = {0};
     h2_client_frame_message(&framed, message, 0);
@@ -271,8 +272,8 @@ static void s_apply_window(h2_client_t *self, int32_t stream, const uint8_t *at)
         self->windows[s_slot(stream)] += more;
 }
 
-static void s_apply(h2_client_t *self, uint8_t type, uint8_t flags, int32_t stream, const uint8_t *at,
-                    size_t len)
+static void s_apply(h2_client_t *self, uint8_t type, uint8_t flags, int32_t stream,
+                    const uint8_t *at, size_t len)
 {
     if (type == H2_DATA)
         buf_add(&h2_client_reply(self, stream)->body, at, len);

@@ -11,9 +11,10 @@
 #include "core/base/base.h"
 #include "core/base/buf.h"
 
-enum { H2_DATA = 0, H2_HEADERS = 1, H2_PRIORITY = 2, H2_RST_STREAM = 3, H2_SETTINGS = 4, H2_PING = 6,
-       H2_GOAWAY = 7, H2_WINDOW_UPDATE = 8, H2_CONTINUATION = 9,
-       H2_END_STREAM = 1, H2_ACK = 1, H2_END_HEADERS = 4, H2_CLIENT_STREAMS = 16384 };
+enum { H2_DATA = 0, H2_HEADERS = 1, H2_PRIORITY = 2, H2_RST_STREAM = 3, H2_SETTINGS = 4,
+       H2_PING = 6, H2_GOAWAY = 7, H2_WINDOW_UPDATE = 8, H2_CONTINUATION = 9 };
+enum { H2_END_STREAM = 1, H2_ACK = 1, H2_END_HEADERS = 4 };
+enum { H2_CLIENT_STREAMS = 16384 };             /* one client opens at the most */
 
 typedef struct h2_client h2_client_t;
 
@@ -47,7 +48,8 @@ h2_reply_t *h2_client_wait(h2_client_t *self, int32_t stream);
 
 /* Bytes as they are; false when the server has closed. */
 bool h2_client_write(h2_client_t *self, const void *bytes, size_t len);
-bool h2_client_frame(h2_client_t *self, uint8_t type, uint8_t flags, int32_t stream, view_t payload);
+bool h2_client_frame(h2_client_t *self, uint8_t type, uint8_t flags, int32_t stream,
+                     view_t payload);
 
 /* HEADERS of a gRPC POST with more headers behind, as literals; END_HEADERS set. */
 bool h2_client_headers(h2_client_t *self, int32_t stream, uint8_t flags, const char *method,

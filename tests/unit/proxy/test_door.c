@@ -181,7 +181,8 @@ static void headers_are_judged(void **state)
     assert_int_equal(reply->grpc_status, GRPC_INVALID_ARGUMENT);
     static const h2_header_t snappy[] = { { "content-type", "application/grpc" },
                                           { "grpc-encoding", "snappy" } };
-    s_assert_refused(s_call_with(fx->client, "POST", ECHO_PATH, snappy, 2, message), GRPC_UNIMPLEMENTED,
+    s_assert_refused(s_call_with(fx->client, "POST", ECHO_PATH, snappy, 2, message),
+                     GRPC_UNIMPLEMENTED,
                      "grpc: Decompressor is not installed for grpc-encoding \"snappy\"");
     static const h2_header_t never[] = { { "content-type", "application/grpc" },
                                          { "grpc-timeout", "soon" } };
@@ -196,7 +197,8 @@ static void json_over_h2_is_rest(void **state)
 {
     fixture_t *fx = *state;
     static const h2_header_t json[] = { { "content-type", "application/json" } };
-    h2_reply_t *reply = s_call_with(fx->client, "POST", "/v2/x?y=1", json, 1, view_str("{\"a\":1}"));
+    h2_reply_t *reply =
+        s_call_with(fx->client, "POST", "/v2/x?y=1", json, 1, view_str("{\"a\":1}"));
     assert_int_equal(reply->http_status, 200);
     assert_int_equal(reply->grpc_status, -1);
     assert_memory_equal(reply->body.ptr, "{\"a\":1}", 7);
@@ -214,13 +216,15 @@ static void bad_frames_of_a_message_are_refused(void **state)
         { "\0\0\0\0\3ab", 7, GRPC_INTERNAL, "unexpected EOF" },
         { "\0\0\0\0\1abc", 8, GRPC_INTERNAL, "more than one message in a unary call" },
         { "\2\0\0\0\1a", 6, GRPC_INTERNAL, "grpc: received unexpected payload format 2" },
-        { "\1\0\0\0\1a", 6, GRPC_INTERNAL, "grpc: compressed flag set with identity or empty encoding" },
+        { "\1\0\0\0\1a", 6, GRPC_INTERNAL,
+          "grpc: compressed flag set with identity or empty encoding" },
         { "\0\4\0\0\1a", 6, GRPC_RESOURCE_EXHAUSTED,
           "grpc: received message larger than max (67108865 vs. 67108864)" },
     };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++)
         s_assert_refused(s_call_with(fx->client, "POST", ECHO_PATH, grpc, 1,
-                                     view_of(bad[i].bytes, bad[i].len)), bad[i].status, bad[i].text);
+                                     view_of(bad[i].bytes, bad[i].len)),
+                         bad[i].status, bad[i].text);
     s_assert_echoes(fx->client, "still here");
 }
 
@@ -240,7 +244,8 @@ static void s_gzip(buf_t *into, view_t plain)
 
 static h2_reply_t *s_call_gzip(h2_client_t *client, view_t packed)
 {
-    static const h2_header_t more[] = { { "content-type", "application/grpc" }, { "grpc-encoding", "gzip" } };
+    static const h2_header_t more[] = { { "content-type", "application/grpc" },
+                                        { "grpc-encoding", "gzip" } };
     buf_scoped framed = {0};
     h2_client_frame_message(&framed, packed, 1);
     return s_call_with(client, "POST", ECHO_PATH, more, 2, buf_view(&framed));
@@ -263,10 +268,12 @@ static void gzip_is_unpacked_and_bombs_are_not(void **state)
         if (cases[i].status == GRPC_OK)
             assert_int_equal(reply->body.len, cases[i].len + 5);
         else
-            assert_string_equal(reply->text, "grpc: received message after decompression larger than max "
-                                             "(1048577 vs. 1048576)");
+            assert_string_equal(reply->text,
+                                "grpc: received message after decompression larger than max "
+                                "(1048577 vs. 1048576)");
         for (size_t cut = 0; i == 0 && cut < packed.len; cut++)
-            assert_int_equal(s_call_gzip(own.client, view_of(packed.ptr, cut))->grpc_status, GRPC_INTERNAL);
+            assert_int_equal(s_call_gzip(own.client, view_of(packed.ptr, cut))->grpc_status,
+                             GRPC_INTERNAL);
     }
     assert_int_equal(s_call_gzip(own.client, view_str("not gzip"))->grpc_status, GRPC_INTERNAL);
     s_assert_echoes(own.client, "still here");
@@ -279,16 +286,19 @@ static void gzip_is_unpacked_and_bombs_are_not(void **state)
 
 static void timeouts_are_read_and_kept(void **state)
 {
-    static const struct { const char *text; int64_t ms; } cases[] = {
-        { "1H", 3600000 }, { "2M", 120000 }, { "3S", 3000 }, { "4m", 4 }, { "1u", 1 }, { "1000001n", 2 },
-        { "0m", 0 }, { "99999999H", 359999996400000 },
-        { "", -1 }, { "S", -1 }, { "5", -1 }, { "5s", -1 }, { "123456789m", -1 }, { "-1S", -1 }, { "1SS", -1 },
+    static const struct { const char *text; int64_t ms;
+    } cases[] = {
+        { "1H", 3600000 },    { "2M", 120000 },  { "3S", 3000 }, { "4m", 4 },
+        { "1u", 1 },          { "1000001n", 2 }, { "0m", 0 },    { "99999999H", 359999996400000 },
+        { "", -1 },           { "S", -1 },       { "5", -1 },    { "5s", -1 },
+        { "123456789m", -1 }, { "-1S", -1 },     { "1SS", -1 },
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++)
         assert_int_equal(door_grpc_timeout_ms(cases[i].text), cases[i].ms);
 
     fixture_t *fx = *state;
-    static const h2_header_t soon[] = { { "content-type", "application/grpc" }, { "grpc-timeout", "20m" } };
+    static const h2_header_t soon[] = { { "content-type", "application/grpc" },
+                                        { "grpc-timeout", "20m" } };
     buf_scoped framed = {0};
     h2_client_frame_message(&framed, view_str("x"), 0);
     h2_reply_t *reply = s_call_with(fx->client, "POST", HOLD_PATH, soon, 2, buf_view(&framed));
@@ -343,7 +353,8 @@ static void big_messages_pass_and_bigger_ones_do_not(void **state)
     h2_reply_t *reply = h2_client_call(fx->client, ECHO_PATH, view_of(bytes, len));
     assert_int_equal(reply->grpc_status, GRPC_OK);
     assert_int_equal(reply->body.len, len + 5);
-    s_assert_refused(h2_client_call(fx->client, ECHO_PATH, view_of(bytes, len + 1)), GRPC_RESOURCE_EXHAUSTED,
+    s_assert_refused(h2_client_call(fx->client, ECHO_PATH, view_of(bytes, len + 1)),
+                     GRPC_RESOURCE_EXHAUSTED,
                      "grpc: received message larger than max (67108865 vs. 67108864)");
     s_assert_echoes(fx->client, "still here");
     mem_free(bytes);
@@ -383,7 +394,7 @@ static void memory_in_all_is_bounded(void **state)
     s_open(&own, &(door_options_t){ .total_bytes = 1 << 20 });
     uint8_t *bytes = mem_new(1 << 20);
     h2_reply_t *reply = h2_client_call(own.client, ECHO_PATH, view_of(bytes, (1 << 20) + 0));
-    assert_int_equal(reply->grpc_status, GRPC_RESOURCE_EXHAUSTED);      /* it fits, its answer not beside it */
+    assert_int_equal(reply->grpc_status, GRPC_RESOURCE_EXHAUSTED);      /* no room for the answer */
     reply = h2_client_call(own.client, BIG_PATH, view_str("1048577"));
     assert_int_equal(reply->grpc_status, GRPC_RESOURCE_EXHAUSTED);
     s_assert_echoes(own.client, "still here");
@@ -401,7 +412,7 @@ static void many_calls_at_once(void **state)
     ctx_t ctx;
     ctx_init(&ctx);
     owned(echo_door) door = NULL;
-    assert_int_equal(echo_door_open(&ctx, NULL, true, &door), OK);      /* a second thread answers */
+    assert_int_equal(echo_door_open(&ctx, NULL, true, &door), OK); /* a second thread answers */
     owned(h2_client) client = h2_client_new(echo_door_port(door), BIG_WINDOW);
     int32_t streams[CALLS];
     for (int round = 0; round < 10; round++) {
@@ -459,8 +470,10 @@ static void a_taken_port_says_so(void **state)
     door_options_t same = { .port = echo_door_port(fx->door) };
     assert_int_equal(echo_door_open(&fx->ctx, &same, false, &second), ERR_NETWORK);
     char want[128];
-    snprintf(want, sizeof want, "cannot listen on 127.0.0.1:%d: Address already in use; stop what uses "
-             "that port or change proxy.port", same.port);
+    snprintf(want, sizeof want,
+             "cannot listen on 127.0.0.1:%d: Address already in use; stop what uses "
+             "that port or change proxy.port",
+             same.port);
     assert_string_equal(fx->ctx.text, want);
     assert_null(second);
 }
