@@ -29,6 +29,27 @@
 enum { WIRE_VARINT = 0, WIRE_64BIT = 1, WIRE_LENGTH = 2, WIRE_32BIT = 5 };
 enum { VARINT_MOST = 10, TAG_MOST = 5, LENGTH_MOST = 5 };
 
+/* How each type lies on the wire, and the size of one in a struct or an array. */
+static const struct { uint8_t wire, size; } types[] = {
+    [PROTOBUF_C_TYPE_INT32]    = { WIRE_VARINT, 4 },
+    [PROTOBUF_C_TYPE_SINT32]   = { WIRE_VARINT, 4 },
+    [PROTOBUF_C_TYPE_SFIXED32] = { WIRE_32BIT,  4 },
+    [PROTOBUF_C_TYPE_INT64]    = { WIRE_VARINT, 8 },
+    [PROTOBUF_C_TYPE_SINT64]   = { WIRE_VARINT, 8 },
+    [PROTOBUF_C_TYPE_SFIXED64] = { WIRE_64BIT,  8 },
+    [PROTOBUF_C_TYPE_UINT32]   = { WIRE_VARINT, 4 },
+    [PROTOBUF_C_TYPE_FIXED32]  = { WIRE_32BIT,  4 },
+    [PROTOBUF_C_TYPE_UINT64]   = { WIRE_VARINT, 8 },
+    [PROTOBUF_C_TYPE_FIXED64]  = { WIRE_64BIT,  8 },
+    [PROTOBUF_C_TYPE_FLOAT]    = { WIRE_32BIT,  4 },
+    [PROTOBUF_C_TYPE_DOUBLE]   = { WIRE_64BIT,  8 },
+    [PROTOBUF_C_TYPE_BOOL]     = { WIRE_VARINT, sizeof(protobuf_c_boolean) },
+    [PROTOBUF_C_TYPE_ENUM]     = { WIRE_VARINT, 4 },
+    [PROTOBUF_C_TYPE_STRING]   = { WIRE_LENGTH, sizeof(char *) },
+    [PROTOBUF_C_TYPE_BYTES]    = { WIRE_LENGTH, sizeof(ProtobufCBinaryData) },
+    [PROTOBUF_C_TYPE_MESSAGE]  = { WIRE_LENGTH, sizeof(ProtobufCMessage *) },
+};
+
 /* A message being filled. */
 typedef struct frame {
     ProtobufCMessage *message;
@@ -86,6 +107,10 @@ static err_t s_no_memory(const unpack_t *u, const ProtobufCFieldDescriptor *fiel
 /* Bytes of the varint at `at`, 0 when it ends neither before `end` nor within `most`. */
 static inline size_t s_varint(const uint8_t *at, const uint8_t *end, size_t most, uint64_t *ret)
 {
+    if (at < end && *at < 0x80) {               /* nearly every tag and length */
+        *ret = *at;
+        return 1;
+    }
     uint64_t value = 0;
     size_t left = (size_t)(end - at);
     for (size_t i = 0; i < most && i < left; i++) {
@@ -96,6 +121,28 @@ static inline size_t s_varint(const uint8_t *at, const uint8_t *end, size_t most
         }
     }
     return 0;
+}
+
+/* The same with VARINT_MOST bytes readable, without a branch per byte: eight are
+ * loaded, the first with a clear top bit ends the number, and three steps push
+ * the sevens of bits together. */
+static inline size_t s_varint_wide(const uint8_t *at, uint64_t *ret)
+{
+    uint64_t w = load_u64(at), stop = ~w & 0x8080808080808080u;
+    w &= (stop ^ (stop - 1)) & 0x7f7f7f7f7f7f7f7fu;         /* all eight when none stops */
+    w = (w & 0x007f007f007f007fu) | (w & 0x7f007f007f007f00u) >> 1;
+    w = (w & 0x00003fff00003fffu) | (w & 0x3fff00003fff0000u) >> 2;
+    w = (w & 0x000000000fffffffu) | (w & 0x0fffffff00000000u) >> 4;
+    if (stop) {
+        *ret = w;
+        return (size_t)__builtin_ctzll(stop) / 8 + 1;
+    }
+    *ret = w | (uint64_t)(at[8] & 0x7f) << 56 | (uint64_t)at[9] << 63;
+    if (at[8] < 0x80) {
+        *ret = w | (uint64_t)at[8] << 56;
+        return 9;
+    }
+    return at[9] < 0x80 ? 10 : 0;
 }
 
 static const ProtobufCFieldDescriptor *s_find_field(frame_t *frame, uint32_t number)
@@ -109,35 +156,6 @@ static const ProtobufCFieldDescriptor *s_find_field(frame_t *frame, uint32_t num
     return field;
 }
 
-static unsigned s_wire_of(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-        return WIRE_32BIT;
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:
-        return WIRE_64BIT;
-    case PROTOBUF_C_TYPE_STRING:
-    case PROTOBUF_C_TYPE_BYTES:
-    case PROTOBUF_C_TYPE_MESSAGE:
-        return WIRE_LENGTH;
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_BOOL:
-    case PROTOBUF_C_TYPE_ENUM:
-        return WIRE_VARINT;
-    }
-    check(!"a field type protobuf-c does not have");
-    return WIRE_VARINT;
-}
-
 static inline bool s_is_repeated(const ProtobufCFieldDescriptor *field)
 {
     return field->label == PROTOBUF_C_LABEL_REPEATED;
@@ -147,7 +165,7 @@ static inline bool s_is_repeated(const ProtobufCFieldDescriptor *field)
 static inline bool s_is_packed(const item_t *item)
 {
     return item->wire == WIRE_LENGTH && s_is_repeated(item->field) &&
-           s_wire_of(item->field->type) != WIRE_LENGTH;
+           types[item->field->type].wire != WIRE_LENGTH;
 }
 
 static err_t s_read_fixed(unpack_t *u, const uint8_t **at_p, const uint8_t *end, size_t size,
@@ -195,7 +213,7 @@ static err_t s_read_value(unpack_t *u, const uint8_t **at_p, const uint8_t *end,
 }
 
 /* Read the field at *at_p and step over it. */
-static err_t s_read(unpack_t *u, frame_t *frame, const uint8_t **at_p, item_t *ret)
+static inline err_t s_read(unpack_t *u, frame_t *frame, const uint8_t **at_p, item_t *ret)
 {
     const uint8_t *begin = *at_p;
     uint64_t tag = 0;
@@ -206,7 +224,7 @@ static err_t s_read(unpack_t *u, frame_t *frame, const uint8_t **at_p, item_t *r
     item_t item = { .field = s_find_field(frame, (uint32_t)tag >> 3), .wire = tag & 7 };
     *at_p = begin + used;
     TRY(s_read_value(u, at_p, frame->end, &item));
-    if (item.field && item.wire != s_wire_of(item.field->type) && !s_is_packed(&item))
+    if (item.field && item.wire != types[item.field->type].wire && !s_is_packed(&item))
         return s_bad(u, item.field, begin, "the wire type is not the field's");
     *ret = item;
     return OK;
@@ -217,31 +235,6 @@ static err_t s_read(unpack_t *u, frame_t *frame, const uint8_t **at_p, item_t *r
 static inline void *s_member(const frame_t *frame, unsigned offset)
 {
     return (char *)frame->message + offset;
-}
-
-static size_t s_size_of(ProtobufCType type)
-{
-    switch (type) {
-    case PROTOBUF_C_TYPE_BOOL:      return sizeof(protobuf_c_boolean);
-    case PROTOBUF_C_TYPE_STRING:    return sizeof(char *);
-    case PROTOBUF_C_TYPE_BYTES:     return sizeof(ProtobufCBinaryData);
-    case PROTOBUF_C_TYPE_MESSAGE:   return sizeof(ProtobufCMessage *);
-    case PROTOBUF_C_TYPE_INT64:
-    case PROTOBUF_C_TYPE_SINT64:
-    case PROTOBUF_C_TYPE_UINT64:
-    case PROTOBUF_C_TYPE_SFIXED64:
-    case PROTOBUF_C_TYPE_FIXED64:
-    case PROTOBUF_C_TYPE_DOUBLE:    return 8;
-    case PROTOBUF_C_TYPE_INT32:
-    case PROTOBUF_C_TYPE_SINT32:
-    case PROTOBUF_C_TYPE_UINT32:
-    case PROTOBUF_C_TYPE_SFIXED32:
-    case PROTOBUF_C_TYPE_FIXED32:
-    case PROTOBUF_C_TYPE_FLOAT:
-    case PROTOBUF_C_TYPE_ENUM:      return 4;
-    }
-    check(!"a field type protobuf-c does not have");
-    return 0;
 }
 
 /* Varints end where the top bit is clear: count those, eight bytes at a time. */
@@ -258,7 +251,7 @@ static size_t s_count_varints(view_t body)
 /* Elements of a packed value; broken ends are found in the second pass. */
 static size_t s_count_packed(const item_t *item)
 {
-    switch (s_wire_of(item->field->type)) {
+    switch (types[item->field->type].wire) {
     case WIRE_32BIT:    return item->body.len / 4;
     case WIRE_64BIT:    return item->body.len / 8;
     default:            return s_count_varints(item->body);
@@ -277,7 +270,7 @@ static err_t s_make_arrays(unpack_t *u, frame_t *frame)
         size_t *n = s_member(frame, field->quantifier_offset);
         if (*n == 0)
             continue;
-        size_t bytes = *n * s_size_of(field->type);
+        size_t bytes = *n * types[field->type].size;
         void *array = s_alloc(u, bytes);
         if (!array)
             return s_no_memory(u, field, bytes);
@@ -290,7 +283,7 @@ static err_t s_make_arrays(unpack_t *u, frame_t *frame)
 static err_t s_measure(unpack_t *u, frame_t *frame)
 {
     bool repeats = false;
-    item_t item;
+    item_t item = {0};
     for (const uint8_t *at = frame->at; at < frame->end; ) {
         TRY(s_read(u, frame, &at, &item));
         if (!item.field || !s_is_repeated(item.field))
@@ -327,7 +320,7 @@ static uint64_t s_unzigzag(uint64_t v)
     return (v >> 1) ^ (0 - (v & 1));
 }
 
-static void s_store_number(ProtobufCType type, void *at, uint64_t v)
+static inline void s_store_number(ProtobufCType type, void *at, uint64_t v)
 {
     if (type == PROTOBUF_C_TYPE_SINT32)
         store_u32(at, (uint32_t)s_unzigzag((uint32_t)v));
@@ -335,7 +328,7 @@ static void s_store_number(ProtobufCType type, void *at, uint64_t v)
         store_u64(at, s_unzigzag(v));
     else if (type == PROTOBUF_C_TYPE_BOOL)
         *(protobuf_c_boolean *)at = v != 0;
-    else if (s_size_of(type) == 8)
+    else if (types[type].size == 8)
         store_u64(at, v);
     else
         store_u32(at, (uint32_t)v);
@@ -413,28 +406,43 @@ static err_t s_store(unpack_t *u, const frame_t *frame, const item_t *item, void
     return s_store_bytes(u, item, at);
 }
 
-static err_t s_store_packed_varints(unpack_t *u, const item_t *item, uint8_t *at, size_t *n)
+/* Decode a whole packed value; inlined once per type that matters, so that the
+ * loop asks nothing about the type. */
+static inline __attribute__((always_inline))
+err_t s_decode(unpack_t *u, const item_t *item, ProtobufCType type, uint8_t *to, size_t *n)
 {
-    size_t size = s_size_of(item->field->type);
-    const uint8_t *from = item->body.ptr, *end = from + item->body.len;
-    for (; from < end; at += size, ++*n) {
-        uint64_t v = *from;
-        size_t used = v < 0x80 ? 1 : s_varint(from, end, VARINT_MOST, &v);
+    const uint8_t *at = item->body.ptr, *end = at + item->body.len;
+    uint8_t *begin = to;
+    for (; at < end; to += types[type].size) {
+        uint64_t v = 0;
+        size_t used = end - at >= VARINT_MOST ? s_varint_wide(at, &v)
+                                              : s_varint(at, end, VARINT_MOST, &v);
         if (used == 0)
-            return s_bad(u, item->field, from, "a number is cut off or too long a varint");
-        s_store_number(item->field->type, at, v);
-        from += used;
+            return s_bad(u, item->field, at, "a number is cut off or too long a varint");
+        s_store_number(type, to, v);
+        at += used;
     }
+    *n += (size_t)(to - begin) / types[type].size;
     return OK;
+}
+
+static err_t s_store_packed_varints(unpack_t *u, const item_t *item, uint8_t *to, size_t *n)
+{
+    ProtobufCType type = item->field->type;
+    if (type == PROTOBUF_C_TYPE_INT64 || type == PROTOBUF_C_TYPE_UINT64)
+        return s_decode(u, item, PROTOBUF_C_TYPE_INT64, to, n);
+    if (type == PROTOBUF_C_TYPE_INT32 || type == PROTOBUF_C_TYPE_UINT32)
+        return s_decode(u, item, PROTOBUF_C_TYPE_INT32, to, n);
+    return s_decode(u, item, type, to, n);
 }
 
 static err_t s_store_packed(unpack_t *u, const item_t *item, uint8_t *array, size_t *n)
 {
-    size_t size = s_size_of(item->field->type);
+    size_t size = types[item->field->type].size;
     uint8_t *at = array + *n * size;
     if (item->body.len == 0)
         return OK;
-    if (s_wire_of(item->field->type) == WIRE_VARINT)
+    if (types[item->field->type].wire == WIRE_VARINT)
         return s_store_packed_varints(u, item, at, n);
     if (item->body.len % size != 0)
         return s_bad(u, item->field, item->body.ptr, "the length is no multiple of the element's");
@@ -448,7 +456,7 @@ static void s_choose(const frame_t *frame, const ProtobufCFieldDescriptor *field
 {
     uint32_t *chosen = s_member(frame, field->quantifier_offset);
     if (*chosen != field->id)
-        memset(s_member(frame, field->offset), 0, s_size_of(field->type));
+        memset(s_member(frame, field->offset), 0, types[field->type].size);
     *chosen = field->id;
 }
 
@@ -459,7 +467,7 @@ static err_t s_fill_repeated(unpack_t *u, const frame_t *frame, const item_t *it
     if (s_is_packed(item))
         return s_store_packed(u, item, array, n);
     size_t i = (*n)++;
-    return s_store(u, frame, item, array + i * s_size_of(item->field->type));
+    return s_store(u, frame, item, array + i * types[item->field->type].size);
 }
 
 static err_t s_fill_single(unpack_t *u, const frame_t *frame, const item_t *item)
@@ -481,7 +489,7 @@ static err_t s_step(unpack_t *u)
         u->depth--;
         return OK;
     }
-    item_t item;
+    item_t item = {0};
     TRY(s_read(u, frame, &frame->at, &item));
     if (!item.field)
         return OK;
