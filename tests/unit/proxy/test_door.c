@@ -5,13 +5,14 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "core/base/limits.h"
 #include "core/base/rng.h"
-#include "proxy/door_int.h"
+#include "proxy/door_call.h"
 #include "tests/support/echo_door.h"
 #include "tests/support/h2_client.h"
 
