@@ -491,9 +491,10 @@ void door_h2_feed(door_conn_t *conn, view_t bytes)
     s_scan(h2, bytes);
     ssize_t n = nghttp2_session_mem_recv(h2->session, bytes.ptr, bytes.len);
     door_conn_dirty(conn);
-    s_judge_control(conn);
-    if (n >= 0)
+    if (n >= 0) {
+        s_judge_control(conn);
         return;
+    }
     if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
         door_conn_garbage(conn, "bad HTTP/2 preface");
         return;
