@@ -257,6 +257,17 @@ static void s_grant_waiting(door_conn_t *conn)
     }
 }
 
+/* All of it fitted into the first window: it need not wait any longer, and is counted
+ * although the connection is full (that is the "and a window each" of the limit). */
+static void s_stop_waiting(door_call_t *call)
+{
+    if (!call->reserved || call->granted)
+        return;
+    call->conn->n_waiting--;
+    call->request->reserved_bytes_ = call->want_bytes;
+    s_grant(call);
+}
+
 static void s_rest_data(door_call_t *call, view_t bytes)
 {
     door_t *door = call->conn->door;
@@ -303,12 +314,17 @@ void door_call_done(door_call_t *call)
     call->remote_done = true;
     if (call->state != CALL_BODY)
         return;
+    s_stop_waiting(call);
     if (call->is_grpc) {
         door_grpc_done(call);
         return;
     }
     if (call->wrong_type) {
         s_refuse_type(call);
+        return;
+    }
+    if (strcmp(call->request->verb, "OPTIONS") == 0) {
+        door_call_refuse(call, GRPC_OK, 204, "%s", "");         /* a browser asks first */
         return;
     }
     call->request->message = buf_view(&call->request->body_);

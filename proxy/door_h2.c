@@ -374,10 +374,14 @@ static void s_answer_rest(door_call_t *call)
         NV("content-type", type, strlen(type)),
         NV("content-length", length, (size_t)snprintf(length, sizeof length, "%zu", len)),
         NV_LITERAL("access-control-allow-origin", "*"),
+        NV_LITERAL("access-control-allow-methods", DOOR_CORS_METHODS),
+        NV_LITERAL("access-control-allow-headers", DOOR_CORS_HEADERS),
+        NV_LITERAL("access-control-max-age", "86400"),
     };
+    size_t n_nv = code == 204 ? ARRAY_LEN(nv) : 4;
     nghttp2_data_provider from = { .source.ptr = call, .read_callback = s_read_answer };
     bool has_body = !call->is_head && len > 0;
-    nghttp2_submit_response(call->conn->h2->session, call->stream_id, nv, ARRAY_LEN(nv),
+    nghttp2_submit_response(call->conn->h2->session, call->stream_id, nv, n_nv,
                             has_body ? &from : NULL);
 }
 

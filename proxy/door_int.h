@@ -32,6 +32,9 @@ typedef struct door_h2 door_h2_t;               /* an nghttp2 session and its co
 typedef struct door_rest door_rest_t;           /* an h1 parser and where it stands */
 
 #define DOOR_JSON "application/json; charset=utf-8"
+#define DOOR_CORS_METHODS "GET, POST, PUT, DELETE, OPTIONS"
+#define DOOR_CORS_HEADERS "Content-Type, Authorization, Accept, DB-Name, Request-Timeout, " \
+                          "Accept-Type-Allow-Int64"
 
 enum { DOOR_SCRATCH_BYTES = 64 << 10, DOOR_OUT_BYTES = 128 << 10 };
 

@@ -216,9 +216,8 @@ static void s_write_head(door_call_t *call, bool keep_alive)
 {
     static const h1_field_t cors[] = {
         { "Access-Control-Allow-Origin", "*" },
-        { "Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS" },
-        { "Access-Control-Allow-Headers", "Content-Type, Authorization, Accept, DB-Name, "
-                                          "Request-Timeout, Accept-Type-Allow-Int64" },
+        { "Access-Control-Allow-Methods", DOOR_CORS_METHODS },
+        { "Access-Control-Allow-Headers", DOOR_CORS_HEADERS },
         { "Access-Control-Max-Age", "86400" },
     };
     const door_answer_t *from = &call->answer;
