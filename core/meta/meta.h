@@ -74,7 +74,9 @@ typedef struct meta_txn_result {
 
 /* RESET comes first and after a gap (compaction): forget everything under the
  * prefix; PUTs of all that is there follow, then SYNCED, then single changes. */
-typedef enum { META_WATCH_RESET, META_WATCH_PUT, META_WATCH_DELETE, META_WATCH_SYNCED } meta_watch_kind_t;
+typedef enum {
+    META_WATCH_RESET, META_WATCH_PUT, META_WATCH_DELETE, META_WATCH_SYNCED
+} meta_watch_kind_t;
 
 typedef struct meta_change {
     meta_watch_kind_t kind;

@@ -18,6 +18,7 @@
 #include "core/base/fault.h"
 #include "core/base/limits.h"
 #include "tests/support/meta_conformance.h"
+#include "tests/support/meta_recorder.h"
 
 /* --- directories ------------------------------------------------------------ */
 
@@ -166,7 +167,8 @@ static err_t s_exercise(ctx_t *ctx, meta_t *meta)
     meta_txn_result_t result;
     int64_t lease = 0;
     TRY(meta_lease_grant(ctx, meta, 60000, &lease));
-    meta_op_t ops[] = { { META_PUT, "f/a", view_str("1"), 0 }, { META_PUT, "f/b", view_str("2"), lease },
+    meta_op_t ops[] = { { META_PUT, "f/a", view_str("1"), 0 },
+                        { META_PUT, "f/b", view_str("2"), lease },
                         { META_DELETE_PREFIX, "g/", {0}, 0 } };
     TRY(meta_txn(ctx, meta, &(meta_txn_t){ .ops = ops, .n_ops = 3 }, &result));
     meta_cmp_t cmp = { META_IF_VALUE, "f/a", 0, view_str("1") };
@@ -197,10 +199,12 @@ static void s_walk_faults(meta_t *meta)
         ctx_fini(&ctx);
         /* either both of a transaction's writes are there or neither is */
         assert_int_equal(meta_get_text(meta, "g/a") != NULL, meta_get_text(meta, "f/a") == NULL);
-        meta_op_t ops[] = { { META_PUT, "f/a", view_str("1"), 0 }, { META_DELETE, "g/a", {0}, 0 } };
+        meta_op_t ops[] = { { META_PUT, "f/a", view_str("1"), 0 },
+                            { META_DELETE, "g/a", {0}, 0 } };
+        meta_txn_t back = { .ops = ops, .n_ops = 2 };
         meta_txn_result_t result;
         ctx_init(&ctx);
-        assert_int_equal(meta_txn(&ctx, meta, &(meta_txn_t){ .ops = ops, .n_ops = 2 }, &result), OK);
+        assert_int_equal(meta_txn(&ctx, meta, &back, &result), OK);
         ctx_fini(&ctx);
         if (!fired)
             break;
