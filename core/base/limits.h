@@ -75,6 +75,12 @@
 #define LIMIT_STORE_FOOTERS_BYTES (8u << 20)    /* footers kept per store */
 #define LIMIT_STORE_LOCAL_DIRS  65536           /* directories remembered as synced */
 
+/* The ops port */
+#define LIMIT_OPS_CONNECTIONS   64              /* one more, and the longest idle one is closed */
+#define LIMIT_OPS_ROUTES        128
+#define LIMIT_OPS_BODY_BYTES    (1u << 20)      /* of a request */
+#define LIMIT_OPS_ANSWER_BYTES  (64u << 20)
+
 /* Metrics */
 #define LIMIT_METRICS_CELLS     4096            /* label combinations of one family */
 #define LIMIT_METRICS_LABELS    8               /* labels of one family */

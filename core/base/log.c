@@ -27,6 +27,17 @@ bool log_wants(log_level_t level)
     return (int)level >= atomic_load_explicit(&s_level, memory_order_relaxed);
 }
 
+log_level_t log_level(void)
+{
+    return (log_level_t)atomic_load_explicit(&s_level, memory_order_relaxed);
+}
+
+const char *log_level_name(log_level_t level)
+{
+    check((size_t)level < ARRAY_LEN(s_names));
+    return s_names[level];
+}
+
 bool log_level_parse(const char *text, log_level_t *ret)
 {
     for (size_t i = 0; i < ARRAY_LEN(s_names); i++) {

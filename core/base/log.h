@@ -19,6 +19,8 @@ typedef enum { LOG_DEBUG, LOG_INFO, LOG_WARN, LOG_ERROR, LOG_FATAL } log_level_t
 /* Anything below this level is dropped; LOG_INFO at start. */
 void log_set_level(log_level_t level);
 bool log_wants(log_level_t level);
+log_level_t log_level(void);
+const char *log_level_name(log_level_t level);
 
 /* "debug", "info", "warn", "error", "fatal"; false for anything else. */
 bool log_level_parse(const char *text, log_level_t *ret);

@@ -49,7 +49,8 @@ extern const double metrics_latency_ms[];
 enum { METRICS_LATENCY_N = 18 };
 
 /* The cell for these label values, one a label, as C strings, cut to LIMIT_NAME_BYTES.  It
- * lives as long as the registry.  Any thread; a lock and a hash, so keep the pointer where it is hot. */
+ * lives as long as the registry.  Any thread; a lock and a hash: where it is hot, keep
+ * the pointer. */
 #define metrics_cell(family, ...) \
     metrics_cell_at((family), (const char *const[]){ __VA_ARGS__ }, \
                     sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *))

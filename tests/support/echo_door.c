@@ -12,7 +12,7 @@
 #include "core/base/queue.h"
 #include "core/base/vec.h"
 
-enum { GIVE_UP_S = 5 };
+enum { GIVE_UP_S = 30 };
 
 struct echo_door {
     door_t *door;

@@ -30,17 +30,17 @@ door_t *echo_door_inner(echo_door_t *self);
 int echo_door_port(const echo_door_t *self);
 
 /* Wait until so many requests are held, or were cancelled while held, since the start;
- * false after five seconds. */
+ * false after half a minute. */
 bool echo_door_wait_held(echo_door_t *self, int n);
 bool echo_door_wait_cancelled(echo_door_t *self, int n);
 
 /* Answer all held requests by echoing them. */
 void echo_door_release(echo_door_t *self);
 
-/* Wait for a counter of door_stats to reach at least n; false after five seconds. */
+/* Wait for a counter of door_stats to reach at least n; false after half a minute. */
 #define echo_door_wait_stat(self, name, n) ({ \
     door_stats_t stat_; bool ok_ = false; \
-    for (int i_ = 0; i_ < 5000 && !ok_; i_++) { \
+    for (int i_ = 0; i_ < 30000 && !ok_; i_++) { \
         door_stats(echo_door_inner(self), &stat_); \
         ok_ = stat_.name >= (uint64_t)(n); \
         if (!ok_) echo_door_nap(); \

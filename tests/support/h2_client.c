@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { GIVE_UP_S = 5, FRAME_BYTES = 16384 };
+enum { GIVE_UP_S = 30, FRAME_BYTES = 16384 };
 
 struct h2_client {
     int fd;

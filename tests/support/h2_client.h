@@ -2,7 +2,7 @@
  *
  * Blocking, one socket, frames written by hand.  h2_client_call is a well
  * behaved gRPC call; everything below it lets a test send any frame it likes.
- * Reads give up after five seconds, so a broken server fails a test and does
+ * Reads give up after half a minute, so a broken server fails a test and does
  * not hang it.
  */
 #ifndef TESTS_SUPPORT_H2_CLIENT_H
@@ -61,10 +61,10 @@ bool h2_client_data(h2_client_t *self, int32_t stream, view_t bytes, bool end);
 /* The next odd stream number. */
 int32_t h2_client_next(h2_client_t *self);
 
-/* Read and apply one frame; false at the end of the connection or after five seconds. */
+/* Read and apply one frame; false at the end of the connection or after half a minute. */
 bool h2_client_pump(h2_client_t *self);
 
-/* Read until the server closes; false when it does not within five seconds. */
+/* Read until the server closes; false when it does not in that time. */
 bool h2_client_closed(h2_client_t *self);
 
 h2_reply_t *h2_client_reply(h2_client_t *self, int32_t stream);
@@ -76,7 +76,7 @@ int  h2_client_acks(const h2_client_t *self);           /* PING acks */
 /* A gRPC message with its five bytes before it. */
 void h2_client_frame_message(buf_t *into, view_t message, uint8_t flag);
 
-/* A plain TCP connection to 127.0.0.1 with the same five seconds; -1 when refused. */
+/* A plain TCP connection to 127.0.0.1 with the same patience; -1 when refused. */
 int h2_client_dial(int port);
 
 #endif

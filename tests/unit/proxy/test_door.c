@@ -5,13 +5,14 @@
 #include <stddef.h>
 #include <stdio.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include <zlib.h>
 
 #include "core/base/limits.h"
 #include "core/base/rng.h"
-#include "proxy/door_int.h"
+#include "proxy/door_call.h"
 #include "tests/support/echo_door.h"
 #include "tests/support/h2_client.h"
 
@@ -388,6 +389,37 @@ static void big_messages_of_one_connection_queue_up(void **state)
     s_close(&own);
 }
 
+/* A call that fits into its first window passes one that waits, in whatever state
+ * the connection's reservations are when it ends. */
+static void small_messages_pass_waiting_ones(void **state)
+{
+    enum { LEN = 3 << 20 };
+    fixture_t own = {0};
+    s_open(&own, &(door_options_t){ .conn_bytes = 4 << 20 });
+    buf_scoped framed = {0};
+    uint8_t *bytes = mem_new(LEN);
+    h2_client_frame_message(&framed, view_of(bytes, LEN), 0);
+    static const h2_header_t grpc[] = { { "content-type", "application/grpc" } };
+    int32_t big[2];
+    for (int i = 0; i < 2; i++) {
+        big[i] = h2_client_next(own.client);
+        h2_client_headers(own.client, big[i], 0, "POST", ECHO_PATH, grpc, 1);
+        h2_client_data(own.client, big[i], view_of(framed.ptr, 1000), false);
+    }
+    s_assert_echoes(own.client, "passes");
+    int32_t held = h2_client_start(own.client, HOLD_PATH, view_str("held"));
+    assert_true(echo_door_wait_held(own.door, 1));
+    s_assert_echoes(own.client, "passes, too");
+    for (int i = 0; i < 2; i++) {
+        h2_client_data(own.client, big[i], view_of(framed.ptr + 1000, framed.len - 1000), true);
+        assert_int_equal(h2_client_wait(own.client, big[i])->grpc_status, GRPC_OK);
+    }
+    echo_door_release(own.door);
+    assert_int_equal(h2_client_wait(own.client, held)->grpc_status, GRPC_OK);
+    mem_free(bytes);
+    s_close(&own);
+}
+
 static void memory_in_all_is_bounded(void **state)
 {
     fixture_t own = {0};
@@ -496,6 +528,7 @@ int main(void)
         T(texts_are_escaped),
         T(big_messages_pass_and_bigger_ones_do_not),
         T(big_messages_of_one_connection_queue_up),
+        T(small_messages_pass_waiting_ones),
         T(memory_in_all_is_bounded),
         T(many_calls_at_once),
         T(stopping_lets_open_calls_finish),
