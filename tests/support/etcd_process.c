@@ -1,10 +1,6 @@
 /* etcd_process - see etcd_process.h */
 #include "tests/support/etcd_process.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stddef.h>
-#include <cmocka.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
@@ -16,7 +12,6 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
-#include "core/base/rng.h"
 
 enum { MOST_ARGS = 32, READY_MS = 15000 };
 
@@ -133,39 +128,4 @@ int etcd_process_port(const etcd_process_t *self)
 const char *etcd_process_endpoint(const etcd_process_t *self)
 {
     return self->endpoint;
-}
-
-/* --- opening stores --------------------------------------------------------- */
-
-const char *etcd_new_root(void)
-{
-    static char root[48];
-    snprintf(root, sizeof root, "test-%016llx", (unsigned long long)rng_from_os());
-    return root;
-}
-
-meta_t *etcd_open_at(const char *endpoints, const char *root)
-{
-    ctx_t ctx;
-    ctx_init(&ctx);
-    ctx_limit_ms(&ctx, 10000);
-    meta_t *meta = NULL;
-    meta_etcd_options_t options = { .endpoints = endpoints, .root = root };
-    if (meta_etcd_open(&ctx, &options, &meta) != OK)
-        fail_msg("%s", ctx.text);
-    ctx_fini(&ctx);
-    return meta;
-}
-
-err_t etcd_open_error(const meta_etcd_options_t *options, int64_t limit_ms, char text[1024])
-{
-    ctx_t ctx;
-    ctx_init(&ctx);
-    ctx_limit_ms(&ctx, limit_ms);
-    meta_t *meta = NULL;
-    err_t err = meta_etcd_open(&ctx, options, &meta);
-    assert_null(meta);
-    snprintf(text, 1024, "%s", ctx.text);
-    ctx_fini(&ctx);
-    return err;
 }
