@@ -73,6 +73,7 @@ struct door_conn {
     int64_t mark_ms;
     int64_t opened_ms, read_ms; /* read_ms: the last bytes came */
     int64_t linger_until_ms;
+    size_t linger_bytes;        /* that may still be thrown away */
 
     int64_t due_ms;             /* when door_conn_tick must run; INT64_MAX: never */
     size_t heap_at;
