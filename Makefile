@@ -28,7 +28,8 @@ CFLAGS := $(BASE) $(WARN) $(FLAGS_$(MODE))
 GENFLAGS := $(BASE) $(filter -fsanitize%,$(FLAGS_$(MODE))) -O1 -w
 LDFLAGS := -pthread $(filter -fsanitize%,$(FLAGS_$(MODE))) -Wl,-z,relro,-z,now
 # libs3 is linked statically so that core/store/s3wrap.c can stand between it and libcurl.
-LIBS := -Wl,--wrap=curl_easy_setopt,--wrap=curl_easy_perform -l:libs3.a \
+LIBS := -Wl,--wrap=curl_easy_setopt,--wrap=curl_easy_perform,--wrap=gmtime,--wrap=parseIso8601Time \
+        -l:libs3.a \
         -lczmq -lzmq -lprotobuf-c -lcurl -lxml2 -lnghttp2 -lssl -lcrypto -lsodium -llmdb \
         -lroaring -lyaml -ljansson -lxxhash -lzstd -lz -lm
 

@@ -70,6 +70,7 @@
 #define LIMIT_STORE_KEY_PART_BYTES 255          /* a file name on every file system */
 #define LIMIT_STORE_OBJECT_BYTES (1ull << 30)
 #define LIMIT_STORE_LIST        10000           /* objects in one list */
+#define LIMIT_STORE_ROOT_BYTES  256             /* S3 takes 1024 for root and key together */
 #define LIMIT_STORE_TRIES       10              /* of a call without a deadline: about 6 s */
 #define LIMIT_STORE_READS       3               /* of bytes that do not match their checksum */
 #define LIMIT_STORE_FOOTERS_BYTES (8u << 20)    /* footers kept per store */

@@ -103,6 +103,7 @@ static err_t s_check_key(ctx_t *ctx, const char *key)
 typedef enum { CALL_PUT, CALL_GET, CALL_HEAD, CALL_LIST, CALL_DELETE } call_kind_t;
 
 typedef struct call {
+    store_t *store;
     call_kind_t kind;
     const char *key;                /* LIST: the prefix */
     store_parts_t parts;            /* PUT */
@@ -123,19 +124,20 @@ static const char *s_kind_name(call_kind_t kind)
     return names[kind];
 }
 
-static err_t s_call_once(ctx_t *ctx, store_t *self, call_t *call)
+static err_t s_call_once(ctx_t *ctx, void *arg)
 {
-    const store_driver_t *driver = self->driver;
+    call_t *call = arg;
+    const store_driver_t *driver = call->store->driver;
+    void *impl = call->store->impl;
     switch (call->kind) {
-    case CALL_PUT:    return driver->put(ctx, self->impl, call->key, &call->parts);
-    case CALL_GET:    return driver->get(ctx, self->impl, call->key, call->offset, call->len,
-                                         &call->sink);
-    case CALL_HEAD:   return driver->head(ctx, self->impl, call->key, &call->object_len);
+    case CALL_PUT:    return driver->put(ctx, impl, call->key, &call->parts);
+    case CALL_GET:    return driver->get(ctx, impl, call->key, call->offset, call->len, &call->sink);
+    case CALL_HEAD:   return driver->head(ctx, impl, call->key, &call->object_len);
     case CALL_LIST:
         call->list.n = 0;
         call->list.more = false;
-        return driver->list(ctx, self->impl, call->key, call->after, call->most, &call->list);
-    case CALL_DELETE: return driver->remove(ctx, self->impl, call->key);
+        return driver->list(ctx, impl, call->key, call->after, call->most, &call->list);
+    case CALL_DELETE: return driver->remove(ctx, impl, call->key);
     }
     check(!"a kind of call");
     return ERR_INTERNAL;
@@ -162,7 +164,7 @@ static void s_sleep(ctx_t *ctx, int64_t ms)
 }
 
 /* Wait before the next try; false when there is no time for one. */
-static bool s_again(ctx_t *ctx, const call_t *call, int tries)
+static bool s_again(ctx_t *ctx, const char *what, const char *key, int tries)
 {
     if (ctx->deadline_ms == INT64_MAX && tries >= LIMIT_STORE_TRIES)
         return false;
@@ -170,25 +172,33 @@ static bool s_again(ctx_t *ctx, const call_t *call, int tries)
     if (ctx_left_ms(ctx) <= wait_ms)
         return false;
     log_event(LOG_DEBUG, "store_retry", "op=%s key=%s tries=%d wait_ms=%lld why=\"%s\"",
-              s_kind_name(call->kind), call->key, tries, (long long)wait_ms, ctx->text);
+              what, key, tries, (long long)wait_ms, ctx->text);
     s_sleep(ctx, wait_ms);
     return true;
 }
 
-static err_t s_run(ctx_t *ctx, store_t *self, call_t *call)
+err_t store_retry(ctx_t *ctx, const char *what, const char *key,
+                  err_t (*once)(ctx_t *ctx, void *arg), void *arg)
 {
     int tries = 0;
-    for (;;) {
+    err_t err = OK;
+    do {
         TRY(ctx_alive(ctx));
-        err_t err = s_call_once(ctx, self, call);
+        err = once(ctx, arg);
         tries++;
-        if (err == ERR_STORE && self->driver->remote && s_again(ctx, call, tries))
-            continue;
-        if ((err == ERR_STORE || err == ERR_TIMEOUT) && tries > 1)
-            return ctx_prefix(ctx, "%s %s: gave up after %d tries", s_kind_name(call->kind),
-                              call->key, tries);
-        return err;
-    }
+    } while (err == ERR_STORE && s_again(ctx, what, key, tries));
+    if ((err == ERR_STORE || err == ERR_TIMEOUT) && tries > 1)
+        return ctx_prefix(ctx, "%s %s: gave up after %d tries", what, key, tries);
+    return err;
+}
+
+static err_t s_run(ctx_t *ctx, store_t *self, call_t *call)
+{
+    call->store = self;
+    if (self->driver->remote)
+        return store_retry(ctx, s_kind_name(call->kind), call->key, s_call_once, call);
+    TRY(ctx_alive(ctx));
+    return s_call_once(ctx, call);
 }
 
 /* --- put, head, list, delete ----------------------------------------------------- */
@@ -246,13 +256,18 @@ err_t store_list(ctx_t *ctx, store_t *store, const char *prefix, const char *aft
         return ctx_fail(ctx, ERR_PARAM_INVALID, "store prefix \"%.80s\" cannot begin a key", prefix);
     if (after && *after)
         TRY(s_check_key(ctx, after));
-    call_t call = { .kind = CALL_LIST, .key = prefix, .after = after ? after : "", .most = most };
+    /* Drivers only see an `after` below the prefix: MinIO refuses any other. */
+    int order = after ? strcmp(after, prefix) : -1;
+    bool inside = after && strncmp(after, prefix, strlen(prefix)) == 0;
+    if (!inside && order > 0) {
+        *ret = (store_list_t){0};
+        return OK;
+    }
+    call_t call = { .kind = CALL_LIST, .key = prefix, .after = inside ? after : "", .most = most };
     call.list.at = ctx_try(ctx, most * sizeof call.list.at[0]);
     if (!call.list.at)
         return ctx_fail(ctx, ERR_MEMORY, "no memory for a list of %zu objects", most);
     TRY(s_run(ctx, store, &call));
-    for (size_t i = 1; i < call.list.n; i++)
-        check_slow(strcmp(call.list.at[i - 1].key, call.list.at[i].key) < 0);
     *ret = call.list;
     return OK;
 }

@@ -45,7 +45,9 @@ typedef struct store_list {
  *   ERR_STORE      the store failed or cannot be reached, after retries; retriable
  *   ERR_TIMEOUT    ctx->deadline_ms passed before any answer
  *   ERR_CANCELED   ctx_cancel was called
- *   ERR_DENIED     wrong credentials; local: no permission
+ *   ERR_DENIED     wrong credentials, or a certificate that is not trusted;
+ *                  local: no permission
+ *   ERR_CONFIG     the server refuses what is asked: no S3, no such bucket
  *   ERR_DISK_FULL  no room; the same call may succeed once there is
  *   ERR_DISK       local: the disk failed
  *   ERR_MEMORY     what is read does not fit the budget of ctx
@@ -71,7 +73,9 @@ err_t must_use store_head(ctx_t *ctx, store_t *store, const char *key, uint64_t 
 
 /* Objects whose key starts with prefix ("" takes all, "a/b" also finds "a/bc")
  * and is greater than after (NULL: from the start), by key, at most `most`
- * (1..LIMIT_STORE_LIST).  What is not of the form of a key is left out. */
+ * (1..LIMIT_STORE_LIST).  What is not of the form of a key is left out.
+ * "By key" is byte order, but on SeaweedFS "/" comes before all else; going on
+ * after the last key works on all, and inside one directory they agree. */
 err_t must_use store_list(ctx_t *ctx, store_t *store, const char *prefix, const char *after,
                           size_t most, store_list_t *ret);
 

@@ -44,7 +44,7 @@ typedef struct store_driver {
     err_t must_use (*head)(ctx_t *ctx, void *impl, const char *key, uint64_t *ret_object_len);
 
     /* Calls store_list_add in the order of keys until that says false.
-     * after may be "". */
+     * after is "" or begins with prefix. */
     err_t must_use (*list)(ctx_t *ctx, void *impl, const char *prefix, const char *after,
                            size_t most, store_list_t *list);
 
@@ -57,6 +57,12 @@ typedef struct store_driver {
 bool store_list_add(ctx_t *ctx, store_list_t *list, size_t most, const char *key, uint64_t object_len);
 
 bool store_key_ok(const char *key);
+
+/* Call once(ctx, arg) until it returns something else than ERR_STORE, with
+ * growing pauses, as long as time and LIMIT_STORE_TRIES allow.  `what` and
+ * `key` are for texts. */
+err_t must_use store_retry(ctx_t *ctx, const char *what, const char *key,
+                           err_t (*once)(ctx_t *ctx, void *arg), void *arg);
 
 struct store {
     const store_driver_t *driver;

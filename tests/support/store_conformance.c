@@ -21,6 +21,7 @@ enum { B = FOOTER_BLOCK_BYTES };
 typedef struct fixture {
     store_t *store;
     const char *base;
+    bool own_order;
     ctx_t ctx;
 } fixture_t;
 
@@ -195,15 +196,15 @@ static int s_compare(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-/* The model: which keys, in order, from which one on, how many, and are there more. */
-static void s_check_list(fixture_t *fx, char **keys, size_t n, const char *prefix,
-                         const char *after, size_t most)
+/* The model: of all keys, in the store's order, those under prefix behind number
+ * `from` (-1: from the start), and are there more than `most`. */
+static void s_check_list(fixture_t *fx, char **keys, int n, const char *prefix, int from, size_t most)
 {
     store_list_t list;
-    ok(store_list(&fx->ctx, fx->store, prefix, after, most, &list));
+    ok(store_list(&fx->ctx, fx->store, prefix, from < 0 ? NULL : keys[from], most, &list));
     size_t at = 0, left = 0;
-    for (size_t i = 0; i < n; i++) {
-        if (strncmp(keys[i], prefix, strlen(prefix)) != 0 || (after && strcmp(keys[i], after) <= 0))
+    for (int i = from + 1; i < n; i++) {
+        if (strncmp(keys[i], prefix, strlen(prefix)) != 0)
             continue;
         if (at == most) {
             left++;
@@ -218,6 +219,25 @@ static void s_check_list(fixture_t *fx, char **keys, size_t n, const char *prefi
     assert_int_equal(list.more, left > 0);
 }
 
+/* All keys are there; from here on `keys` is in the order the store lists them. */
+static void s_take_order(fixture_t *fx, char **keys, size_t n, const char *prefix)
+{
+    store_list_t list;
+    ok(store_list(&fx->ctx, fx->store, prefix, NULL, n, &list));
+    assert_int_equal(list.n, n);
+    assert_false(list.more);
+    char *listed[64];
+    for (size_t i = 0; i < n; i++)
+        listed[i] = (char *)list.at[i].key;
+    qsort(keys, n, sizeof keys[0], s_compare);
+    if (fx->own_order)
+        qsort(listed, n, sizeof listed[0], s_compare);
+    for (size_t i = 0; i < n; i++)
+        assert_string_equal(listed[i], keys[i]);
+    for (size_t i = 0; i < n; i++)
+        keys[i] = (char *)list.at[i].key;
+}
+
 static void lists_are_ordered_cut_and_resumed(fixture_t *fx)
 {
     static const char *const names[] = {
@@ -230,16 +250,36 @@ static void lists_are_ordered_cut_and_resumed(fixture_t *fx)
         keys[i] = ctx_printf(&fx->ctx, "%s/list/%s", fx->base, names[i]);
         ok(store_put(&fx->ctx, fx->store, keys[i], view_str(keys[i])));
     }
-    qsort(keys, N, sizeof keys[0], s_compare);
+    s_take_order(fx, keys, N, s_key(fx, "list/"));
     static const char *const prefixes[] = { "", "a", "a-", "aa/", "aa/b", "aa/b/", "b/1", "b/3/y", "q" };
     for (size_t p = 0; p < ARRAY_LEN(prefixes); p++) {
         const char *prefix = ctx_printf(&fx->ctx, "%s/list/%s", fx->base, prefixes[p]);
-        s_check_list(fx, keys, N, prefix, NULL, 1000);
-        s_check_list(fx, keys, N, prefix, NULL, 3);
-        s_check_list(fx, keys, N, prefix, "0", 1000);
-        s_check_list(fx, keys, N, prefix, "zzzz", 10);
-        for (size_t i = 0; i < N; i += 3)
-            s_check_list(fx, keys, N, prefix, keys[i], 2);
+        s_check_list(fx, keys, N, prefix, -1, 1000);
+        s_check_list(fx, keys, N, prefix, -1, 3);
+        for (int i = p ? 0 : N; i < N; i += 3) {        /* behind a key inside or outside */
+            bool inside = strncmp(keys[i], prefix, strlen(prefix)) == 0;
+            if (inside || !fx->own_order)
+                s_check_list(fx, keys, N, prefix, i, 2);
+        }
+    }
+    for (int i = -1; i < (int)N; i++)
+        s_check_list(fx, keys, N, s_key(fx, "list/"), i, 1 + (size_t)(i + 1) % 4);
+}
+
+static void a_list_may_start_at_a_key_that_is_not_there(fixture_t *fx)
+{
+    for (int i = 10; i < 20; i += 2)
+        ok(store_put(&fx->ctx, fx->store, s_key(fx, ctx_printf(&fx->ctx, "hole/%d", i)), view_str("x")));
+    static const struct { const char *prefix, *after; size_t n; } asks[] = {
+        { "hole/", "hole/0", 5 }, { "hole/", "hole/13", 3 }, { "hole/", "hole/18", 0 },
+        { "hole/", "hole/99", 0 }, { "hole/", "hol", 5 }, { "hole/", "0", 5 }, { "hole/", "zzz", 0 },
+        { "hole/1", "hole/15", 2 },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
+        store_list_t list;
+        ok(store_list(&fx->ctx, fx->store, s_key(fx, asks[i].prefix), s_key(fx, asks[i].after), 10, &list));
+        assert_int_equal(list.n, asks[i].n);
+        assert_false(list.more);
     }
 }
 
@@ -257,7 +297,7 @@ static void a_long_list_pages(fixture_t *fx)
         ok(store_list(&fx->ctx, fx->store, prefix, after, 17, &list));
         assert_true(list.n > 0 && list.n <= 17);
         for (size_t i = 0; i < list.n; i++, seen++) {
-            assert_true(!after || strcmp(list.at[i].key, after) > 0);
+            assert_true(fx->own_order || !after || strcmp(list.at[i].key, after) > 0);
             after = list.at[i].key;
         }
         more = list.more;
@@ -422,11 +462,12 @@ typedef struct plan {
     store_t *(*open)(void *arg);
     void *arg;
     const char *base;
+    bool own_order;
 } plan_t;
 
 static void s_run_case(const plan_t *plan, const char *name, void (*run)(fixture_t *fx))
 {
-    fixture_t fx = { .store = plan->open(plan->arg) };
+    fixture_t fx = { .store = plan->open(plan->arg), .own_order = plan->own_order };
     assert_non_null(fx.store);
     ctx_init(&fx.ctx);
     char base[128];
@@ -447,6 +488,7 @@ static void s_run_case(const plan_t *plan, const char *name, void (*run)(fixture
     X(bad_keys_are_refused) \
     X(the_longest_key_works) \
     X(lists_are_ordered_cut_and_resumed) \
+    X(a_list_may_start_at_a_key_that_is_not_there) \
     X(a_long_list_pages) \
     X(a_flipped_bit_anywhere_is_corrupt) \
     X(a_cut_or_foreign_object_is_corrupt) \
@@ -459,9 +501,9 @@ CASES(X)
 #undef X
 
 int store_conformance_run(const char *group, store_t *(*open)(void *arg), void *arg,
-                          const char *base)
+                          const char *base, bool own_order)
 {
-    plan_t plan = { .open = open, .arg = arg, .base = base };
+    plan_t plan = { .open = open, .arg = arg, .base = base, .own_order = own_order };
     const struct CMUnitTest tests[] = {
 #define X(name) { #name, s_##name, NULL, NULL, &plan },
         CASES(X)

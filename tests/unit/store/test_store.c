@@ -463,8 +463,8 @@ int main(void)
         cmocka_unit_test(failures_are_retried_until_the_deadline),
     };
     int failed = cmocka_run_group_tests_name("store", tests, NULL, NULL);
-    failed += store_conformance_run("store on memory", s_open_memory, NULL, "c");
-    failed += store_conformance_run("store on a local directory", s_open_local, root, "c");
+    failed += store_conformance_run("store on memory", s_open_memory, NULL, "c", false);
+    failed += store_conformance_run("store on a local directory", s_open_local, root, "c", false);
     s_remove_tree(s_dir);
     return failed;
 }
