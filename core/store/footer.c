@@ -70,7 +70,8 @@ const char *footer_parse(const char *key, view_t bytes, uint64_t object_len, foo
     const uint8_t *tail = bytes.ptr + bytes.len - FOOTER_TAIL_BYTES;
     if (load_u32(tail + AT_MAGIC) != s_magic)
         return "not an object of this version (magic)";
-    if (load_u32(tail + AT_CRC) != s_own_crc(key, bytes.ptr, bytes.len - FOOTER_TAIL_BYTES + AT_CRC))
+    size_t covered = bytes.len - FOOTER_TAIL_BYTES + AT_CRC;
+    if (load_u32(tail + AT_CRC) != s_own_crc(key, bytes.ptr, covered))
         return "checksum of the footer and the key";
     if (load_u32(tail + AT_BLOCK) != FOOTER_BLOCK_BYTES ||
         load_u32(tail + AT_COUNT) != s_blocks(body_len) || load_u64(tail + AT_LEN) != body_len)

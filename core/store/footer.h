@@ -50,7 +50,8 @@ err_t must_use footer_make(ctx_t *ctx, const char *key, view_t body, view_t *ret
 
 /* Read the footer `bytes` of an object of object_len bytes.  NULL when all is
  * well, else what is wrong with it, in words. */
-const char *must_use footer_parse(const char *key, view_t bytes, uint64_t object_len, footer_t *ret);
+const char *must_use footer_parse(const char *key, view_t bytes, uint64_t object_len,
+                                  footer_t *ret);
 
 /* True when `blocks`, the body's bytes from block `first` on, whole blocks up
  * to its end, match their checksums; else *ret_bad is the first block that

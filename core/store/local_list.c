@@ -39,8 +39,8 @@ typedef struct walk {
 
 DIR *local_open_dir(const local_t *self, const char *name)
 {
-    int fd = fault_hit() ? (errno = EIO, -1)
-                         : openat(self->root_fd, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+    const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
+    int fd = fault_hit() ? (errno = EIO, -1) : openat(self->root_fd, name, flags);
     return fd < 0 ? NULL : fdopendir(fd);
 }
 
@@ -224,7 +224,8 @@ err_t local_list(ctx_t *ctx, void *impl, const char *prefix, const char *after,
     walk_t walk = { .ctx = ctx, .local = impl, .prefix = prefix, .after = after };
     vec_init(&walk.frames, sizeof(frame_t *));
     const char *slash = strrchr(prefix, '/');
-    err_t err = s_push(&walk, ctx_printf(ctx, "%.*s", slash ? (int)(slash - prefix) + 1 : 0, prefix));
+    int dir_len = slash ? (int)(slash - prefix) + 1 : 0;
+    err_t err = s_push(&walk, ctx_printf(ctx, "%.*s", dir_len, prefix));
     if (err == OK)
         err = s_collect(&walk, most, list);
     while (walk.frames.len)

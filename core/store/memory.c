@@ -79,8 +79,8 @@ static err_t s_put_locked(ctx_t *ctx, memory_t *self, const char *key, object_t 
 {
     const char *clash = s_clash(ctx, self, key);
     if (clash)
-        return ctx_fail(ctx, ERR_PARAM_INVALID, "object %s cannot be beside object %s: one would be "
-                        "a directory of the other", key, clash);
+        return ctx_fail(ctx, ERR_PARAM_INVALID, "object %s cannot be beside object %s: one would "
+                        "be a directory of the other", key, clash);
     object_t *before = s_get(self, key);
     if (before) {
         mem_free(before->bytes);

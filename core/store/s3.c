@@ -119,8 +119,9 @@ static int s_on_send(int room, char *buffer, void *arg)
     return (int)done;
 }
 
-static S3Status s_on_list(int truncated, const char *next, int n, const S3ListBucketContent *contents,
-                          int n_common, const char **common, void *arg)
+static S3Status s_on_list(int truncated, const char *next, int n,
+                          const S3ListBucketContent *contents, int n_common, const char **common,
+                          void *arg)
 {
     request_t *self = arg;
     (void)next, (void)n_common, (void)common;
@@ -217,9 +218,9 @@ static err_t s_tell(request_t *self)
     char http[16] = "";
     if (self->wrap.http_status)
         snprintf(http, sizeof http, " (HTTP %d)", self->wrap.http_status);
-    return ctx_fail(self->ctx, meaning, "%s %s at S3 %s, bucket %s: %s%s%s%s%s", self->what, self->key,
-                    self->s3->host, self->s3->bucket, S3_get_status_name(self->status), http,
-                    *why ? ": " : "", why, s_advice(self, meaning));
+    return ctx_fail(self->ctx, meaning, "%s %s at S3 %s, bucket %s: %s%s%s%s%s", self->what,
+                    self->key, self->s3->host, self->s3->bucket, S3_get_status_name(self->status),
+                    http, *why ? ": " : "", why, s_advice(self, meaning));
 }
 
 static err_t s_verdict(request_t *self)
@@ -298,7 +299,8 @@ static err_t s_s3_get(ctx_t *ctx, void *impl, const char *key, uint64_t offset, 
     S3BucketContext bucket = s_bucket(impl);
     const char *name = s_name(ctx, impl, key);
     s3wrap_enter(&request.wrap);
-    S3_get_object(&bucket, name, NULL, offset, len == STORE_WHOLE ? 0 : len, NULL, &handler, &request);
+    uint64_t count = len == STORE_WHOLE ? 0 : len;      /* 0 is all to libs3 */
+    S3_get_object(&bucket, name, NULL, offset, count, NULL, &handler, &request);
     s3wrap_leave();
 
     if (request.err == OK && request.wrap.http_status == 416)
@@ -307,8 +309,8 @@ static err_t s_s3_get(ctx_t *ctx, void *impl, const char *key, uint64_t offset, 
     bool answered = request.wrap.http_status / 100 == 2 && request.err == OK;
     uint64_t want = len == STORE_WHOLE ? request.content_len : len;
     if (answered && (request.content_len != want || (!request.wrap.failed && sink->len != want)))
-        return ctx_fail(ctx, ERR_STORE, "get %s at S3 %s: %zu of %llu bytes came, %llu were announced",
-                        key, request.s3->host, sink->len, (unsigned long long)want,
+        return ctx_fail(ctx, ERR_STORE, "get %s at S3 %s: %zu of %llu bytes came, %llu were "
+                        "announced", key, request.s3->host, sink->len, (unsigned long long)want,
                         (unsigned long long)request.content_len);
     return s_verdict(&request);
 }
@@ -371,7 +373,8 @@ static err_t s_s3_list(ctx_t *ctx, void *impl, const char *prefix, const char *a
     const char *full_prefix = s_name(ctx, impl, prefix);
     do {
         TRY(s_page(&request, full_prefix, marker));
-        if (request.truncated && (!request.last[0] || (marker && strcmp(request.last, marker) == 0)))
+        bool stuck = !request.last[0] || (marker && strcmp(request.last, marker) == 0);
+        if (request.truncated && stuck)
             return ctx_fail(ctx, ERR_STORE, "list %s at S3 %s: a page does not go on from the last",
                             prefix, request.s3->host);
         marker = ctx_strdup(ctx, request.last);
@@ -422,8 +425,8 @@ static err_t s_find_bucket(ctx_t *ctx, s3_t *self, bool create)
     s3wrap_leave();
     err_t err = s_verdict(&request);
     if (err == ERR_KEY_NOT_FOUND)
-        return ctx_fail(ctx, ERR_CONFIG, "S3 %s has no bucket %s: create it or set minio.bucketName",
-                        self->host, self->bucket);
+        return ctx_fail(ctx, ERR_CONFIG, "S3 %s has no bucket %s: create it or set "
+                        "minio.bucketName", self->host, self->bucket);
     return err;
 }
 
@@ -455,7 +458,8 @@ static err_t s_check_options(ctx_t *ctx, const store_s3_options_t *options)
     if (options->ca_file && *options->ca_file) {
         FILE *file = fopen(options->ca_file, "re");
         if (!file)
-            return ctx_fail(ctx, ERR_CONFIG, "minio.ssl.tlsCACert %s cannot be read", options->ca_file);
+            return ctx_fail(ctx, ERR_CONFIG, "minio.ssl.tlsCACert %s cannot be read",
+                            options->ca_file);
         fclose(file);
     }
     return OK;

@@ -137,8 +137,8 @@ static int s_progress(void *arg, curl_off_t down_total, curl_off_t down, curl_of
 
 static void s_start_watch(s3wrap_t *call, int64_t left_ms)
 {
-    int64_t half = left_ms / 2;
-    call->stall_ms = half < STALL_LEAST_MS ? STALL_LEAST_MS : half > STALL_MOST_MS ? STALL_MOST_MS : half;
+    int64_t half = left_ms / 2 < STALL_MOST_MS ? left_ms / 2 : STALL_MOST_MS;
+    call->stall_ms = half > STALL_LEAST_MS ? half : STALL_LEAST_MS;
     call->moved_ms = clock_mono_ms();
     call->moved_bytes = 0;
     call->stalled = false;
@@ -151,9 +151,10 @@ static bool s_prepare(CURL *handle, s3wrap_t *call)
 {
     int64_t left = ctx_left_ms(call->ctx);
     bool endless = left == INT64_MAX;
+    left = left > 0 ? left : 1;                 /* 0 is no limit to curl */
     const number_t numbers[] = {
-        { CURLOPT_TIMEOUT_MS, endless || left > LONG_MAX ? 0 : left > 0 ? left : 1 },
-        { CURLOPT_CONNECTTIMEOUT_MS, left < CONNECT_MOST_MS ? left > 0 ? left : 1 : CONNECT_MOST_MS },
+        { CURLOPT_TIMEOUT_MS, endless ? 0 : left },
+        { CURLOPT_CONNECTTIMEOUT_MS, left < CONNECT_MOST_MS ? left : CONNECT_MOST_MS },
         { CURLOPT_LOW_SPEED_LIMIT, DRIP_BYTES_PER_S },
         { CURLOPT_LOW_SPEED_TIME, DRIP_S },
         { CURLOPT_SSL_VERIFYPEER, 1 },
@@ -198,7 +199,8 @@ CURLcode __wrap_curl_easy_perform(CURL *handle)
     call->failed = code != CURLE_OK;
     call->untrusted = s_is_untrusted(code);
     if (call->stalled)
-        snprintf(call->text, sizeof call->text, "nothing moved for %lld ms", (long long)call->stall_ms);
+        snprintf(call->text, sizeof call->text, "nothing moved for %lld ms",
+                 (long long)call->stall_ms);
     else if (call->failed && call->text[0] == '\0')
         snprintf(call->text, sizeof call->text, "%s", curl_easy_strerror(code));
     /* The handle goes back to libs3's stock; `call` does not. */

@@ -130,14 +130,18 @@ static err_t s_call_once(ctx_t *ctx, void *arg)
     const store_driver_t *driver = call->store->driver;
     void *impl = call->store->impl;
     switch (call->kind) {
-    case CALL_PUT:    return driver->put(ctx, impl, call->key, &call->parts);
-    case CALL_GET:    return driver->get(ctx, impl, call->key, call->offset, call->len, &call->sink);
-    case CALL_HEAD:   return driver->head(ctx, impl, call->key, &call->object_len);
+    case CALL_PUT:
+        return driver->put(ctx, impl, call->key, &call->parts);
+    case CALL_GET:
+        return driver->get(ctx, impl, call->key, call->offset, call->len, &call->sink);
+    case CALL_HEAD:
+        return driver->head(ctx, impl, call->key, &call->object_len);
     case CALL_LIST:
         call->list.n = 0;
         call->list.more = false;
         return driver->list(ctx, impl, call->key, call->after, call->most, &call->list);
-    case CALL_DELETE: return driver->remove(ctx, impl, call->key);
+    case CALL_DELETE:
+        return driver->remove(ctx, impl, call->key);
     }
     check(!"a kind of call");
     return ERR_INTERNAL;
@@ -233,7 +237,8 @@ err_t store_head(ctx_t *ctx, store_t *store, const char *key, uint64_t *ret_len)
     return s_object_len(ctx, store, key, &object_len, ret_len);
 }
 
-bool store_list_add(ctx_t *ctx, store_list_t *list, size_t most, const char *key, uint64_t object_len)
+bool store_list_add(ctx_t *ctx, store_list_t *list, size_t most, const char *key,
+                    uint64_t object_len)
 {
     if (!store_key_ok(key))
         return true;
@@ -253,7 +258,8 @@ err_t store_list(ctx_t *ctx, store_t *store, const char *prefix, const char *aft
 {
     check(most >= 1 && most <= LIMIT_STORE_LIST);
     if (!s_prefix_ok(prefix))
-        return ctx_fail(ctx, ERR_PARAM_INVALID, "store prefix \"%.80s\" cannot begin a key", prefix);
+        return ctx_fail(ctx, ERR_PARAM_INVALID, "store prefix \"%.80s\" cannot begin a key",
+                        prefix);
     if (after && *after)
         TRY(s_check_key(ctx, after));
     /* Drivers only see an `after` below the prefix: MinIO refuses any other. */
@@ -364,13 +370,12 @@ static err_t s_footer(ctx_t *ctx, store_t *store, const char *key, footer_t *ret
     return OK;
 }
 
-/* Read the blocks that hold [offset, offset + len) and check them. */
+/* Read the blocks that hold [offset, offset + len), len > 0, and check them. */
 static err_t s_read_blocks(ctx_t *ctx, store_t *store, call_t *call, const footer_t *footer,
                            uint64_t offset, size_t len, view_t *ret, const char **ret_wrong)
 {
-    uint64_t first = offset / FOOTER_BLOCK_BYTES;
-    uint64_t start = first * FOOTER_BLOCK_BYTES;
-    uint64_t end = (offset + len + FOOTER_BLOCK_BYTES - 1) / FOOTER_BLOCK_BYTES * FOOTER_BLOCK_BYTES;
+    uint64_t first = offset / FOOTER_BLOCK_BYTES, last = (offset + len - 1) / FOOTER_BLOCK_BYTES;
+    uint64_t start = first * FOOTER_BLOCK_BYTES, end = (last + 1) * FOOTER_BLOCK_BYTES;
     if (end > footer->body_len)
         end = footer->body_len;
     call->offset = start;
@@ -397,8 +402,8 @@ err_t store_get_range(ctx_t *ctx, store_t *store, const char *key,
         view_t found = view_of("", 0);
         TRY(s_footer(ctx, store, key, &footer, &wrong));
         if (!wrong && (offset > footer.body_len || len > footer.body_len - offset))
-            return ctx_fail(ctx, ERR_PARAM_INVALID, "object %s has %llu bytes, cannot read %zu at %llu",
-                            key, (unsigned long long)footer.body_len, len, (unsigned long long)offset);
+            return ctx_fail(ctx, ERR_PARAM_INVALID, "object %s has %llu bytes, no %zu at %llu", key,
+                            (unsigned long long)footer.body_len, len, (unsigned long long)offset);
         if (!wrong && len)
             TRY(s_read_blocks(ctx, store, &call, &footer, offset, len, &found, &wrong));
         if (!wrong) {

@@ -23,7 +23,7 @@ typedef struct store store_t;
 
 typedef struct store_object {
     const char *key;            /* arena */
-    uint64_t len_bytes;         /* of the body; STORE_LEN_UNKNOWN: no object of ours has that size */
+    uint64_t len_bytes;         /* of the body; STORE_LEN_UNKNOWN: not an object of ours */
 } store_object_t;
 
 #define STORE_LEN_UNKNOWN UINT64_MAX

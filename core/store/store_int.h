@@ -54,7 +54,8 @@ typedef struct store_driver {
 
 /* False when the list holds `most` already: it is then marked as having more.
  * Skips what is no key. */
-bool store_list_add(ctx_t *ctx, store_list_t *list, size_t most, const char *key, uint64_t object_len);
+bool store_list_add(ctx_t *ctx, store_list_t *list, size_t most, const char *key,
+                    uint64_t object_len);
 
 bool store_key_ok(const char *key);
 

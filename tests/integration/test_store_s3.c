@@ -73,7 +73,8 @@ static int s_compare(const void *a, const void *b)
 static void s_report(const char *what, size_t kib, double *ms, size_t n)
 {
     qsort(ms, n, sizeof ms[0], s_compare);
-    print_message("%-12s %6zu KiB  p50 %7.2f ms  p95 %7.2f ms\n", what, kib, ms[n / 2], ms[n * 95 / 100]);
+    print_message("%-12s %6zu KiB  p50 %7.2f ms  p95 %7.2f ms\n", what, kib, ms[n / 2],
+                  ms[n * 95 / 100]);
 }
 
 static double s_since_ms(int64_t start_ns)

@@ -22,7 +22,9 @@
 #include "tests/support/s3_shim_objects.h"
 #include "tests/support/s3_shim_tls.h"
 
-enum { HEAD_BYTES = 16 << 10, BODY_MOST = 64 << 20, HEADERS_MOST = 32, SLOW_PIECES = 10, NAP_MS = 10 };
+enum {
+    HEAD_BYTES = 16 << 10, BODY_MOST = 64 << 20, HEADERS_MOST = 32, SLOW_PIECES = 10, NAP_MS = 10,
+};
 
 struct s3_shim {
     s3_shim_options_t options;
@@ -93,7 +95,8 @@ static void s_send(conn_t *conn, const void *ptr, size_t len)
 {
     const uint8_t *at = ptr;
     while (len && !conn->done_for) {
-        ssize_t n = conn->ssl ? SSL_write(conn->ssl, at, (int)len) : send(conn->fd, at, len, MSG_NOSIGNAL);
+        ssize_t n = conn->ssl ? SSL_write(conn->ssl, at, (int)len)
+                              : send(conn->fd, at, len, MSG_NOSIGNAL);
         if (n <= 0) {
             conn->done_for = true;
             return;

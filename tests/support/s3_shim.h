@@ -24,7 +24,7 @@ typedef enum {
 typedef enum {
     S3_SHIM_FINE,
     S3_SHIM_TRUNCATE,       /* half of the body, then the connection closes */
-    S3_SHIM_FLIP,           /* one bit of the body, of a put before its MD5 is checked; lists are spared */
+    S3_SHIM_FLIP,           /* one bit of the body, of a put before its MD5 check; not of lists */
     S3_SHIM_SLOW,           /* the body in ten pieces over slow_ms */
     S3_SHIM_STALL,          /* no answer at all; nothing is done */
     S3_SHIM_500,
@@ -43,7 +43,7 @@ typedef enum {
 typedef struct s3_shim_options {
     const char *bucket;             /* exists from the start; NULL: none does */
     const char *access_key, *secret_key;
-    const char *cert_file;          /* NULL: no TLS; else a fresh certificate for 127.0.0.1 goes there */
+    const char *cert_file;          /* NULL: no TLS; else a new certificate for 127.0.0.1 goes in */
     int slow_ms, late_ms;
     int list_lag_ms;                /* objects show in lists that much later */
 } s3_shim_options_t;

@@ -23,7 +23,8 @@ void s3_shim_objects_fini(s3_shim_objects_t *self);
 s3_shim_object_t *s3_shim_objects_get(s3_shim_objects_t *self, const char *name);
 
 /* False when other bytes were put under this name before. */
-bool s3_shim_objects_put(s3_shim_objects_t *self, const char *name, view_t bytes, int64_t listed_ms);
+bool s3_shim_objects_put(s3_shim_objects_t *self, const char *name, view_t bytes,
+                         int64_t listed_ms);
 void s3_shim_objects_remove(s3_shim_objects_t *self, const char *name);
 
 /* Add the <Contents> of a page to xml; true when there are more. */

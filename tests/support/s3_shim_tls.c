@@ -26,7 +26,8 @@ static X509 *s_certificate(EVP_PKEY *key)
     X509_gmtime_adj(X509_getm_notBefore(cert), -3600);
     X509_gmtime_adj(X509_getm_notAfter(cert), 3600);
     X509_NAME *name = X509_get_subject_name(cert);
-    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, (const unsigned char *)"s3 shim", -1, -1, 0);
+    const unsigned char *cn = (const unsigned char *)"s3 shim";
+    X509_NAME_add_entry_by_txt(name, "CN", MBSTRING_ASC, cn, -1, -1, 0);
     X509_set_issuer_name(cert, name);
     X509_set_pubkey(cert, key);
     s_extend(cert, NID_subject_alt_name, "IP:127.0.0.1");

@@ -94,7 +94,8 @@ static void a_range_past_the_end_is_refused(fixture_t *fx)
     ok(store_put(&fx->ctx, fx->store, key, store_test_body(&fx->ctx, 1, 10)));
     assert_int_equal(store_get_range(&fx->ctx, fx->store, key, 5, 6, &got), ERR_PARAM_INVALID);
     assert_int_equal(store_get_range(&fx->ctx, fx->store, key, 11, 0, &got), ERR_PARAM_INVALID);
-    assert_int_equal(store_get_range(&fx->ctx, fx->store, key, UINT64_MAX, 2, &got), ERR_PARAM_INVALID);
+    assert_int_equal(store_get_range(&fx->ctx, fx->store, key, UINT64_MAX, 2, &got),
+                     ERR_PARAM_INVALID);
     assert_null(got.ptr);
 }
 
@@ -106,7 +107,8 @@ static void what_is_not_there_is_not_found(fixture_t *fx)
         uint64_t len = 99;
         assert_int_equal(store_get(&fx->ctx, fx->store, keys[i], &got), ERR_KEY_NOT_FOUND);
         assert_non_null(strstr(fx->ctx.text, keys[i]));
-        assert_int_equal(store_get_range(&fx->ctx, fx->store, keys[i], 0, 1, &got), ERR_KEY_NOT_FOUND);
+        assert_int_equal(store_get_range(&fx->ctx, fx->store, keys[i], 0, 1, &got),
+                         ERR_KEY_NOT_FOUND);
         assert_int_equal(store_head(&fx->ctx, fx->store, keys[i], &len), ERR_KEY_NOT_FOUND);
         ok(store_delete(&fx->ctx, fx->store, keys[i]));
         assert_int_equal(len, 99);
@@ -150,13 +152,15 @@ static void bad_keys_are_refused(fixture_t *fx)
         whole[i] = '/';
     whole[sizeof whole - 1] = '\0';
     const char *bad[] = { "", "/", "/a", "a/", "a//b", ".", "..", "../a", "a/..", "a/../b", "a/./b",
-                          "a b", "a\nb", "a~b", "~tmp/x", "a%20b", "ä", "a?b", "a+b", "a*", part, whole };
+                          "a b", "a\nb", "a~b", "~tmp/x", "a%20b", "ä", "a?b", "a+b", "a*", part,
+                          whole };
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         view_t got = {0};
         uint64_t len = 0;
         assert_int_equal(store_put(&fx->ctx, fx->store, bad[i], view_str("x")), ERR_PARAM_INVALID);
         assert_int_equal(store_get(&fx->ctx, fx->store, bad[i], &got), ERR_PARAM_INVALID);
-        assert_int_equal(store_get_range(&fx->ctx, fx->store, bad[i], 0, 1, &got), ERR_PARAM_INVALID);
+        assert_int_equal(store_get_range(&fx->ctx, fx->store, bad[i], 0, 1, &got),
+                         ERR_PARAM_INVALID);
         assert_int_equal(store_head(&fx->ctx, fx->store, bad[i], &len), ERR_PARAM_INVALID);
         assert_int_equal(store_delete(&fx->ctx, fx->store, bad[i]), ERR_PARAM_INVALID);
     }
@@ -198,7 +202,8 @@ static int s_compare(const void *a, const void *b)
 
 /* The model: of all keys, in the store's order, those under prefix behind number
  * `from` (-1: from the start), and are there more than `most`. */
-static void s_check_list(fixture_t *fx, char **keys, int n, const char *prefix, int from, size_t most)
+static void s_check_list(fixture_t *fx, char **keys, int n, const char *prefix, int from,
+                         size_t most)
 {
     store_list_t list;
     ok(store_list(&fx->ctx, fx->store, prefix, from < 0 ? NULL : keys[from], most, &list));
@@ -251,7 +256,8 @@ static void lists_are_ordered_cut_and_resumed(fixture_t *fx)
         ok(store_put(&fx->ctx, fx->store, keys[i], view_str(keys[i])));
     }
     s_take_order(fx, keys, N, s_key(fx, "list/"));
-    static const char *const prefixes[] = { "", "a", "a-", "aa/", "aa/b", "aa/b/", "b/1", "b/3/y", "q" };
+    static const char *const prefixes[] = { "", "a", "a-", "aa/", "aa/b", "aa/b/", "b/1", "b/3/y",
+                                            "q" };
     for (size_t p = 0; p < ARRAY_LEN(prefixes); p++) {
         const char *prefix = ctx_printf(&fx->ctx, "%s/list/%s", fx->base, prefixes[p]);
         s_check_list(fx, keys, N, prefix, -1, 1000);
@@ -269,15 +275,17 @@ static void lists_are_ordered_cut_and_resumed(fixture_t *fx)
 static void a_list_may_start_at_a_key_that_is_not_there(fixture_t *fx)
 {
     for (int i = 10; i < 20; i += 2)
-        ok(store_put(&fx->ctx, fx->store, s_key(fx, ctx_printf(&fx->ctx, "hole/%d", i)), view_str("x")));
+        ok(store_put(&fx->ctx, fx->store, s_key(fx, ctx_printf(&fx->ctx, "hole/%d", i)),
+                     view_str("x")));
     static const struct { const char *prefix, *after; size_t n; } asks[] = {
         { "hole/", "hole/0", 5 }, { "hole/", "hole/13", 3 }, { "hole/", "hole/18", 0 },
-        { "hole/", "hole/99", 0 }, { "hole/", "hol", 5 }, { "hole/", "0", 5 }, { "hole/", "zzz", 0 },
-        { "hole/1", "hole/15", 2 },
+        { "hole/", "hole/99", 0 }, { "hole/", "hol", 5 }, { "hole/", "0", 5 },
+        { "hole/", "zzz", 0 }, { "hole/1", "hole/15", 2 },
     };
     for (size_t i = 0; i < ARRAY_LEN(asks); i++) {
         store_list_t list;
-        ok(store_list(&fx->ctx, fx->store, s_key(fx, asks[i].prefix), s_key(fx, asks[i].after), 10, &list));
+        const char *after = s_key(fx, asks[i].after);
+        ok(store_list(&fx->ctx, fx->store, s_key(fx, asks[i].prefix), after, 10, &list));
         assert_int_equal(list.n, asks[i].n);
         assert_false(list.more);
     }
@@ -434,7 +442,8 @@ static void *s_work(void *arg)
             store_get_range(&ctx, store, key, body.len / 2, body.len / 4, &part) != OK ||
             store_list(&ctx, store, key, NULL, 5, &list) != OK)
             self->wrong = "failed";
-        else if (!view_eq(got, body) || !view_eq(part, view_of(body.ptr + body.len / 2, body.len / 4)))
+        else if (!view_eq(got, body) ||
+                 !view_eq(part, view_of(body.ptr + body.len / 2, body.len / 4)))
             self->wrong = "other bytes";
         if (self->wrong)
             fprintf(stderr, "%s: %s\n", key, ctx.text);

@@ -125,7 +125,7 @@ static void a_passing_fault_is_not_noticed(void **state)
         for (int fault = 1; fault < S3_SHIM_WEATHER; fault++) {
             const op_t *op = &s_ops[i];
             if (fault == S3_SHIM_STALL && op->kind != S3_SHIM_PUT)
-                continue;                       /* each costs the second after which we give it up */
+                continue;                       /* costs the second until we give it up */
             s_deadline(fx, 10000);
             const char *key = s_prepare(fx, op, fault, body);
             s_deadline(fx, 3000);
@@ -160,7 +160,8 @@ static void a_lasting_fault_is_a_clear_error_in_time(void **state)
                 continue;                       /* the fault means nothing to this operation */
             bool corrupt = op->kind == S3_SHIM_GET && err == ERR_CORRUPT;
             if (err != ERR_STORE && err != ERR_TIMEOUT && !corrupt)
-                fail_msg("%s with %s: %s: %s", op->name, s_fault_names[fault], err_name(err), fx->ctx.text);
+                fail_msg("%s with %s: %s: %s", op->name, s_fault_names[fault], err_name(err),
+                         fx->ctx.text);
             assert_non_null(strstr(fx->ctx.text, err == ERR_TIMEOUT ? "" : key));
         }
     assert_int_equal(s3_shim_rewrites(fx->shim), 0);
@@ -170,7 +171,8 @@ static void a_lasting_fault_is_a_clear_error_in_time(void **state)
 static void refusals_are_told_at_once(void **state)
 {
     static const struct { s3_shim_fault_t fault; err_t err; const char *word; } refusals[] = {
-        { S3_SHIM_FULL, ERR_DISK_FULL, "no room" }, { S3_SHIM_FORBIDDEN, ERR_DENIED, "minio.accessKeyID" },
+        { S3_SHIM_FULL, ERR_DISK_FULL, "no room" },
+        { S3_SHIM_FORBIDDEN, ERR_DENIED, "minio.accessKeyID" },
     };
     fixture_t *fx = *state;
     for (size_t i = 0; i < ARRAY_LEN(refusals); i++) {
@@ -192,7 +194,8 @@ static void a_put_may_arrive_after_it_was_given_up(void **state)
     err_t err = store_put(&fx->ctx, fx->store, "late", body);
     assert_true(err == ERR_STORE || err == ERR_TIMEOUT);
     assert_false(s3_shim_has(fx->shim, "files/late"));
-    for (int64_t until = clock_mono_ms() + 5000; !s3_shim_has(fx->shim, "files/late"); clock_sleep_ms(5))
+    int64_t until = clock_mono_ms() + 5000;
+    for (; !s3_shim_has(fx->shim, "files/late"); clock_sleep_ms(5))
         assert_true(clock_mono_ms() < until);
     s_deadline(fx, 5000);
     assert_int_equal(store_get(&fx->ctx, fx->store, "late", &got), OK);
@@ -204,7 +207,8 @@ static void a_damaged_object_is_named_after_three_reads(void **state)
 {
     fixture_t *fx = *state;
     view_t got = {0};
-    assert_int_equal(store_put(&fx->ctx, fx->store, "d/x", store_test_body(&fx->ctx, 4, 3 * B)), OK);
+    view_t body = store_test_body(&fx->ctx, 4, 3 * B);
+    assert_int_equal(store_put(&fx->ctx, fx->store, "d/x", body), OK);
     assert_true(s3_shim_damage(fx->shim, "files/d/x", B + 17));
     assert_int_equal(store_get(&fx->ctx, fx->store, "d/x", &got), ERR_CORRUPT);
     assert_non_null(strstr(fx->ctx.text, "object d/x is damaged: checksum of the 64 KiB at 65536"));
@@ -219,8 +223,8 @@ static void ranges_keep_the_footer(void **state)
     fixture_t *fx = *state;
     view_t body = store_test_body(&fx->ctx, 5, 8 * B), got = {0};
     assert_int_equal(store_put(&fx->ctx, fx->store, "kept", body), OK);
-    for (int i = 0; i < 8; i++)
-        assert_int_equal(store_get_range(&fx->ctx, fx->store, "kept", (uint64_t)i * B, 100, &got), OK);
+    for (uint64_t i = 0; i < 8; i++)
+        assert_int_equal(store_get_range(&fx->ctx, fx->store, "kept", i * B, 100, &got), OK);
     assert_int_equal(s3_shim_count(fx->shim, S3_SHIM_HEAD), 1);
     assert_int_equal(s3_shim_count(fx->shim, S3_SHIM_GET), 9);
 }
@@ -300,14 +304,16 @@ static void a_storm_never_yields_wrong_bytes(void **state)
 
 /* --- opening ------------------------------------------------------------------------- */
 
-static void s_expect_open(fixture_t *fx, const store_s3_options_t *options, err_t want, const char *word)
+static void s_expect_open(fixture_t *fx, const store_s3_options_t *options, err_t want,
+                          const char *word)
 {
     store_t *store = NULL;
     s_deadline(fx, want == ERR_STORE ? 200 : 5000);
     err_t err = store_s3_open(&fx->ctx, options, &store);
     bool late = want == ERR_STORE && err == ERR_TIMEOUT;        /* a slow resolver */
     if ((err != want && !late) || !strstr(fx->ctx.text, word))
-        fail_msg("want %s with \"%s\", not %s: %s", err_name(want), word, err_name(err), fx->ctx.text);
+        fail_msg("want %s with \"%s\", not %s: %s", err_name(want), word, err_name(err),
+                 fx->ctx.text);
     assert_null(store);
 }
 

@@ -82,8 +82,8 @@ static void sizes_invert(void **state)
     }
     uint64_t len = 0;
     assert_false(footer_body_len(UINT64_MAX, &len));
-    assert_false(footer_body_len(LIMIT_STORE_OBJECT_BYTES + 1 + footer_len(LIMIT_STORE_OBJECT_BYTES + 1),
-                                 &len));
+    uint64_t above = LIMIT_STORE_OBJECT_BYTES + 1;
+    assert_false(footer_body_len(above + footer_len(above), &len));
 }
 
 /* The bytes are a promise to every later version. */
@@ -343,7 +343,8 @@ static void an_unusable_directory_is_told(void **state)
     assert_int_equal(store_local_open(&ctx, "/proc/nothing/here", &store), ERR_DISK);
     assert_non_null(strstr(ctx.text, "/proc/nothing/here"));
     s_touch(s_dir, "plain-file");
-    assert_int_equal(store_local_open(&ctx, ctx_printf(&ctx, "%s/plain-file", s_dir), &store), ERR_DISK);
+    const char *plain = ctx_printf(&ctx, "%s/plain-file", s_dir);
+    assert_int_equal(store_local_open(&ctx, plain, &store), ERR_DISK);
     assert_null(store);
     ctx_fini(&ctx);
 }
@@ -455,8 +456,8 @@ int main(void)
         cmocka_unit_test(every_fault_of_a_read_is_told),
         cmocka_unit_test(every_fault_of_an_open_is_told),
         cmocka_unit_test(leftovers_are_swept_when_alone),
-        { "keys_cannot_be_directories_of_keys (memory)", keys_cannot_be_directories_of_keys, NULL, NULL, NULL },
-        { "keys_cannot_be_directories_of_keys (local)", keys_cannot_be_directories_of_keys, NULL, NULL, s_dir },
+        cmocka_unit_test_prestate(keys_cannot_be_directories_of_keys, NULL),
+        cmocka_unit_test_prestate(keys_cannot_be_directories_of_keys, s_dir),
         cmocka_unit_test(big_and_empty_directories_list),
         cmocka_unit_test(an_unusable_directory_is_told),
         cmocka_unit_test(a_full_disk_is_told_and_survived),
