@@ -75,8 +75,11 @@ $(OUT)/%.o: %.c | $(GENSRC) $(GEN)/methods.inc
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS_$*) -MMD -MP -c -o $@ $<
 
-FLAGS_core/simd/avx2 := -mavx2 -mfma -mf16c
-FLAGS_core/simd/avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma
+# The only two sources for more than the baseline; see core/simd/cpu.h.
+ifeq ($(shell uname -m),x86_64)
+FLAGS_core/simd/avx2 := -mavx2 -mfma -mf16c -mpopcnt
+FLAGS_core/simd/avx512 := -mavx512f -mavx512bw -mavx512dq -mavx512vl -mfma -mpopcnt
+endif
 
 $(OUT)/gen/%.o: $(GEN)/%.c | $(GENSRC)
 	@mkdir -p $(@D)

@@ -13,6 +13,8 @@
 #define LIMIT_NAME_BYTES        255
 #define LIMIT_DATABASES         64
 #define LIMIT_COLLECTIONS       65536
+#define LIMIT_TOPK              16384           /* hits of one query */
+#define LIMIT_DIM               32768           /* of a dense vector; of a binary one 8 times that */
 
 /* Protobuf input, checked on the wire before unpacking */
 #define LIMIT_PROTO_DEPTH       32
