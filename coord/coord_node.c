@@ -83,7 +83,8 @@ static void s_call(coord_node_t *self, const event_t *ev, actions_t *act)
         coord_root_show_collections(self, ev, act);
         break;
     default:
-        act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "coord has no method %u", ev->call.method);
+        act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "coord has no method %u",
+                   ev->call.method);
     }
 }
 
@@ -118,4 +119,29 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
     }
 }
 
-const role_t coord_role = { .name = "coord", .make = s_make, .step = s_step, .end = s_end };
+/* The leader when its state is read, a standby when it has a leader to stand by for. */
+static bool s_ready(const void *node)
+{
+    const coord_node_t *self = node;
+    return self->ready || (self->member.state == MEMBER_JOINED && self->member.leader_there &&
+                           !member_leads(&self->member));
+}
+
+static int64_t s_leads(const void *node)       { return coord_node_leads(node); }
+static int64_t s_term(const void *node)        { return coord_node_term(node); }
+static int64_t s_members(const void *node)     { return (int64_t)coord_node_members(node, false); }
+static int64_t s_members_up(const void *node)  { return (int64_t)coord_node_members(node, true); }
+
+static const figure_t s_figures[] = {
+    { "elanus_coord_leader", "1 when this coordinator leads and answers", s_leads },
+    { "elanus_coord_term", "revision of the leader key it holds, 0 when it does not lead", s_term },
+    { "elanus_coord_members", "registered nodes", s_members },
+    { "elanus_coord_members_up", "registered nodes whose link to this coordinator is up",
+      s_members_up },
+    { NULL, NULL, NULL },
+};
+
+const role_t coord_role = {
+    .name = "coord", .make = s_make, .step = s_step, .end = s_end, .ready = s_ready,
+    .figures = s_figures,
+};

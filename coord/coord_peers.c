@@ -205,6 +205,7 @@ struct gather {
 };
 
 typedef struct {
+    hostinfo_t host;            /* first: what the job of asking ourselves fills in */
     gather_t *gather;
     size_t at;
 } asked_t;
@@ -243,6 +244,20 @@ static void s_answered(void *node, void *arg, const event_t *ev, actions_t *act)
         s_gather_end(self, gather, ev, act);
 }
 
+static void s_measured(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    coord_node_t *self = node;
+    const asked_t *asked = arg;
+    gather_t *gather = asked->gather;
+    Elanus__Member *member = gather->out.members[asked->at];
+    if (ev->err != OK)
+        member->error = ctx_strdup(&gather->memory, ev->text);
+    else
+        member->status = member_status(&self->member, &gather->memory, &asked->host, ev->wall_ms);
+    if (--gather->waiting == 0)
+        s_gather_end(self, gather, ev, act);
+}
+
 static void s_ask(coord_node_t *self, gather_t *gather, const peer_t *peer, actions_t *act)
 {
     size_t at = gather->out.n_members++;
@@ -262,9 +277,12 @@ static void s_ask(coord_node_t *self, gather_t *gather, const peer_t *peer, acti
     asked_t *asked = mem_new(sizeof *asked);
     *asked = (asked_t){ .gather = gather, .at = at };
     gather->waiting++;
-    uint64_t cookie = wait_owned(self->member.waits, act, s_answered, asked);
-    act_call(act, peer->address, ELANUS__METHOD__METHOD_STATUS, view_of("", 0),
-             STATUS_TIMEOUT_MS, cookie);
+    waits_t *waits = self->member.waits;
+    if (s_is_me(self, peer))
+        act_job(act, member_measure, &asked->host, wait_owned(waits, act, s_measured, asked));
+    else
+        act_call(act, peer->address, ELANUS__METHOD__METHOD_STATUS, view_of("", 0),
+                 STATUS_TIMEOUT_MS, wait_owned(waits, act, s_answered, asked));
 }
 
 void coord_peers_cluster(coord_node_t *self, const event_t *ev, actions_t *act)

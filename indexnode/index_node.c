@@ -28,7 +28,15 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
     if (member_step(&self->member, self, ev, act))
         return;
     if (ev->kind == EV_CALL)
-        act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "indexnode has no method %u", ev->call.method);
+        act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "indexnode has no method %u",
+                   ev->call.method);
 }
 
-const role_t index_role = { .name = "indexnode", .make = s_make, .step = s_step, .end = s_end };
+static bool s_ready(const void *node)
+{
+    return ((const index_node_t *)node)->member.state == MEMBER_JOINED;
+}
+
+const role_t index_role = {
+    .name = "indexnode", .make = s_make, .step = s_step, .end = s_end, .ready = s_ready,
+};

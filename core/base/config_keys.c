@@ -248,6 +248,7 @@ const config_key_t config_keys[] = {
     /* --- ours --- */
     TEXT("elanus.data.dir", "/var/lib/elanus",
          "directory for everything this process keeps itself"),
+    TEXT("elanus.proxy.address", "0.0.0.0", "address the clients' port listens on"),
     TEXT("elanus.ops.address", "0.0.0.0", "address the ops port listens on"),
     { "elanus.ops.port", CONFIG_INT, "9091", 0, 65535, NULL, "METRICS_PORT",
       "/metrics, /healthz and the console" },

@@ -102,7 +102,8 @@
     X(REST_PRIMARY_KEY,      1806,  1, false, \
       "please check the primary key and its' type can only in [int, string]") \
     X(REST_LIMITER,          1807,  1, true,  "request is rejected by limiter") \
-    X(REPLICATE_DENIED,      1900,  1, false, "deny to use the replicate message in the normal instance") \
+    X(REPLICATE_DENIED,      1900,  1, false, \
+      "deny to use the replicate message in the normal instance") \
     X(SEGCORE,               2000,  1, false, "segcore error") \
     X(SEGCORE_UNSUPPORTED,   2001,  1, false, "segcore unsupported error") \
     X(IMPORT_FAILED,         2100,  1, false, "importing data failed") \

@@ -33,11 +33,34 @@ void *map_del(map_t *self, view_t key);
 bool map_next(const map_t *self, size_t *at, view_t *key, void **value);
 
 /* The same with numbers and C strings as keys. */
-static inline void *map_get_u64(const map_t *m, uint64_t k) { return map_get(m, view_of(&k, 8)); }
-static inline void *map_put_u64(map_t *m, uint64_t k, void *v) { return map_put(m, view_of(&k, 8), v); }
-static inline void *map_del_u64(map_t *m, uint64_t k) { return map_del(m, view_of(&k, 8)); }
-static inline void *map_get_str(const map_t *m, const char *k) { return map_get(m, view_str(k)); }
-static inline void *map_put_str(map_t *m, const char *k, void *v) { return map_put(m, view_str(k), v); }
-static inline void *map_del_str(map_t *m, const char *k) { return map_del(m, view_str(k)); }
+static inline void *map_get_u64(const map_t *self, uint64_t key)
+{
+    return map_get(self, view_of(&key, sizeof key));
+}
+
+static inline void *map_put_u64(map_t *self, uint64_t key, void *value)
+{
+    return map_put(self, view_of(&key, sizeof key), value);
+}
+
+static inline void *map_del_u64(map_t *self, uint64_t key)
+{
+    return map_del(self, view_of(&key, sizeof key));
+}
+
+static inline void *map_get_str(const map_t *self, const char *key)
+{
+    return map_get(self, view_str(key));
+}
+
+static inline void *map_put_str(map_t *self, const char *key, void *value)
+{
+    return map_put(self, view_str(key), value);
+}
+
+static inline void *map_del_str(map_t *self, const char *key)
+{
+    return map_del(self, view_str(key));
+}
 
 #endif

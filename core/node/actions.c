@@ -164,7 +164,7 @@ void act_item(actions_t *act, void *item)
     vec_push(&act->list, &(action_t){ .kind = ACT_ITEM, .item = item });
 }
 
-void act_leave(actions_t *act, int exit_code)
+void act_leave(actions_t *act, err_t err, const char *text)
 {
-    vec_push(&act->list, &(action_t){ .kind = ACT_LEAVE, .exit_code = exit_code });
+    vec_push(&act->list, &(action_t){ .kind = ACT_LEAVE, .err = err, .text = s_text(act, text) });
 }

@@ -21,7 +21,8 @@ meta_cmp_t elect_guard(const elect_t *self)
     return (meta_cmp_t){ .kind = META_IF_MOD_REV, .key = MEMBER_LEADER_KEY, .rev = self->term };
 }
 
-static void s_became_leader(elect_t *self, int64_t term, void *node, const event_t *ev, actions_t *act)
+static void s_became_leader(elect_t *self, int64_t term, void *node, const event_t *ev,
+                            actions_t *act)
 {
     self->state = ELECT_LEADER;
     self->term = term;
@@ -66,7 +67,8 @@ static void s_campaign(elect_t *self, const event_t *ev, actions_t *act)
     Elanus__Leader leader = ELANUS__LEADER__INIT;
     leader.info = member_info(member, ev->ctx);
     meta_cmp_t cmp = member->leader_there
-        ? (meta_cmp_t){ .kind = META_IF_MOD_REV, .key = MEMBER_LEADER_KEY, .rev = member->leader_term }
+        ? (meta_cmp_t){ .kind = META_IF_MOD_REV, .key = MEMBER_LEADER_KEY,
+                        .rev = member->leader_term }
         : (meta_cmp_t){ .kind = META_IF_ABSENT, .key = MEMBER_LEADER_KEY };
     meta_op_t put = {
         .kind = META_PUT, .key = MEMBER_LEADER_KEY, .lease = member->lease,

@@ -23,6 +23,7 @@ enum {
     META_TIMEOUT_MS = 5000,     /* of one metadata operation */
     WATCH_RETRY_MS = 500,
     EVENTS_A_POLL = 64,
+    MOST_FIGURES = 32,
 };
 
 typedef enum { MAIL_OP, MAIL_WATCH, MAIL_ITEM, MAIL_STOP } mail_kind_t;
@@ -82,8 +83,17 @@ struct host {
     map_t *cookies;             /* call id -> cookie + 1 */
     size_t pending;             /* ops with workers */
     bool leaving;
-    int exit_code;
+    err_t leave_err;
+    char leave_text[CTX_TEXT_BYTES];
+    _Atomic bool gone;          /* left: nobody need wait for `ready` */
 
+    pthread_mutex_t ready_lock; /* a leaf; only for those who wait for `ready` */
+    pthread_cond_t ready_cond;
+    _Atomic bool ready;
+    _Atomic int64_t figures[MOST_FIGURES];
+
+    void (*left)(void *arg);
+    void *left_arg;
     _Atomic bool closing;       /* watch callbacks give up on a full mailbox */
     pthread_t thread;
     bool running;
@@ -285,7 +295,8 @@ static void s_do_call(host_t *self, const action_t *action)
         return;
     }
     op_t *op = mem_new(sizeof *op);
-    *op = (op_t){ .kind = MAIL_OP, .host = self, .ask = { .kind = ACT_CALL, .cookie = action->cookie } };
+    *op = (op_t){ .kind = MAIL_OP, .host = self,
+                  .ask = { .kind = ACT_CALL, .cookie = action->cookie } };
     ctx_init(&op->ctx);
     op->err = ctx_fail(&op->ctx, err, "%s: %s", action->endpoint, err_text(err));
     vec_push(&self->failed, &op);
@@ -404,7 +415,8 @@ static void s_act_one(host_t *self, const action_t *action)
         break;
     case ACT_LEAVE:
         self->leaving = true;
-        self->exit_code = action->exit_code;
+        self->leave_err = action->err;
+        snprintf(self->leave_text, sizeof self->leave_text, "%s", action->text);
         break;
     }
 }
@@ -474,6 +486,51 @@ static void s_read_mail(host_t *self)
 
 /* --- life ------------------------------------------------------------------------------ */
 
+/* Show what the last steps have changed to the other threads. */
+static void s_publish(host_t *self)
+{
+    const figure_t *figures = self->role->figures;
+    for (size_t i = 0; figures && figures[i].name; i++) {
+        check(i < MOST_FIGURES);
+        atomic_store_explicit(&self->figures[i], figures[i].read(self->node), memory_order_relaxed);
+    }
+    bool ready = self->role->ready(self->node);
+    if (ready == atomic_load(&self->ready))
+        return;
+    pthread_mutex_lock(&self->ready_lock);
+    atomic_store(&self->ready, ready);
+    pthread_cond_broadcast(&self->ready_cond);
+    pthread_mutex_unlock(&self->ready_lock);
+}
+
+bool host_ready(const host_t *self)
+{
+    return atomic_load(&self->ready);
+}
+
+bool host_wait_ready(host_t *self, int64_t ms)
+{
+    struct timespec until;
+    int64_t at_ns = clock_mono_ns() + ms * 1000000;
+    until = (struct timespec){ .tv_sec = at_ns / 1000000000, .tv_nsec = at_ns % 1000000000 };
+    pthread_mutex_lock(&self->ready_lock);
+    while (!atomic_load(&self->ready) && !atomic_load(&self->gone))
+        if (pthread_cond_timedwait(&self->ready_cond, &self->ready_lock, &until) != 0)
+            break;
+    pthread_mutex_unlock(&self->ready_lock);
+    return host_ready(self);
+}
+
+bool host_figure(const host_t *self, size_t i, const figure_t **ret, int64_t *ret_value)
+{
+    const figure_t *figures = self->role->figures;
+    if (!figures || !figures[i].name)
+        return false;
+    *ret = &figures[i];
+    *ret_value = atomic_load_explicit(&self->figures[i], memory_order_relaxed);
+    return true;
+}
+
 static void s_loop(host_t *self)
 {
     while (!self->leaving) {
@@ -486,6 +543,7 @@ static void s_loop(host_t *self)
         s_read_mail(self);
         s_run_timers(self);
         s_run_failed(self);
+        s_publish(self);
     }
 }
 
@@ -522,11 +580,19 @@ static void *s_thread(void *arg)
     s_loop(self);
     s_drain(self);
     net_destroy(&self->net);
+    pthread_mutex_lock(&self->ready_lock);
+    atomic_store(&self->ready, false);
+    atomic_store(&self->gone, true);
+    pthread_cond_broadcast(&self->ready_cond);
+    pthread_mutex_unlock(&self->ready_lock);
+    if (self->left)
+        self->left(self->left_arg);
     return NULL;
 }
 
-static void s_copy_self(host_t *self, const node_self_t *from)
+static void s_copy_self(host_t *self, const host_options_t *options)
 {
+    const node_self_t *from = &options->self;
     ctx_t *keep = &self->strings;
     self->self = *from;
     self->self.role = ctx_strdup(keep, from->role);
@@ -534,7 +600,19 @@ static void s_copy_self(host_t *self, const node_self_t *from)
     self->self.host = ctx_strdup(keep, from->host ? from->host : "");
     self->self.version = ctx_strdup(keep, from->version ? from->version : ELANUS_VERSION);
     self->self.ops_address = ctx_strdup(keep, from->ops_address ? from->ops_address : "");
-    self->self.address = ctx_strdup(keep, from->address ? from->address : net_endpoint(self->net));
+    const char *bound = net_endpoint(self->net);
+    self->self.address = ctx_strdup(keep, options->advertise
+        ? options->advertise(keep, options->advertise_arg, bound) : bound);
+}
+
+static void s_init_ready(host_t *self)
+{
+    pthread_condattr_t monotonic;
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&self->ready_cond, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    pthread_mutex_init(&self->ready_lock, NULL);
 }
 
 err_t host_open(ctx_t *ctx, const host_options_t *options, host_t **ret)
@@ -555,8 +633,11 @@ err_t host_open(ctx_t *ctx, const host_options_t *options, host_t **ret)
     self->io = options->io;
     self->sink = options->sink;
     self->sink_arg = options->sink_arg;
+    self->left = options->left;
+    self->left_arg = options->left_arg;
+    s_init_ready(self);
     ctx_init(&self->strings);
-    s_copy_self(self, &options->self);
+    s_copy_self(self, options);
     self->mail = queue_new(LIMIT_QUEUE_ITEMS);
     net_watch_fd(self->net, queue_fd(self->mail));
     actions_init(&self->act);
@@ -601,12 +682,12 @@ void host_stop(host_t *self)
         clock_sleep_ms(1);
 }
 
-int host_wait(host_t *self)
+err_t host_wait(ctx_t *ctx, host_t *self)
 {
     check(self->running);
     pthread_join(self->thread, NULL);
     self->running = false;
-    return self->exit_code;
+    return self->leave_err == OK ? OK : ctx_fail(ctx, self->leave_err, "%s", self->leave_text);
 }
 
 void host_destroy(host_t **self_p)
@@ -619,6 +700,8 @@ void host_destroy(host_t **self_p)
     net_destroy(&self->net);
     s_read_mail(self);
     queue_destroy(&self->mail);
+    pthread_cond_destroy(&self->ready_cond);
+    pthread_mutex_destroy(&self->ready_lock);
     for (size_t i = 0; i < self->follows.len; i++)
         mem_free(*(follow_t **)vec_at(&self->follows, i));
     vec_fini(&self->follows);
@@ -636,9 +719,9 @@ const node_self_t *host_self(const host_t *self)
     return &self->self;
 }
 
-void *host_node(host_t *self)
+const char *host_role(const host_t *self)
 {
-    return self->node;
+    return self->role->name;
 }
 
 err_t host_new_id(ctx_t *ctx, meta_t *meta, uint64_t *ret)

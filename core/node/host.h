@@ -20,13 +20,19 @@ typedef struct host host_t;
 typedef struct host_options {
     const role_t *role;
     const void *role_options;   /* for role->make; borrowed */
-    node_self_t self;           /* address: what to advertise, NULL: the bound endpoint; strings are copied */
+    node_self_t self;           /* strings are copied; address is filled in */
     const char *listen;         /* for net_open */
+
+    /* The address to tell others, from the endpoint that was bound; NULL: that one. */
+    const char *(*advertise)(ctx_t *ctx, void *arg, const char *bound);
+    void *advertise_arg;
     const net_curve_t *curve;   /* NULL: plain */
     meta_t *meta;               /* borrowed, like io */
     pool_t *io;
     void (*sink)(void *arg, void *item);    /* ACT_ITEM: the item is moved to it; node's thread */
     void *sink_arg;
+    void (*left)(void *arg);    /* the node has left by itself or after host_stop; node's thread */
+    void *left_arg;
 } host_options_t;
 
 /* Bind and make the node; nothing runs yet.  Errors are net_open's. */
@@ -40,16 +46,23 @@ bool must_use host_post(host_t *self, void *item);
 /* Ask the node to drain and leave; any thread, returns at once. */
 void host_stop(host_t *self);
 
-/* Wait until it has left; its exit code.  Once. */
-int host_wait(host_t *self);
+/* Wait until it has left, and why it did: OK, or an error with its text in ctx.  Once. */
+err_t must_use host_wait(ctx_t *ctx, host_t *self);
 
 /* After host_wait, or when host_start was never called. */
 void host_destroy(host_t **self_p);
 
 const node_self_t *host_self(const host_t *self);
+const char *host_role(const host_t *self);
 
-/* The role's node, for reading figures from its own thread's steps only, or after host_wait. */
-void *host_node(host_t *self);
+/* Any thread: can the node do its work now, and its figures as of its last step. */
+bool host_ready(const host_t *self);
+
+/* Wait for host_ready at most ms; false when it did not come true, or the node has left. */
+bool host_wait_ready(host_t *self, int64_t ms);
+
+/* The i-th figure; false behind the last. */
+bool host_figure(const host_t *self, size_t i, const figure_t **ret, int64_t *ret_value);
 
 /* The next number no node of this cluster ever had (`id/node` in metadata). */
 err_t must_use host_new_id(ctx_t *ctx, meta_t *meta, uint64_t *ret);

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "core/base/hostinfo.h"
 #include "core/wire/pb.h"
 
 enum {
@@ -45,18 +44,33 @@ Elanus__NodeInfo *member_info(const member_t *self, ctx_t *ctx)
 
 /* --- the session ------------------------------------------------------------ */
 
+/* Try again soon, and complain at the 1st, 2nd, 4th … failure.  A node that never
+ * joined and meets what trying again will not mend ends and says so. */
+static void s_failed(member_t *self, const char *what, const event_t *ev, actions_t *act)
+{
+    if (!self->joined_once && !err_retriable(ev->err)) {
+        act_leave(act, ev->err, ev->text);
+        return;
+    }
+    self->failures++;
+    if ((self->failures & (self->failures - 1)) == 0)
+        log_event(LOG_WARN, what, "node=%s-%llu times=%u why=\"%s\"", self->self->role,
+                  (unsigned long long)self->self->id, self->failures, ev->text);
+    act_timer(act, TIMER_MEMBER_KEEP, RETRY_MS);
+}
+
 static void s_registered(void *node, void *arg, const event_t *ev, actions_t *act)
 {
     member_t *self = arg;
     if (self->state == MEMBER_LEAVING)
         return;
     if (ev->err != OK) {
-        log_event(LOG_WARN, "session_put_failed", "node=%s-%llu why=\"%s\"", self->self->role,
-                  (unsigned long long)self->self->id, ev->text);
         self->lease = 0;
-        act_timer(act, TIMER_MEMBER_KEEP, RETRY_MS);
+        s_failed(self, "session_put_failed", ev, act);
         return;
     }
+    self->joined_once = true;
+    self->failures = 0;
     self->state = MEMBER_JOINED;
     log_event(LOG_INFO, "node_joined", "node=%s-%llu address=%s lease=%lld", self->self->role,
               (unsigned long long)self->self->id, self->self->address, (long long)self->lease);
@@ -85,9 +99,7 @@ static void s_granted(void *node, void *arg, const event_t *ev, actions_t *act)
     if (self->state == MEMBER_LEAVING)
         return;
     if (ev->err != OK) {
-        log_event(LOG_WARN, "lease_grant_failed", "node=%s-%llu why=\"%s\"", self->self->role,
-                  (unsigned long long)self->self->id, ev->text);
-        act_timer(act, TIMER_MEMBER_KEEP, RETRY_MS);
+        s_failed(self, "lease_grant_failed", ev, act);
         return;
     }
     self->lease = ev->meta.lease;
@@ -114,8 +126,12 @@ static void s_kept(void *node, void *arg, const event_t *ev, actions_t *act)
         s_join(self, act);
         return;
     }
-    act_timer(act, TIMER_MEMBER_KEEP,
-              ev->err == OK ? self->self->lease_ttl_ms / KEEPS_PER_TTL : RETRY_MS);
+    if (ev->err != OK) {
+        s_failed(self, "lease_keep_failed", ev, act);
+        return;
+    }
+    self->failures = 0;
+    act_timer(act, TIMER_MEMBER_KEEP, self->self->lease_ttl_ms / KEEPS_PER_TTL);
 }
 
 static void s_keep(member_t *self, actions_t *act)
@@ -212,42 +228,51 @@ static bool s_peer(member_t *self, void *node, const event_t *ev, actions_t *act
 /* --- status ----------------------------------------------------------------- */
 
 typedef struct {
+    hostinfo_t host;            /* first: what the job fills in */
     member_t *self;
     net_from_t from;
-    hostinfo_t host;
-} status_t;
+} question_t;
 
-static err_t s_measure(ctx_t *ctx, void *arg)
+err_t member_measure(ctx_t *ctx, void *arg)
 {
-    status_t *status = arg;
-    return hostinfo_read(ctx, NULL, &status->host);
+    hostinfo_t *host = arg;
+    return hostinfo_read(ctx, NULL, host);
+}
+
+Elanus__NodeStatus *member_status(const member_t *self, ctx_t *ctx, const hostinfo_t *host,
+                                  int64_t wall_ms)
+{
+    Elanus__NodeStatus *out = ctx_new(ctx, sizeof *out);
+    elanus__node_status__init(out);
+    out->info = member_info(self, ctx);
+    out->cpu_cores = host->cpu_cores;
+    out->cpu_percent = host->cpu_percent;
+    out->memory_total = host->memory_total_bytes;
+    out->memory_used = host->rss_bytes;
+    out->disk_total = host->disk_total_bytes;
+    out->disk_used = host->disk_used_bytes;
+    out->at_ms = wall_ms;
+    return out;
 }
 
 static void s_measured(void *node, void *arg, const event_t *ev, actions_t *act)
 {
     (void)node;
-    status_t *status = arg;
-    if (ev->err != OK) {
-        act_refuse(act, status->from, ev->err, "%s", ev->text);
-    } else {
-        Elanus__NodeStatus out = ELANUS__NODE_STATUS__INIT;
-        out.info = member_info(status->self, ev->ctx);
-        out.cpu_cores = status->host.cpu_cores;
-        out.cpu_percent = status->host.cpu_percent;
-        out.memory_total = status->host.memory_total_bytes;
-        out.memory_used = status->host.rss_bytes;
-        out.disk_total = status->host.disk_total_bytes;
-        out.disk_used = status->host.disk_used_bytes;
-        out.at_ms = ev->wall_ms;
-        act_reply(act, status->from, pb_pack(ev->ctx, &out));
-    }
+    const question_t *question = arg;
+    if (ev->err != OK)
+        act_refuse(act, question->from, ev->err, "%s", ev->text);
+    else
+        act_reply(act, question->from,
+                  pb_pack(ev->ctx, member_status(question->self, ev->ctx, &question->host,
+                                                 ev->wall_ms)));
 }
 
 static void s_status(member_t *self, const event_t *ev, actions_t *act)
 {
-    status_t *status = mem_new(sizeof *status);
-    *status = (status_t){ .self = self, .from = ev->call.from };
-    act_job(act, s_measure, status, wait_owned(self->waits, act, s_measured, status));
+    question_t *question = mem_new(sizeof *question);
+    *question = (question_t){ .self = self, .from = ev->call.from };
+    act_job(act, member_measure, &question->host,
+            wait_owned(self->waits, act, s_measured, question));
 }
 
 /* --- start, stop, dispatch -------------------------------------------------- */
@@ -258,7 +283,7 @@ static void s_left(void *node, void *arg, const event_t *ev, actions_t *act)
     member_t *self = arg;
     log_event(LOG_INFO, "node_left", "node=%s-%llu", self->self->role,
               (unsigned long long)self->self->id);
-    act_leave(act, 0);
+    act_leave(act, OK, "");
 }
 
 static void s_stop(member_t *self, actions_t *act)
@@ -268,7 +293,7 @@ static void s_stop(member_t *self, actions_t *act)
     bool registered = self->state == MEMBER_JOINED;
     self->state = MEMBER_LEAVING;
     if (!registered) {
-        act_leave(act, 0);
+        act_leave(act, OK, "");
         return;
     }
     act_lease_revoke(act, self->lease, wait_once(self->waits, act, s_left, self));
@@ -282,7 +307,7 @@ static bool s_timer(member_t *self, uint32_t timer, actions_t *act)
         s_keep(self, act);
         return true;
     case TIMER_MEMBER_LEAVE:
-        act_leave(act, 0);      /* metadata is away: the lease will end by itself */
+        act_leave(act, OK, "");   /* metadata is away: the lease will end by itself */
         return true;
     default:
         return false;

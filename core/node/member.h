@@ -13,6 +13,7 @@
 #ifndef CORE_NODE_MEMBER_H
 #define CORE_NODE_MEMBER_H
 
+#include "core/base/hostinfo.h"
 #include "core/node/waits.h"
 #include "elanus.pb-c.h"
 
@@ -30,6 +31,8 @@ typedef struct member {
     waits_t *waits;             /* shared with the role */
     member_state_t state;
     int64_t lease;              /* 0: none */
+    bool joined_once;
+    unsigned failures;          /* in a row, of joining or keeping the session */
 
     /* The leader as the watch shows it. */
     bool leader_synced;         /* the watch has shown the present at least once */
@@ -59,5 +62,10 @@ bool member_leads(const member_t *self);
 
 /* NodeInfo of this node, in the arena of ctx. */
 Elanus__NodeInfo *member_info(const member_t *self, ctx_t *ctx);
+
+/* A job that measures into a hostinfo_t, and what METHOD_STATUS makes of it. */
+job_fn member_measure;
+Elanus__NodeStatus *member_status(const member_t *self, ctx_t *ctx, const hostinfo_t *host,
+                                  int64_t wall_ms);
 
 #endif

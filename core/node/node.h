@@ -125,7 +125,6 @@ typedef struct action {
     int64_t lease, ttl_ms, timeout_ms;
     job_fn *fn;                 /* JOB */
     void *item;                 /* JOB: argument; ITEM: moved to the role's I/O */
-    int exit_code;              /* LEAVE */
 } action_t;
 
 /* What a step wants done, in order.  The host (or simulator) runs the list
@@ -147,7 +146,8 @@ uint64_t act_cookie(actions_t *act);
 void act_call(actions_t *act, const char *endpoint, uint32_t method, view_t payload,
               int64_t timeout_ms, uint64_t cookie);
 void act_reply(actions_t *act, net_from_t from, view_t payload);
-void act_refuse(actions_t *act, net_from_t from, err_t err, const char *format, ...) printf_like(4, 5);
+void act_refuse(actions_t *act, net_from_t from, err_t err, const char *format, ...)
+    printf_like(4, 5);
 void act_dial(actions_t *act, const char *endpoint, uint64_t expect_id);
 void act_hang_up(actions_t *act, const char *endpoint);
 
@@ -167,16 +167,24 @@ void act_meta_watch(actions_t *act, const char *prefix, uint64_t cookie);
 void act_job(actions_t *act, job_fn *fn, void *arg, uint64_t cookie);
 void act_item(actions_t *act, void *item);
 
-/* The node has drained: stop running it. */
-void act_leave(actions_t *act, int exit_code);
+/* Stop running this node: it has drained (OK), or cannot go on and says why. */
+void act_leave(actions_t *act, err_t err, const char *text);
+
+/* A number a role lets the world see: on /metrics, and to those who wait for it. */
+typedef struct figure {
+    const char *name, *help;    /* Prometheus gauge */
+    int64_t (*read)(const void *node);
+} figure_t;
 
 /* A role: how to make, run and end its node. */
 typedef struct role {
     const char *name;
-    void *(*make)(const node_self_t *self, const void *options);    /* both borrowed for its life;
-                                                                       options: the role's own */
+    /* Both borrowed for the node's life; options are the role's own kind. */
+    void *(*make)(const node_self_t *self, const void *options);
     void (*step)(void *node, const event_t *ev, actions_t *act);
     void (*end)(void *node);
+    bool (*ready)(const void *node);    /* can it do its work now? */
+    const figure_t *figures;            /* ends with a NULL name; NULL: none */
 } role_t;
 
 #endif

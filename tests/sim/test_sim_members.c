@@ -196,9 +196,9 @@ static void s_lose_databases(sim_t *sim)
     ctx_t ctx;
     ctx_init(&ctx);
     meta_op_t all = { .kind = META_DELETE_PREFIX, .key = "db/" };
+    meta_txn_t txn = { .ops = &all, .n_ops = 1 };
     meta_txn_result_t result;
-    assert_int_equal(meta_txn(&ctx, sim_meta(sim), &(meta_txn_t){ .ops = &all, .n_ops = 1 }, &result),
-                     OK);
+    assert_int_equal(meta_txn(&ctx, sim_meta(sim), &txn, &result), OK);
     ctx_fini(&ctx);
 }
 

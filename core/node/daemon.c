@@ -1,0 +1,469 @@
+/* daemon - see daemon.h */
+#include "core/node/daemon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/base/clock.h"
+#include "core/base/hostinfo.h"
+#include "core/base/metrics.h"
+
+enum {
+    READY_MS = 30000,           /* a cluster that forms may take its time */
+    STOP_MS = 10000,
+    MOST_SEATS = 8,
+};
+
+struct daemon {
+    const daemon_plan_t *plan;
+    config_t *config;
+    char host_name[128], ip[64];
+    uint64_t incarnation;
+    int64_t started_ms;
+    meta_t *meta;
+    store_t *store;
+    pool_t *io;
+    ops_t *ops;
+    host_t *hosts[MOST_SEATS];
+    _Atomic int n_hosts;        /* the ops thread looks too */
+    bool opened[MOST_SEATS];
+    void *slot;
+    metrics_t *metrics;
+    ctx_t memory;               /* lives as long as the process's nodes */
+};
+
+/* A figure of a node as a gauge of the process. */
+typedef struct {
+    host_t *host;
+    size_t at;
+} gauge_t;
+
+const config_t *daemon_config(const daemon_t *self) { return self->config; }
+store_t *daemon_store(const daemon_t *self)         { return self->store; }
+ops_t *daemon_ops(const daemon_t *self)             { return self->ops; }
+void **daemon_slot(daemon_t *self)                  { return &self->slot; }
+
+int daemon_exit_code(err_t err)
+{
+    /* A list, not a switch over every error there is: what is not here is a bug. */
+    static const struct { err_t err; exit_code_t code; } s_codes[] = {
+        { ERR_CONFIG, EXIT_USAGE }, { ERR_NETWORK, EXIT_NETWORK }, { ERR_META, EXIT_META },
+        { ERR_OUTCOME_UNKNOWN, EXIT_META }, { ERR_STORE, EXIT_STORE }, { ERR_LOCKED, EXIT_LOCKED },
+        { ERR_DISK, EXIT_DISK }, { ERR_DISK_FULL, EXIT_DISK }, { ERR_CORRUPT, EXIT_CORRUPT },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(s_codes); i++)
+        if (s_codes[i].err == err)
+            return s_codes[i].code;
+    return EXIT_BUG;
+}
+
+/* --- stores ------------------------------------------------------------------------ */
+
+static const char *s_or_null(const char *text)
+{
+    return text && text[0] ? text : NULL;
+}
+
+static err_t s_make_dir(ctx_t *ctx, const char *dir)
+{
+    if (mkdir(dir, 0750) == 0 || errno == EEXIST)
+        return OK;
+    err_t err = errno == ENOSPC ? ERR_DISK_FULL : ERR_DISK;
+    return ctx_fail(ctx, err, "cannot make the directory %s: %s; check elanus.data.dir (--data)",
+                    dir, strerror(errno));
+}
+
+static const char *s_below_data(ctx_t *ctx, const daemon_t *self, const char *name)
+{
+    return ctx_printf(ctx, "%s/%s", config_str(self->config, "elanus.data.dir"), name);
+}
+
+static err_t s_open_lmdb(ctx_t *ctx, daemon_t *self)
+{
+    TRY(s_make_dir(ctx, config_str(self->config, "elanus.data.dir")));
+    const char *dir = s_below_data(ctx, self, "meta");
+    TRY(s_make_dir(ctx, dir));
+    return meta_lmdb_open(ctx, dir, &self->meta);
+}
+
+static err_t s_open_etcd(ctx_t *ctx, daemon_t *self)
+{
+    const config_t *config = self->config;
+    buf_scoped endpoints = {0};
+    for (size_t i = 0; i < config_list_len(config, "etcd.endpoints"); i++)
+        buf_addf(&endpoints, "%s%s", i ? "," : "", config_list_at(config, "etcd.endpoints", i));
+    bool auth = config_bool(config, "etcd.auth.enabled");
+    meta_etcd_options_t options = {
+        .endpoints = buf_str(&endpoints), .root = config_str(config, "etcd.rootPath"),
+        .user = auth ? config_str(config, "etcd.auth.userName") : NULL,
+        .password = auth ? config_str(config, "etcd.auth.password") : NULL,
+        .tls = config_bool(config, "etcd.ssl.enabled"),
+        .ca_file = s_or_null(config_str(config, "etcd.ssl.tlsCACert")),
+        .cert_file = s_or_null(config_str(config, "etcd.ssl.tlsCert")),
+        .key_file = s_or_null(config_str(config, "etcd.ssl.tlsKey")),
+    };
+    ctx_limit_ms(ctx, config_int(config, "etcd.requestTimeout"));
+    err_t err = meta_etcd_open(ctx, &options, &self->meta);
+    ctx->deadline_ms = INT64_MAX;
+    return err;
+}
+
+/* Whatever the driver says went wrong, here it means: no metadata store, no daemon. */
+static err_t s_as(ctx_t *ctx, err_t err, err_t kind)
+{
+    if (err == OK || err == ERR_DISK || err == ERR_DISK_FULL || err == ERR_LOCKED ||
+        err == ERR_CORRUPT || err == ERR_CONFIG)
+        return err;
+    ctx->err = kind;
+    return kind;
+}
+
+static err_t s_open_meta(ctx_t *ctx, daemon_t *self)
+{
+    const char *type = config_str(self->config, "metastore.type");
+    if (strcmp(type, "memory") == 0) {
+        self->meta = meta_memory_new(NULL, NULL);
+        return OK;
+    }
+    err_t err = strcmp(type, "lmdb") == 0 ? s_open_lmdb(ctx, self) : s_open_etcd(ctx, self);
+    return s_as(ctx, err, ERR_META);
+}
+
+static err_t s_open_s3(ctx_t *ctx, daemon_t *self)
+{
+    const config_t *config = self->config;
+    store_s3_options_t options = {
+        .address = config_str(config, "minio.address"),
+        .port = (int)config_int(config, "minio.port"),
+        .access_key = config_str(config, "minio.accessKeyID"),
+        .secret_key = config_str(config, "minio.secretAccessKey"),
+        .bucket = config_str(config, "minio.bucketName"),
+        .root = config_str(config, "minio.rootPath"),
+        .tls = config_bool(config, "minio.useSSL"),
+        .ca_file = s_or_null(config_str(config, "minio.ssl.tlsCACert")),
+        .create_bucket = true,
+    };
+    ctx_limit_ms(ctx, config_int(config, "minio.requestTimeoutMs"));
+    err_t err = store_s3_open(ctx, &options, &self->store);
+    ctx->deadline_ms = INT64_MAX;
+    return err;
+}
+
+static err_t s_open_store(ctx_t *ctx, daemon_t *self)
+{
+    bool wanted = false;
+    for (const seat_t *seat = self->plan->seats; seat->role; seat++)
+        wanted |= seat->wants_store;
+    if (!wanted)
+        return OK;
+    const char *type = config_str(self->config, "common.storageType");
+    if (strcmp(type, "memory") == 0) {
+        self->store = store_memory_new();
+        return OK;
+    }
+    if (strcmp(type, "local") != 0)
+        return s_as(ctx, s_open_s3(ctx, self), ERR_STORE);
+    TRY(s_make_dir(ctx, config_str(self->config, "elanus.data.dir")));
+    return s_as(ctx, store_local_open(ctx, s_below_data(ctx, self, "objects"), &self->store),
+                ERR_DISK);
+}
+
+/* --- hosts -------------------------------------------------------------------------- */
+
+static void s_left(void *arg)
+{
+    (void)arg;
+    kill(getpid(), SIGTERM);    /* a node that left by itself ends the process */
+}
+
+static err_t s_node_id(ctx_t *ctx, daemon_t *self, int at, uint64_t *ret)
+{
+    int64_t fixed = config_int(self->config, "elanus.node.id");
+    if (self->plan->standalone)
+        *ret = (uint64_t)at + 1;        /* nobody else is there to have it */
+    else if (fixed > 0)
+        *ret = (uint64_t)fixed;
+    else {
+        ctx_limit_ms(ctx, config_int(self->config, "etcd.requestTimeout"));
+        err_t err = host_new_id(ctx, self->meta, ret);
+        ctx->deadline_ms = INT64_MAX;
+        return s_as(ctx, err, ERR_META);
+    }
+    return OK;
+}
+
+typedef struct {
+    const daemon_t *self;
+    const char *ip;             /* as configured; "": find out */
+} advertise_t;
+
+static void s_addresses(ctx_t *ctx, daemon_t *self, const seat_t *seat, host_options_t *options)
+{
+    if (self->plan->standalone) {
+        options->listen = ctx_printf(ctx, "inproc://%llx-%s", (unsigned long long)self->incarnation,
+                                     seat->role->name);
+        return;
+    }
+    /* The proxy's port is its clients'; nobody dials it by number, so its own may be any. */
+    int port = seat->port_key ? (int)config_int(self->config, seat->port_key) : 0;
+    const char *on = config_str(self->config, "elanus.node.listen");
+    options->listen = port ? ctx_printf(ctx, "tcp://%s:%d", on, port)
+                           : ctx_printf(ctx, "tcp://%s:*", on);
+}
+
+/* A node that listens everywhere tells the others one address of this machine. */
+static const char *s_advertise(ctx_t *ctx, void *arg, const char *bound)
+{
+    const advertise_t *how = arg;
+    static const char s_any[] = "tcp://0.0.0.0:";
+    const char *port = strrchr(bound, ':');
+    bool any = strncmp(bound, s_any, sizeof s_any - 1) == 0;
+    if (how->self->plan->standalone || !(any || how->ip[0]))
+        return bound;
+    return ctx_printf(ctx, "tcp://%s%s", how->ip[0] ? how->ip : how->self->ip, port);
+}
+
+static err_t s_open_host(ctx_t *ctx, daemon_t *self, const seat_t *seat)
+{
+    const config_t *config = self->config;
+    net_curve_t curve = {
+        .key_file = config_str(config, "elanus.net.curve.keyFile"),
+        .allow_dir = config_str(config, "elanus.net.curve.allowDir"),
+        .server_key = s_or_null(config_str(config, "elanus.net.curve.serverKey")),
+    };
+    advertise_t how = { self, seat->ip_key ? config_str(config, seat->ip_key) : "" };
+    host_options_t options = {
+        .role = seat->role, .meta = self->meta, .io = self->io, .left = s_left,
+        .curve = curve.key_file[0] && !self->plan->standalone ? &curve : NULL,
+        .advertise = s_advertise, .advertise_arg = &how,
+        .self = {
+            .role = seat->role->name, .cluster = config_str(config, "etcd.rootPath"),
+            .host = self->host_name, .version = ELANUS_VERSION,
+            .incarnation = rng_from_os(), .started_ms = self->started_ms,
+            .lease_ttl_ms = config_int(config, "common.session.ttl"),
+            .heartbeat_ms = config_int(config, "elanus.net.heartbeat"),
+            .ops_address = ops_address(self->ops), .standalone = self->plan->standalone,
+        },
+    };
+    TRY(s_node_id(ctx, self, self->n_hosts, &options.self.id));
+    s_addresses(ctx, self, seat, &options);
+    if (seat->options)
+        TRY(seat->options(ctx, self, &options));
+    host_t *host = NULL;
+    TRY(host_open(ctx, &options, &host));
+    host_start(host);
+    self->hosts[self->n_hosts++] = host;
+    return OK;
+}
+
+static err_t s_wait_ready(ctx_t *ctx, daemon_t *self)
+{
+    int64_t until = clock_mono_ms() + READY_MS;
+    for (int i = 0; i < self->n_hosts; i++) {
+        if (!host_wait_ready(self->hosts[i], until - clock_mono_ms()))
+            return ctx_fail(ctx, ERR_META, "%s-%llu found no leading coordinator within %d s; is an "
+                            "elanus-coord running with the same etcd.endpoints and etcd.rootPath?",
+                            host_role(self->hosts[i]),
+                            (unsigned long long)host_self(self->hosts[i])->id, READY_MS / 1000);
+    }
+    return OK;
+}
+
+/* --- ops ------------------------------------------------------------------------------ */
+
+static size_t s_health(void *arg, ops_component_t *ret, size_t most)
+{
+    daemon_t *self = arg;
+    size_t n = 0;
+    for (int i = 0; i < self->n_hosts && n < most; i++)
+        ret[n++] = (ops_component_t){ .name = host_role(self->hosts[i]),
+                                      .code = host_ready(self->hosts[i]) ? OPS_HEALTHY
+                                                                         : OPS_INITIALIZING };
+    return n;
+}
+
+static double s_figure(void *arg)
+{
+    const gauge_t *gauge = arg;
+    const figure_t *figure = NULL;
+    int64_t value = 0;
+    check(host_figure(gauge->host, gauge->at, &figure, &value));
+    return (double)value;
+}
+
+/* Every figure of a role becomes a gauge that reads what the node last published. */
+static void s_show_figures(daemon_t *self, host_t *host)
+{
+    const figure_t *figure = NULL;
+    int64_t value = 0;
+    for (size_t at = 0; host_figure(host, at, &figure, &value); at++) {
+        gauge_t *gauge = ctx_new(&self->memory, sizeof *gauge);
+        *gauge = (gauge_t){ .host = host, .at = at };
+        metrics_gauge_fn(self->metrics, figure->name, figure->help, s_figure, gauge);
+    }
+}
+
+/* --- life ------------------------------------------------------------------------------- */
+
+static err_t s_set_up(ctx_t *ctx, daemon_t *self)
+{
+    TRY(s_open_meta(ctx, self));
+    TRY(s_open_store(ctx, self));
+    self->io = pool_new("io", (int)config_int(self->config, "elanus.threads.io"));
+    for (const seat_t *seat = self->plan->seats; seat->role; seat++)
+        TRY(s_open_host(ctx, self, seat));
+    TRY(s_wait_ready(ctx, self));
+    for (int i = 0; i < self->n_hosts; i++) {
+        const seat_t *seat = &self->plan->seats[i];
+        if (seat->open)
+            TRY(seat->open(ctx, self, self->hosts[i]));
+        self->opened[i] = true;
+        s_show_figures(self, self->hosts[i]);
+    }
+    return OK;
+}
+
+/* Ends everything that was set up; err is why, and comes back unless a node has a better reason. */
+static err_t s_tear_down(ctx_t *ctx, daemon_t *self, err_t err)
+{
+    for (int i = self->n_hosts - 1; i >= 0; i--)
+        if (self->opened[i] && self->plan->seats[i].stop)
+            self->plan->seats[i].stop(self);
+    for (int i = self->n_hosts - 1; i >= 0; i--) {
+        host_stop(self->hosts[i]);
+        err_t left = host_wait(ctx, self->hosts[i]);
+        err = left != OK ? left : err;
+    }
+    for (int i = self->n_hosts - 1; i >= 0; i--) {
+        if (self->plan->seats[i].close)
+            self->plan->seats[i].close(self);
+    }
+    ops_destroy(&self->ops);
+    metrics_destroy(&self->metrics);
+    for (int i = self->n_hosts - 1; i >= 0; i--)
+        host_destroy(&self->hosts[i]);
+    pool_destroy(&self->io);
+    store_destroy(&self->store);
+    meta_destroy(&self->meta);
+    return err;
+}
+
+static void s_say_ready(daemon_t *self)
+{
+    buf_scoped line = {0};
+    buf_addf(&line, "%s ready", self->plan->name);
+    for (const seat_t *seat = self->plan->seats; seat->role; seat++)
+        if (seat->ready_line)
+            seat->ready_line(self, &line);
+    if (!self->plan->standalone)
+        buf_addf(&line, " node=%llu address=%s", (unsigned long long)host_self(self->hosts[0])->id,
+                 host_self(self->hosts[0])->address);
+    buf_addf(&line, " ops=%s\n", ops_address(self->ops));
+    ssize_t written = write(STDOUT_FILENO, line.ptr, line.len);
+    (void)written;
+}
+
+static sigset_t s_block_signals(void)
+{
+    sigset_t set;
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    pthread_sigmask(SIG_BLOCK, &set, NULL);
+    signal(SIGPIPE, SIG_IGN);
+    return set;
+}
+
+static err_t s_open_log(ctx_t *ctx, daemon_t *self)
+{
+    log_level_t level = LOG_INFO;
+    check(log_level_parse(config_str(self->config, "log.level"), &level));
+    log_set_level(level);
+    const char *dir = config_str(self->config, "log.file.rootPath");
+    if (!dir[0])
+        return OK;
+    TRY(s_make_dir(ctx, dir));
+    return log_to_file(ctx, ctx_printf(ctx, "%s/%s.log", dir, self->plan->name));
+}
+
+static err_t s_open_ops(ctx_t *ctx, daemon_t *self)
+{
+    ops_options_t options = {
+        .host = config_str(self->config, "elanus.ops.address"),
+        .port = (int)config_int(self->config, "elanus.ops.port"),
+        .health = s_health, .arg = self, .metrics = self->metrics,
+    };
+    return ops_open(ctx, &options, &self->ops);
+}
+
+/* Several threads allocate, none of them much: two arenas keep idle memory small. */
+static void s_tame_malloc(void)
+{
+    mallopt(M_ARENA_MAX, 2);
+    mallopt(M_TRIM_THRESHOLD, 1 << 20);
+}
+
+static int s_run(ctx_t *ctx, daemon_t *self)
+{
+    sigset_t signals = s_block_signals();
+    self->metrics = metrics_new();
+    err_t err = s_open_log(ctx, self);
+    if (err == OK)
+        err = s_open_ops(ctx, self);
+    if (err == OK)
+        err = s_set_up(ctx, self);
+    int number = 0;
+    if (err == OK) {
+        s_say_ready(self);
+        sigwait(&signals, &number);
+        log_event(LOG_INFO, "stopping", "signal=%d", number);
+    }
+    err = s_tear_down(ctx, self, err);
+    if (err == OK)
+        return EXIT_SERVED;
+    fprintf(stderr, "%s: %s\n", self->plan->name, ctx->text);
+    return daemon_exit_code(err);
+}
+
+static int s_help(const daemon_plan_t *plan)
+{
+    buf_scoped flags = {0};
+    config_print_flags(&plan->config, &flags);
+    printf("%s - %s\n\n%s\n  --KEY VALUE   any key of `elanus config`\n"
+           "  --version     print the version\n", plan->name, plan->about, buf_str(&flags));
+    return EXIT_SERVED;
+}
+
+int daemon_main(const daemon_plan_t *plan, int argc, char **argv)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+            return s_help(plan);
+        if (strcmp(argv[i], "--version") == 0) {
+            printf("%s %s\n", plan->name, ELANUS_VERSION);
+            return EXIT_SERVED;
+        }
+    }
+    s_tame_malloc();
+    daemon_t self = { .plan = plan, .started_ms = clock_wall_ms(), .incarnation = rng_from_os() };
+    ctx_t ctx;
+    ctx_init(&ctx);
+    ctx_init(&self.memory);
+    hostinfo_name(self.host_name, sizeof self.host_name);
+    hostinfo_ip(self.ip, sizeof self.ip);
+    int code = EXIT_USAGE;
+    if (config_load(&ctx, argc, argv, &plan->config, &self.config) == OK)
+        code = s_run(&ctx, &self);
+    else
+        fprintf(stderr, "%s: %s\n", plan->name, ctx.text);
+    config_destroy(&self.config);
+    ctx_fini(&self.memory);
+    ctx_fini(&ctx);
+    return code;
+}
