@@ -1,0 +1,105 @@
+/* intercept - what every call passes before its handler, in Milvus's order:
+ * authenticate, database, privilege
+ *
+ * No header and no flag of a client can claim to be internal: daemons talk to
+ * each other on another socket.  Until roles and grants exist (RBAC), there is
+ * one user, root, who may do everything; anyone else is refused outright.
+ */
+#include <sodium.h>
+#include <stdio.h>
+
+#include "proxy/proxy_int.h"
+
+enum { CREDENTIAL_BYTES = 512 };
+
+static bool s_same(const char *a, const char *b)
+{
+    size_t len = strlen(a);
+    return len == strlen(b) && sodium_memcmp(a, b, len) == 0;
+}
+
+/* gRPC: base64 of user:password.  REST: "Bearer user:password", or Basic base64. */
+static bool s_decode(const proxy_call_t *call, char *into, size_t room)
+{
+    const char *text = call->authorization;
+    if (call->route && strncmp(text, "Bearer ", 7) == 0) {
+        snprintf(into, room, "%s", text + 7);
+        return true;
+    }
+    if (call->route && strncmp(text, "Basic ", 6) == 0)
+        text += 6;
+    size_t len = 0;
+    if (sodium_base642bin((uint8_t *)into, room - 1, text, strlen(text), NULL, &len, NULL,
+                          sodium_base64_VARIANT_ORIGINAL) != 0)
+        return false;
+    into[len] = '\0';
+    return true;
+}
+
+static bool s_authenticate(proxy_node_t *self, proxy_call_t *call, actions_t *act)
+{
+    if (!self->options->authorization || call->method->anonymous)
+        return true;
+    if (!call->authorization) {
+        proxy_fail(self, call, act, PROXY_GRPC_UNAUTHENTICATED, "missing authorization in header");
+        return false;
+    }
+    char plain[CREDENTIAL_BYTES];
+    char *colon = NULL;
+    if (!s_decode(call, plain, sizeof plain) || (colon = strchr(plain, ':')) == NULL) {
+        proxy_fail(self, call, act, PROXY_GRPC_UNAUTHENTICATED, "invalid token format");
+        return false;
+    }
+    *colon = '\0';
+    bool known = s_same(plain, "root") & s_same(colon + 1, self->options->root_password);
+    snprintf(call->user, sizeof call->user, "%.*s", LIMIT_NAME_BYTES, plain);
+    sodium_memzero(plain, sizeof plain);
+    if (!known)
+        proxy_fail(self, call, act, PROXY_GRPC_UNAUTHENTICATED,
+                   "auth check failure, please check username and password are correct");
+    return known;
+}
+
+/* The request's own db_name, else the header, else "default". */
+static void s_database(proxy_call_t *call)
+{
+    const char *name = "";
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(call->request->descriptor, "db_name");
+    if (field && field->type == PROTOBUF_C_TYPE_STRING && field->label != PROTOBUF_C_LABEL_REPEATED)
+        name = *(const char *const *)((const uint8_t *)call->request + field->offset);
+    if (!name || name[0] == '\0')
+        name = call->db_header && call->db_header[0] ? call->db_header : "default";
+    snprintf(call->db, sizeof call->db, "%s", name);
+}
+
+static bool s_read(proxy_node_t *self, proxy_call_t *call, actions_t *act)
+{
+    if (!call->route) {
+        err_t err = wire_unpack_borrow(call->ctx, call->method->request, call->message,
+                                       &call->request);
+        if (err == OK)
+            return true;
+        proxy_fail(self, call, act, err == ERR_MEMORY ? PROXY_GRPC_EXHAUSTED : PROXY_GRPC_INTERNAL,
+                   "grpc: error unmarshalling request: %s", call->ctx->text);
+        return false;
+    }
+    json_t *body = NULL;
+    err_t err = rest_parse(call->ctx, call->message, &body);
+    if (err == OK) {
+        err = call->route->read(call->ctx, body, &call->request);
+        json_decref(body);
+    }
+    if (err == OK)
+        return true;
+    proxy_status(self, call, act, err, call->ctx->text);
+    return false;
+}
+
+bool proxy_intercept(proxy_node_t *self, proxy_call_t *call, actions_t *act)
+{
+    if (!s_authenticate(self, call, act) || !s_read(self, call, act))
+        return false;
+    s_database(call);
+    return true;
+}

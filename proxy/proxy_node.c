@@ -1,0 +1,81 @@
+/* proxy_node - see proxy_node.h */
+#include "proxy/proxy_int.h"
+
+static void s_on_leader(void *node, const event_t *ev, actions_t *act)
+{
+    proxy_ask_parked(node, ev, act);
+}
+
+static void *s_make(const node_self_t *who, const void *options)
+{
+    static const proxy_options_t s_open_house = { .root_password = "" };
+    proxy_node_t *self = mem_new(sizeof *self);
+    member_init(&self->member, who);
+    self->member.on_leader = s_on_leader;
+    self->options = options ? options : &s_open_house;
+    return self;
+}
+
+static void s_end(void *node)
+{
+    proxy_node_t *self = node;
+    proxy_ask_fini(self);
+    member_fini(&self->member);
+    mem_free(self);
+}
+
+static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+{
+    self->open_calls++;
+    if (proxy_intercept(self, call, act))
+        call->method->handler(self, call, ev, act);
+}
+
+static void s_step(void *node, const event_t *ev, actions_t *act)
+{
+    proxy_node_t *self = node;
+    if (member_step(&self->member, self, ev, act))
+        return;
+    switch (ev->kind) {
+    case EV_ITEM:
+        s_client(self, ev->item, ev, act);
+        break;
+    case EV_TIMER:
+        if (ev->timer == TIMER_PROXY_ASK)
+            proxy_ask_parked(self, ev, act);
+        break;
+    case EV_CALL:
+        act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "proxy has no method %u", ev->call.method);
+        break;
+    case EV_START:
+    case EV_CANCELLED:
+    case EV_REPLY:
+    case EV_PEER:
+    case EV_META:
+    case EV_WATCH:
+    case EV_JOB:
+    case EV_STOP:
+        break;
+    }
+}
+
+static bool s_ready(const void *node)
+{
+    const proxy_node_t *self = node;
+    return self->member.state == MEMBER_JOINED && self->member.leader_there;
+}
+
+static int64_t s_open_calls(const void *node)
+{
+    return (int64_t)((const proxy_node_t *)node)->open_calls;
+}
+
+static const figure_t s_figures[] = {
+    { "elanus_proxy_open_calls", "client requests that have no answer yet", s_open_calls },
+    { NULL, NULL, NULL },
+};
+
+const role_t proxy_role = {
+    .name = "proxy", .make = s_make, .step = s_step, .end = s_end, .ready = s_ready,
+    .figures = s_figures,
+};

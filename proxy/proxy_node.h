@@ -1,0 +1,57 @@
+/* proxy_node - what the proxy decides: who may ask what, and who answers
+ *
+ *     client ─► door ─► proxy_actor ─► EV_ITEM(call) ─► intercept ─► handler
+ *                                                                       │ coordinator asked?
+ *     client ◄─ door ◄─ proxy_actor ◄─ ACT_ITEM(call) ◄─ proxy_answer ◄─┘
+ *
+ * A call is one client request on its way through: made by proxy_actor from
+ * what the door delivered, moved to the node, given an answer, moved back.
+ * The node knows no HTTP; gRPC and REST differ only in how the bytes become a
+ * request message and the response message becomes bytes (proxy/rest.h).
+ */
+#ifndef PROXY_PROXY_NODE_H
+#define PROXY_PROXY_NODE_H
+
+#include "core/base/buf.h"
+#include "core/base/limits.h"
+#include "core/node/node.h"
+#include "proxy/methods.h"
+#include "proxy/rest.h"
+
+extern const role_t proxy_role;
+
+typedef struct proxy_options {
+    bool authorization;         /* common.security.authorizationEnabled */
+    const char *root_password;  /* common.security.defaultRootPassword */
+} proxy_options_t;
+
+/* gRPC status numbers the node itself gives. */
+enum { PROXY_GRPC_OK = 0, PROXY_GRPC_CANCELLED = 1, PROXY_GRPC_INVALID_ARGUMENT = 3,
+       PROXY_GRPC_DEADLINE = 4, PROXY_GRPC_PERMISSION_DENIED = 7, PROXY_GRPC_EXHAUSTED = 8,
+       PROXY_GRPC_UNIMPLEMENTED = 12, PROXY_GRPC_INTERNAL = 13, PROXY_GRPC_UNAVAILABLE = 14,
+       PROXY_GRPC_UNAUTHENTICATED = 16 };
+
+struct proxy_call {
+    /* given */
+    const method_t *method;
+    const rest_route_t *route;  /* NULL: gRPC */
+    view_t message;             /* protobuf bytes, or the REST body */
+    const char *authorization;  /* header as sent; NULL: none */
+    const char *db_header;      /* "dbname"; NULL: none */
+    const char *user_agent_peer;/* for the log */
+    void *door_request;         /* the actor's; the node does not look */
+    ctx_t *ctx;                 /* the request's: arena, deadline, budget */
+
+    /* worked out */
+    ProtobufCMessage *request;
+    char db[LIMIT_NAME_BYTES + 1];
+    char user[LIMIT_NAME_BYTES + 1];
+
+    /* the answer */
+    int grpc_status;
+    int http_status;            /* REST */
+    const char *text;           /* gRPC: message of a failed status */
+    buf_t body;                 /* packed response, or JSON */
+};
+
+#endif

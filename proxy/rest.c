@@ -1,0 +1,152 @@
+/* rest - see rest.h */
+#include "proxy/rest.h"
+
+#include <stdlib.h>
+
+#include "core/wire/pb.h"
+#include "milvus.pb-c.h"
+
+enum { MOST_DEPTH = 64 };
+
+/* --- reading --------------------------------------------------------------------- */
+
+/* Nesting is bounded before jansson, which recurses, sees it. */
+static bool s_too_deep(view_t body)
+{
+    int depth = 0;
+    bool text = false;
+    for (size_t i = 0; i < body.len; i++) {
+        uint8_t c = body.ptr[i];
+        if (text) {
+            if (c == '\\')
+                i++;
+            else if (c == '"')
+                text = false;
+        } else if (c == '"') {
+            text = true;
+        } else if (c == '{' || c == '[') {
+            if (++depth > MOST_DEPTH)
+                return true;
+        } else if (c == '}' || c == ']') {
+            depth--;
+        }
+    }
+    return false;
+}
+
+err_t rest_parse(ctx_t *ctx, view_t body, json_t **ret)
+{
+    const char *says = err_text(ERR_REST_JSON);
+    if (body.len == 0)
+        return ctx_fail(ctx, ERR_REST_JSON, "%s, error: the request body should not be empty, "
+                        "{} is enough", says);
+    if (s_too_deep(body))
+        return ctx_fail(ctx, ERR_REST_JSON, "%s, error: nested deeper than %d", says, MOST_DEPTH);
+    json_error_t error;
+    json_t *root = json_loadb((const char *)body.ptr, body.len, JSON_REJECT_DUPLICATES, &error);
+    if (!root)
+        return ctx_fail(ctx, ERR_REST_JSON, "%s, error: line %d column %d: %s", says, error.line,
+                        error.column, error.text);
+    if (!json_is_object(root)) {
+        json_decref(root);
+        return ctx_fail(ctx, ERR_REST_JSON, "%s, error: the body is no JSON object", says);
+    }
+    *ret = root;
+    return OK;
+}
+
+/* A string member, "" when absent. */
+static err_t s_text(ctx_t *ctx, json_t *body, const char *key, const char **ret)
+{
+    json_t *value = json_object_get(body, key);
+    if (value && !json_is_string(value))
+        return ctx_fail(ctx, ERR_REST_JSON, "%s, error: %s has to be a string",
+                        err_text(ERR_REST_JSON), key);
+    *ret = value ? ctx_strdup(ctx, json_string_value(value)) : "";
+    return OK;
+}
+
+static err_t s_list_databases(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
+{
+    (void)body;
+    Milvus__ListDatabasesRequest *request = ctx_new(ctx, sizeof *request);
+    milvus__list_databases_request__init(request);
+    *ret = (ProtobufCMessage *)request;
+    return OK;
+}
+
+static err_t s_list_collections(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
+{
+    Milvus__ShowCollectionsRequest *request = ctx_new(ctx, sizeof *request);
+    milvus__show_collections_request__init(request);
+    TRY(s_text(ctx, body, "dbName", &request->db_name));
+    *ret = (ProtobufCMessage *)request;
+    return OK;
+}
+
+/* --- writing ---------------------------------------------------------------------- */
+
+static json_t *s_names(const char **names, size_t n)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, json_string(names[i]));
+    return list;
+}
+
+static json_t *s_database_names(const ProtobufCMessage *message)
+{
+    const Milvus__ListDatabasesResponse *response = (const void *)message;
+    return s_names(response->db_names, response->n_db_names);
+}
+
+static json_t *s_collection_names(const ProtobufCMessage *message)
+{
+    const Milvus__ShowCollectionsResponse *response = (const void *)message;
+    return s_names(response->collection_names, response->n_collection_names);
+}
+
+static void s_dump(buf_t *into, json_t *root)
+{
+    char *text = json_dumps(root, JSON_COMPACT);
+    json_decref(root);
+    if (text)
+        buf_add_str(into, text);
+    else
+        into->failed = true;
+    free(text);
+}
+
+void rest_error(buf_t *into, int code, const char *text)
+{
+    json_t *root = json_object();
+    json_object_set_new(root, "code", json_integer(code));
+    json_object_set_new(root, "message", json_string(text));
+    s_dump(into, root);
+}
+
+void rest_success(buf_t *into, json_t *data)
+{
+    json_t *root = json_object();
+    json_object_set_new(root, "code", json_integer(0));
+    json_object_set_new(root, "data", data);
+    s_dump(into, root);
+}
+
+/* --- the table ----------------------------------------------------------------------- */
+
+#define RPC(name) "/milvus.proto.milvus.MilvusService/" name
+
+static const rest_route_t s_routes[] = {
+    { "/v2/vectordb/databases/list", RPC("ListDatabases"), s_list_databases, s_database_names },
+    { "/v2/vectordb/collections/list", RPC("ShowCollections"), s_list_collections,
+      s_collection_names },
+};
+
+const rest_route_t *rest_route(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(s_routes); i++)
+        if (strcmp(s_routes[i].path, path) == 0)
+            return &s_routes[i];
+    return NULL;
+}

@@ -1,0 +1,42 @@
+/* rest - REST v2 as another spelling of the same calls
+ *
+ * A route names the RPC it stands for, how its JSON body becomes that RPC's
+ * request, and how the response becomes JSON.  So validation, privileges and
+ * errors are the RPC's, whichever way a client came.
+ *
+ *     success  {"code":0,"data":…}     failure  {"code":<Milvus code>,"message":"…"}
+ */
+#ifndef PROXY_REST_H
+#define PROXY_REST_H
+
+#include <jansson.h>
+#include <protobuf-c/protobuf-c.h>
+
+#include "core/base/base.h"
+#include "core/base/buf.h"
+
+typedef struct rest_route {
+    const char *path;           /* "/v2/vectordb/collections/list" */
+    const char *rpc;            /* path of the gRPC method it stands for */
+
+    /* body: a JSON object, borrowed; the request lives in the ctx arena.
+     * Errors  ERR_REST_MISSING, ERR_PARAM_INVALID … with Milvus's text */
+    err_t (*read)(ctx_t *ctx, json_t *body, ProtobufCMessage **ret);
+
+    /* The "data" of a successful response; a new reference. */
+    json_t *(*write)(const ProtobufCMessage *response);
+} rest_route_t;
+
+/* The route of a path, NULL when there is none. */
+const rest_route_t *rest_route(const char *path);
+
+/* Parse a body: ERR_REST_JSON when it is empty or no JSON object.  *ret is a new reference. */
+err_t must_use rest_parse(ctx_t *ctx, view_t body, json_t **ret);
+
+/* {"code":code,"message":text} */
+void rest_error(buf_t *into, int code, const char *text);
+
+/* {"code":0,"data":data}; takes the reference. */
+void rest_success(buf_t *into, json_t *data);
+
+#endif
