@@ -58,7 +58,8 @@ class Clients(unittest.TestCase):
 
     def test_a_missing_database_is_refused(self):
         with self.assertRaises(pymilvus.MilvusException) as refused:
-            MilvusClient(uri=f"http://{GRPC}", db_name="no_such_database")
+            # 2.4 asks for the database on Connect, later clients with their first call.
+            MilvusClient(uri=f"http://{GRPC}", db_name="no_such_database").list_collections()
         self.assertEqual(refused.exception.code, 800)
         self.assertIn("database not found", str(refused.exception))
 
@@ -114,8 +115,8 @@ class Stubs(unittest.TestCase):
     def test_component_states(self):
         answer = self.stub.GetComponentStates(milvus_pb2.GetComponentStatesRequest(), timeout=10)
         self.assertEqual(answer.status.code, 0)
-        self.assertEqual(answer.state.stateCode, 1)
-        self.assertEqual({s.stateCode for s in answer.subcomponent_states} - {1}, set())
+        self.assertEqual(answer.state.state_code, 1)
+        self.assertEqual({s.state_code for s in answer.subcomponent_states} - {1}, set())
 
     def test_system_info_lists_the_live_nodes(self):
         answer = self.metrics({"metric_type": "system_info"})
