@@ -5,15 +5,17 @@
 int main(int argc, char **argv)
 {
     static const config_pair_t s_flags[] = {
-        { "port", "rootCoord.port" }, { "ops-port", "elanus.ops.port" }, { "data", "elanus.data.dir" },
-        { NULL, NULL },
+        { "port", "rootCoord.port" }, { "ops-port", "elanus.ops.port" },
+        { "data", "elanus.data.dir" }, { NULL, NULL },
     };
     const seat_t seats[] = {
-        { .role = &coord_role, .port_key = "rootCoord.port", .ip_key = "rootCoord.ip", .wants_store = true },
+        { .role = &coord_role, .port_key = "rootCoord.port", .ip_key = "rootCoord.ip",
+          .wants_store = true },
         { .role = NULL },
     };
     const daemon_plan_t plan = {
-        .name = "elanus-coord", .about = "one leads, the others stand by: who does what in a cluster",
+        .name = "elanus-coord",
+        .about = "one leads, the others stand by: who does what in a cluster",
         .seats = seats, .config = { .flags = s_flags },
     };
     return daemon_main(&plan, argc - 1, argv + 1);

@@ -5,15 +5,17 @@
 int main(int argc, char **argv)
 {
     static const config_pair_t s_flags[] = {
-        { "port", "dataNode.port" }, { "ops-port", "elanus.ops.port" }, { "data", "elanus.data.dir" },
-        { NULL, NULL },
+        { "port", "dataNode.port" }, { "ops-port", "elanus.ops.port" },
+        { "data", "elanus.data.dir" }, { NULL, NULL },
     };
     const seat_t seats[] = {
-        { .role = &data_role, .port_key = "dataNode.port", .ip_key = "dataNode.ip", .wants_store = true },
+        { .role = &data_role, .port_key = "dataNode.port", .ip_key = "dataNode.ip",
+          .wants_store = true },
         { .role = NULL },
     };
     const daemon_plan_t plan = {
-        .name = "elanus-datanode", .about = "owner of write channels",
+        .name = "elanus-datanode",
+        .about = "owner of write channels",
         .seats = seats, .config = { .flags = s_flags },
     };
     return daemon_main(&plan, argc - 1, argv + 1);

@@ -5,15 +5,17 @@
 int main(int argc, char **argv)
 {
     static const config_pair_t s_flags[] = {
-        { "port", "indexNode.port" }, { "ops-port", "elanus.ops.port" }, { "data", "elanus.data.dir" },
-        { NULL, NULL },
+        { "port", "indexNode.port" }, { "ops-port", "elanus.ops.port" },
+        { "data", "elanus.data.dir" }, { NULL, NULL },
     };
     const seat_t seats[] = {
-        { .role = &index_role, .port_key = "indexNode.port", .ip_key = "indexNode.ip", .wants_store = true },
+        { .role = &index_role, .port_key = "indexNode.port", .ip_key = "indexNode.ip",
+          .wants_store = true },
         { .role = NULL },
     };
     const daemon_plan_t plan = {
-        .name = "elanus-indexnode", .about = "builder of indexes",
+        .name = "elanus-indexnode",
+        .about = "builder of indexes",
         .seats = seats, .config = { .flags = s_flags },
     };
     return daemon_main(&plan, argc - 1, argv + 1);

@@ -28,9 +28,11 @@ static void s_databases(proxy_node_t *self, proxy_call_t *call, const event_t *e
     proxy_answer(self, call, act, &response);
 }
 
-void handle_list_databases(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+void handle_list_databases(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
+                           actions_t *act)
 {
-    proxy_ask(self, call, ev, act, ELANUS__METHOD__METHOD_LIST_DATABASES, view_of("", 0), s_databases);
+    proxy_ask(self, call, ev, act, ELANUS__METHOD__METHOD_LIST_DATABASES, view_of("", 0),
+              s_databases);
 }
 
 static void s_collections(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
@@ -63,10 +65,11 @@ static void s_collections(proxy_node_t *self, proxy_call_t *call, const event_t 
     proxy_answer(self, call, act, &response);
 }
 
-void handle_show_collections(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+void handle_show_collections(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
+                             actions_t *act)
 {
     Elanus__ShowCollections ask = ELANUS__SHOW_COLLECTIONS__INIT;
     ask.db_name = call->db;
-    proxy_ask(self, call, ev, act, ELANUS__METHOD__METHOD_SHOW_COLLECTIONS, pb_pack(call->ctx, &ask),
-              s_collections);
+    proxy_ask(self, call, ev, act, ELANUS__METHOD__METHOD_SHOW_COLLECTIONS,
+              pb_pack(call->ctx, &ask), s_collections);
 }

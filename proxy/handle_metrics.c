@@ -8,7 +8,6 @@
  */
 #include <jansson.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <time.h>
 
 #include "proxy/proxy_int.h"
@@ -24,18 +23,24 @@ static void s_set_time(json_t *into, const char *key, int64_t wall_ms)
     json_object_set_new(into, key, json_string(text));
 }
 
+static void s_set_count(json_t *into, const char *key, uint64_t value)
+{
+    json_object_set_new(into, key, json_integer((json_int_t)value));
+}
+
 static json_t *s_hardware(const Elanus__Member *member)
 {
-    const Elanus__NodeStatus *status = member->status;
+    static const Elanus__NodeStatus s_unknown;
+    const Elanus__NodeStatus *status = member->status ? member->status : &s_unknown;
     json_t *hardware = json_object();
     json_object_set_new(hardware, "ip", json_string(member->info->address));
-    json_object_set_new(hardware, "cpu_core_count", json_integer(status ? status->cpu_cores : 0));
-    json_object_set_new(hardware, "cpu_core_usage", json_real(status ? status->cpu_percent : 0));
-    json_object_set_new(hardware, "memory", json_integer(status ? (json_int_t)status->memory_total : 0));
-    json_object_set_new(hardware, "memory_usage", json_integer(status ? (json_int_t)status->memory_used : 0));
-    json_object_set_new(hardware, "disk", json_integer(status ? (json_int_t)status->disk_total : 0));
-    json_object_set_new(hardware, "disk_usage", json_integer(status ? (json_int_t)status->disk_used : 0));
-    json_object_set_new(hardware, "io_wait_percentage", json_integer(0));
+    s_set_count(hardware, "cpu_core_count", (uint64_t)status->cpu_cores);
+    json_object_set_new(hardware, "cpu_core_usage", json_real(status->cpu_percent));
+    s_set_count(hardware, "memory", status->memory_total);
+    s_set_count(hardware, "memory_usage", status->memory_used);
+    s_set_count(hardware, "disk", status->disk_total);
+    s_set_count(hardware, "disk_usage", status->disk_used);
+    s_set_count(hardware, "io_wait_percentage", 0);
     return hardware;
 }
 
@@ -67,10 +72,13 @@ static json_t *s_configuration(const char *role)
         { "proxy", "default_index_name", 0, "_default_idx" },
     };
     json_t *out = json_object();
-    for (size_t i = 0; i < ARRAY_LEN(s_rows); i++)
-        if (strcmp(s_rows[i].role, role) == 0)
-            json_object_set_new(out, s_rows[i].key, s_rows[i].text ? json_string(s_rows[i].text)
-                                                                   : json_integer(s_rows[i].number));
+    for (size_t i = 0; i < ARRAY_LEN(s_rows); i++) {
+        if (strcmp(s_rows[i].role, role) != 0)
+            continue;
+        json_t *value = s_rows[i].text ? json_string(s_rows[i].text)
+                                       : json_integer(s_rows[i].number);
+        json_object_set_new(out, s_rows[i].key, value);
+    }
     return out;
 }
 
@@ -164,7 +172,7 @@ static void s_add_coord(const proxy_node_t *self, json_t *nodes, const Elanus__C
     json_array_append_new(nodes, entry);
 }
 
-static char *s_system_info(const proxy_node_t *self, const Elanus__Cluster *cluster)
+static void s_system_info(const proxy_node_t *self, const Elanus__Cluster *cluster, buf_t *into)
 {
     json_t *nodes = json_array();
     s_add_role(self, nodes, cluster, "querynode");
@@ -177,9 +185,7 @@ static char *s_system_info(const proxy_node_t *self, const Elanus__Cluster *clus
     s_add_role(self, nodes, cluster, "proxy");
     json_t *root = json_object();
     json_object_set_new(root, "nodes_info", nodes);
-    char *text = json_dumps(root, JSON_COMPACT);
-    json_decref(root);
-    return text;
+    rest_dump(into, root);
 }
 
 static void s_gathered(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
@@ -194,13 +200,13 @@ static void s_gathered(proxy_node_t *self, proxy_call_t *call, const event_t *ev
         return;
     }
     Milvus__GetMetricsResponse response = MILVUS__GET_METRICS_RESPONSE__INIT;
-    char *text = s_system_info(self, cluster);
-    response.status = proxy_status_new(call->ctx, text ? OK : ERR_INTERNAL, NULL);
-    response.response = text ? text : "";
+    buf_scoped text = {0};
+    s_system_info(self, cluster, &text);
+    response.status = proxy_status_new(call->ctx, buf_ok(&text) ? OK : ERR_MEMORY, NULL);
+    response.response = buf_str(&text);
     response.component_name = ctx_printf(call->ctx, "proxy%llu",
                                          (unsigned long long)self->member.self->id);
     proxy_answer(self, call, act, &response);
-    free(text);
 }
 
 void handle_get_metrics(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)

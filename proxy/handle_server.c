@@ -8,8 +8,8 @@
 void handle_unimplemented(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
     (void)ev;
-    proxy_fail(self, call, act, PROXY_GRPC_UNIMPLEMENTED, "%s is not implemented by this server (%s)",
-               call->method->name, PROXY_VERSION);
+    proxy_fail(self, call, act, PROXY_GRPC_UNIMPLEMENTED,
+               "%s is not implemented by this server (%s)", call->method->name, PROXY_VERSION);
 }
 
 /* --- Connect --------------------------------------------------------------------- */
@@ -39,7 +39,8 @@ static void s_connected(proxy_node_t *self, proxy_call_t *call, const event_t *e
     proxy_answer(self, call, act, &response);
 }
 
-static void s_has_database(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+static void s_has_database(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
+                           actions_t *act)
 {
     if (ev->err != OK) {
         proxy_status(self, call, act, ev->err, ev->text);
@@ -143,7 +144,8 @@ static void s_states(proxy_node_t *self, proxy_call_t *call, const event_t *ev, 
     proxy_answer(self, call, act, &response);
 }
 
-void handle_get_component_states(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+void handle_get_component_states(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
+                                 actions_t *act)
 {
     proxy_ask(self, call, ev, act, ELANUS__METHOD__METHOD_CLUSTER, view_of("", 0), s_states);
 }

@@ -89,7 +89,8 @@ void proxy_fail(proxy_node_t *self, proxy_call_t *call, actions_t *act, int grpc
     s_end(self, call, act);
 }
 
-void proxy_status(proxy_node_t *self, proxy_call_t *call, actions_t *act, err_t err, const char *text)
+void proxy_status(proxy_node_t *self, proxy_call_t *call, actions_t *act, err_t err,
+                  const char *text)
 {
     const ProtobufCMessageDescriptor *type = call->method->response;
     Common__Status *status = proxy_status_new(call->ctx, err, text);

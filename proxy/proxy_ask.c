@@ -30,8 +30,8 @@ static void s_end(proxy_node_t *self, ask_t *ask, const event_t *ev, actions_t *
     event_t none = *ev;
     none.kind = EV_REPLY;
     none.err = ERR_SERVICE_UNAVAILABLE;
-    none.text = ctx_printf(ask->call->ctx, "service unavailable: internal: the coordinator did not answer "
-                           "in time (%s)", ask->text ? ask->text : "no coordinator leads");
+    none.text = ctx_printf(ask->call->ctx, "service unavailable: internal: the coordinator did not "
+                           "answer in time (%s)", ask->text ? ask->text : "no coordinator leads");
     ask->then(self, ask->call, &none, act);
     mem_free(ask);
 }

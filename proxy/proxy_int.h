@@ -25,7 +25,8 @@ struct proxy_node {
 
 /* What a handler does with the coordinator's answer; ev as in EV_REPLY.  ev->err is set when
  * no answer came in time. */
-typedef void proxy_then_fn(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act);
+typedef void proxy_then_fn(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
+                           actions_t *act);
 
 /* proxy_ask.c */
 
@@ -40,12 +41,14 @@ void proxy_ask_fini(proxy_node_t *self);
 /* End a call with a response message. */
 void proxy_answer(proxy_node_t *self, proxy_call_t *call, actions_t *act, const void *response);
 
-/* End a call with a gRPC status instead of a response (REST: the HTTP status and JSON that go with it). */
+/* End a call with a gRPC status instead of a response; REST gets the HTTP status and the
+ * JSON that go with it. */
 void proxy_fail(proxy_node_t *self, proxy_call_t *call, actions_t *act, int grpc_status,
                 const char *format, ...) printf_like(5, 6);
 
 /* End a call whose response holds nothing but a Status: every response type has one. */
-void proxy_status(proxy_node_t *self, proxy_call_t *call, actions_t *act, err_t err, const char *text);
+void proxy_status(proxy_node_t *self, proxy_call_t *call, actions_t *act, err_t err,
+                  const char *text);
 
 /* A Status for err; text NULL: the table's.  In the arena. */
 Common__Status *proxy_status_new(ctx_t *ctx, err_t err, const char *text);

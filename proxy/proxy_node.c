@@ -45,7 +45,8 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
             proxy_ask_parked(self, ev, act);
         break;
     case EV_CALL:
-        act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "proxy has no method %u", ev->call.method);
+        act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "proxy has no method %u",
+                   ev->call.method);
         break;
     case EV_START:
     case EV_CANCELLED:

@@ -38,9 +38,10 @@ static err_t s_open(ctx_t *ctx, daemon_t *daemon, host_t *host)
     const config_t *config = daemon_config(daemon);
     place_t *place = s_place(daemon);
     place->host = config_str(config, "elanus.proxy.address");
+    const char *tls_mode = config_str(config, "common.security.tlsMode");
     door_options_t options = {
         .host = place->host, .port = (int)config_int(config, "proxy.port"),
-        .tls_mode = (door_tls_mode_t)strtol(config_str(config, "common.security.tlsMode"), NULL, 10),
+        .tls_mode = (door_tls_mode_t)strtol(tls_mode, NULL, 10),
         .cert_file = config_str(config, "tls.serverPemPath"),
         .key_file = config_str(config, "tls.serverKeyPath"),
         .ca_file = config_str(config, "tls.caPemPath"),

@@ -1,8 +1,6 @@
 /* rest - see rest.h */
 #include "proxy/rest.h"
 
-#include <stdlib.h>
-
 #include "core/wire/pb.h"
 #include "milvus.pb-c.h"
 
@@ -106,15 +104,17 @@ static json_t *s_collection_names(const ProtobufCMessage *message)
     return s_names(response->collection_names, response->n_collection_names);
 }
 
-static void s_dump(buf_t *into, json_t *root)
+static int s_add(const char *text, size_t len, void *into)
 {
-    char *text = json_dumps(root, JSON_COMPACT);
-    json_decref(root);
-    if (text)
-        buf_add_str(into, text);
-    else
+    buf_add(into, text, len);
+    return 0;
+}
+
+void rest_dump(buf_t *into, json_t *root)
+{
+    if (json_dump_callback(root, s_add, into, JSON_COMPACT) != 0)
         into->failed = true;
-    free(text);
+    json_decref(root);
 }
 
 void rest_error(buf_t *into, int code, const char *text)
@@ -122,7 +122,7 @@ void rest_error(buf_t *into, int code, const char *text)
     json_t *root = json_object();
     json_object_set_new(root, "code", json_integer(code));
     json_object_set_new(root, "message", json_string(text));
-    s_dump(into, root);
+    rest_dump(into, root);
 }
 
 void rest_success(buf_t *into, json_t *data)
@@ -130,7 +130,7 @@ void rest_success(buf_t *into, json_t *data)
     json_t *root = json_object();
     json_object_set_new(root, "code", json_integer(0));
     json_object_set_new(root, "data", data);
-    s_dump(into, root);
+    rest_dump(into, root);
 }
 
 /* --- the table ----------------------------------------------------------------------- */

@@ -33,6 +33,9 @@ const rest_route_t *rest_route(const char *path);
 /* Parse a body: ERR_REST_JSON when it is empty or no JSON object.  *ret is a new reference. */
 err_t must_use rest_parse(ctx_t *ctx, view_t body, json_t **ret);
 
+/* A document as compact JSON; takes the reference. */
+void rest_dump(buf_t *into, json_t *root);
+
 /* {"code":code,"message":text} */
 void rest_error(buf_t *into, int code, const char *text);
 

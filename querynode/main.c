@@ -5,15 +5,17 @@
 int main(int argc, char **argv)
 {
     static const config_pair_t s_flags[] = {
-        { "port", "queryNode.port" }, { "ops-port", "elanus.ops.port" }, { "data", "elanus.data.dir" },
-        { NULL, NULL },
+        { "port", "queryNode.port" }, { "ops-port", "elanus.ops.port" },
+        { "data", "elanus.data.dir" }, { NULL, NULL },
     };
     const seat_t seats[] = {
-        { .role = &query_role, .port_key = "queryNode.port", .ip_key = "queryNode.ip", .wants_store = true },
+        { .role = &query_role, .port_key = "queryNode.port", .ip_key = "queryNode.ip",
+          .wants_store = true },
         { .role = NULL },
     };
     const daemon_plan_t plan = {
-        .name = "elanus-querynode", .about = "holder of loaded segments, searcher",
+        .name = "elanus-querynode",
+        .about = "holder of loaded segments, searcher",
         .seats = seats, .config = { .flags = s_flags },
     };
     return daemon_main(&plan, argc - 1, argv + 1);

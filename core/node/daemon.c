@@ -267,7 +267,7 @@ static err_t s_wait_ready(ctx_t *ctx, daemon_t *self)
     int64_t until = clock_mono_ms() + READY_MS;
     for (int i = 0; i < self->n_hosts; i++) {
         if (!host_wait_ready(self->hosts[i], until - clock_mono_ms()))
-            return ctx_fail(ctx, ERR_META, "%s-%llu found no leading coordinator within %d s; is an "
+            return ctx_fail(ctx, ERR_META, "%s-%llu found no leading coordinator in %d s; is an "
                             "elanus-coord running with the same etcd.endpoints and etcd.rootPath?",
                             host_role(self->hosts[i]),
                             (unsigned long long)host_self(self->hosts[i])->id, READY_MS / 1000);
@@ -329,7 +329,7 @@ static err_t s_set_up(ctx_t *ctx, daemon_t *self)
     return OK;
 }
 
-/* Ends everything that was set up; err is why, and comes back unless a node has a better reason. */
+/* Ends everything that was set up.  err is why; a node may have a better reason. */
 static err_t s_tear_down(ctx_t *ctx, daemon_t *self, err_t err)
 {
     for (int i = self->n_hosts - 1; i >= 0; i--)

@@ -42,7 +42,7 @@ typedef struct seat {
 typedef struct daemon_plan {
     const char *name;               /* "elanus-coord": starts its lines */
     const char *about;              /* one sentence for --help */
-    const seat_t *seats;            /* ends with a NULL role; started in order, stopped in reverse */
+    const seat_t *seats;            /* ends with a NULL role; stopped in reverse */
     config_program_t config;
     bool standalone;                /* LMDB and a local directory, messages in process */
 } daemon_plan_t;

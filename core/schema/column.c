@@ -70,7 +70,8 @@ bool array_at(view_t cell, type_t element, uint32_t i, view_t *ret)
 void column_builder_init(column_builder_t *b, const field_t *field)
 {
     *b = (column_builder_t){
-        .type = field->type, .element = field->element, .width = type_width(field->type, field->dim),
+        .type = field->type, .element = field->element,
+        .width = type_width(field->type, field->dim),
     };
     if (b->width == 0)
         buf_add_u64(&b->offsets, 0);
