@@ -33,6 +33,27 @@ static err_t s_options(ctx_t *ctx, daemon_t *daemon, host_options_t *ret)
     return OK;
 }
 
+#define X(name) \
+    static double s_count_##name(void *arg) \
+    { \
+        door_stats_t stats = {0}; \
+        proxy_actor_stats(arg, &stats); \
+        return (double)stats.name; \
+    }
+DOOR_COUNTERS(X)
+#undef X
+
+/* What the door counted, for /metrics. */
+static void s_show_counters(daemon_t *daemon, proxy_actor_t *actor)
+{
+    metrics_t *metrics = ops_metrics(daemon_ops(daemon));
+#define X(name) \
+    metrics_gauge_fn(metrics, "elanus_door_" #name, "counted at the clients' port: " #name, \
+                     s_count_##name, actor);
+    DOOR_COUNTERS(X)
+#undef X
+}
+
 static err_t s_open(ctx_t *ctx, daemon_t *daemon, host_t *host)
 {
     const config_t *config = daemon_config(daemon);
@@ -48,7 +69,9 @@ static err_t s_open(ctx_t *ctx, daemon_t *daemon, host_t *host)
         .message_bytes = (size_t)config_int(config, "proxy.grpc.serverMaxRecvSize"),
         .answer_bytes = (size_t)config_int(config, "proxy.grpc.serverMaxSendSize"),
     };
-    return proxy_actor_open(ctx, place->actor, host, &options);
+    TRY(proxy_actor_open(ctx, place->actor, host, &options));
+    s_show_counters(daemon, place->actor);
+    return OK;
 }
 
 static void s_stop(daemon_t *daemon)

@@ -340,12 +340,12 @@ static err_t s_tear_down(ctx_t *ctx, daemon_t *self, err_t err)
         err_t left = host_wait(ctx, self->hosts[i]);
         err = left != OK ? left : err;
     }
+    ops_destroy(&self->ops);                    /* it looks at what is freed next */
+    metrics_destroy(&self->metrics);
     for (int i = self->n_hosts - 1; i >= 0; i--) {
         if (self->plan->seats[i].close)
             self->plan->seats[i].close(self);
     }
-    ops_destroy(&self->ops);
-    metrics_destroy(&self->metrics);
     for (int i = self->n_hosts - 1; i >= 0; i--)
         host_destroy(&self->hosts[i]);
     pool_destroy(&self->io);
@@ -392,12 +392,39 @@ static err_t s_open_log(ctx_t *ctx, daemon_t *self)
     return log_to_file(ctx, ctx_printf(ctx, "%s/%s.log", dir, self->plan->name));
 }
 
+/* What the nodes' net ends counted; one family a counter, one cell a role. */
+static void s_write_net(void *arg, buf_t *into)
+{
+    static const struct { const char *name, *help; size_t offset; } s_rows[] = {
+        { "calls_in", "calls from other nodes", offsetof(net_stats_t, calls_in) },
+        { "calls_out", "calls to other nodes", offsetof(net_stats_t, calls_out) },
+        { "repeats_in", "calls that came again and were not done twice",
+          offsetof(net_stats_t, repeats_in) },
+        { "resent", "calls sent again", offsetof(net_stats_t, resent) },
+        { "refused", "peers of another version, cluster or key", offsetof(net_stats_t, refused) },
+        { "malformed", "messages that were none of ours", offsetof(net_stats_t, malformed) },
+        { "full", "calls refused for want of room", offsetof(net_stats_t, full) },
+    };
+    daemon_t *self = arg;
+    for (size_t row = 0; row < ARRAY_LEN(s_rows); row++) {
+        buf_addf(into, "# HELP elanus_net_%s_total %s\n# TYPE elanus_net_%s_total counter\n",
+                 s_rows[row].name, s_rows[row].help, s_rows[row].name);
+        for (int i = 0; i < self->n_hosts; i++) {
+            net_stats_t stats = {0};
+            host_net_stats(self->hosts[i], &stats);
+            buf_addf(into, "elanus_net_%s_total{role=\"%s\"} %llu\n", s_rows[row].name,
+                     host_role(self->hosts[i]),
+                     (unsigned long long)load_u64((const uint8_t *)&stats + s_rows[row].offset));
+        }
+    }
+}
+
 static err_t s_open_ops(ctx_t *ctx, daemon_t *self)
 {
     ops_options_t options = {
         .host = config_str(self->config, "elanus.ops.address"),
         .port = (int)config_int(self->config, "elanus.ops.port"),
-        .health = s_health, .arg = self, .metrics = self->metrics,
+        .health = s_health, .figures = s_write_net, .arg = self, .metrics = self->metrics,
     };
     return ops_open(ctx, &options, &self->ops);
 }

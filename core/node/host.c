@@ -87,7 +87,8 @@ struct host {
     char leave_text[CTX_TEXT_BYTES];
     _Atomic bool gone;          /* left: nobody need wait for `ready` */
 
-    pthread_mutex_t ready_lock; /* a leaf; only for those who wait for `ready` */
+    pthread_mutex_t ready_lock; /* a leaf; for those who wait for `ready`, and for `stats` */
+    net_stats_t stats;
     pthread_cond_t ready_cond;
     _Atomic bool ready;
     _Atomic int64_t figures[MOST_FIGURES];
@@ -495,11 +496,17 @@ static void s_publish(host_t *self)
         atomic_store_explicit(&self->figures[i], figures[i].read(self->node), memory_order_relaxed);
     }
     bool ready = self->role->ready(self->node);
-    if (ready == atomic_load(&self->ready))
-        return;
     pthread_mutex_lock(&self->ready_lock);
-    atomic_store(&self->ready, ready);
-    pthread_cond_broadcast(&self->ready_cond);
+    net_stats(self->net, &self->stats);
+    if (ready != atomic_exchange(&self->ready, ready))
+        pthread_cond_broadcast(&self->ready_cond);
+    pthread_mutex_unlock(&self->ready_lock);
+}
+
+void host_net_stats(host_t *self, net_stats_t *ret)
+{
+    pthread_mutex_lock(&self->ready_lock);
+    *ret = self->stats;
     pthread_mutex_unlock(&self->ready_lock);
 }
 

@@ -64,6 +64,9 @@ bool host_wait_ready(host_t *self, int64_t ms);
 /* The i-th figure; false behind the last. */
 bool host_figure(const host_t *self, size_t i, const figure_t **ret, int64_t *ret_value);
 
+/* Any thread: what its net end counted, as of its last step. */
+void host_net_stats(host_t *self, net_stats_t *ret);
+
 /* The next number no node of this cluster ever had (`id/node` in metadata). */
 err_t must_use host_new_id(ctx_t *ctx, meta_t *meta, uint64_t *ret);
 
