@@ -235,6 +235,7 @@ static void s_turn(door_t *self)
     struct epoll_event events[EVENTS];
     int n = epoll_wait(self->epoll, events, EVENTS, s_wait_ms(self));
     self->now_ms = clock_mono_ms();
+    door_count(self, turns);
     for (int i = 0; i < n; i++)
         s_on_event(self, &events[i]);
     s_run_due(self);

@@ -133,6 +133,7 @@ void door_stop(door_t *self, int64_t drain_ms);
 void door_destroy(door_t **self_p);
 
 #define DOOR_COUNTERS(X) \
+    X(turns)                /* of the door's loop: stands still while nobody knocks */ \
     X(accepted)             /* connections taken */ \
     X(h2)                   /* of which HTTP/2 */ \
     X(rest)                 /* of which HTTP/1.1 */ \

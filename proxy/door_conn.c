@@ -379,10 +379,18 @@ static ssize_t s_read(door_conn_t *conn, void *ret, size_t room)
 }
 
 /* The first byte of a TLS client is 22.  Anything else is not worth a handshake. */
-static bool s_shake_hands(door_conn_t *conn)
+static bool s_says_hello(door_conn_t *conn)
 {
     uint8_t first;
-    if (conn->n_sniffed == 0 && recv(conn->fd, &first, 1, MSG_PEEK) == 1 && first != 0x16) {
+    if (conn->said_hello || recv(conn->fd, &first, 1, MSG_PEEK) != 1)
+        return true;
+    conn->said_hello = first == 0x16;
+    return conn->said_hello;
+}
+
+static bool s_shake_hands(door_conn_t *conn)
+{
+    if (!s_says_hello(conn)) {
         door_conn_garbage(conn, "plain text on a TLS port");
         return false;
     }

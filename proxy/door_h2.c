@@ -9,9 +9,13 @@
  *               waits never stops the others.
  *   floods      every frame that costs us and carries nothing is a control
  *               frame: PING, SETTINGS, PRIORITY, RST_STREAM, CONTINUATION,
- *               unknown ones, nearly empty DATA, WINDOW_UPDATE beyond two for
- *               each DATA frame we sent.  More than opt.control_frames in ten
- *               seconds end the connection with ENHANCE_YOUR_CALM.
+ *               unknown ones, nearly empty DATA, anything on a stream that is
+ *               no more, PING and WINDOW_UPDATE beyond three for each DATA frame
+ *               we sent (grpc-go pings at every answer to measure bandwidth).
+ *               More than opt.control_frames in ten seconds end the connection
+ *               with ENHANCE_YOUR_CALM.  nghttp2 does not mention frames it
+ *               ignores, so we count frame heads ourselves (s_scan) and take
+ *               off what it showed us and we found useful.
  *   resets      a token bucket for streams that the client resets (CVE-2023-44487)
  *               or makes us reset (CVE-2025-8671).
  *   the rest    nghttp2's own: 1000 unsent acks, 8 CONTINUATIONs in one header
@@ -27,7 +31,8 @@
 
 #include "core/base/limits.h"
 
-enum { CONTROL_WINDOW_MS = 10000, TINY_BYTES = 16, TINY_FREE = 8, UPDATES_MOST = 65536 };
+enum { PREFACE_BYTES = 24, CONTROL_WINDOW_MS = 10000 };
+enum { TINY_BYTES = 16, TINY_FREE = 8, PAID_MOST = 65536 };
 
 struct door_h2 {
     nghttp2_session *session;
@@ -37,9 +42,13 @@ struct door_h2 {
     int32_t last_stream, gap_from, gap_to;      /* the last numbers skipped by the client */
     int64_t block_since_ms;     /* a header block is open since; 0: none is */
     int64_t ping_sent_ms;       /* 0: none under way */
-    int64_t window_since_ms;    /* of the control frames counted in n_control */
-    uint32_t n_control;
-    uint32_t free_updates;      /* WINDOW_UPDATEs our DATA frames have paid for */
+    uint8_t head[9];            /* of the frame that s_scan is in */
+    uint8_t n_head;
+    size_t skip;                /* bytes until the next head: the rest of preface or payload */
+    uint64_t n_frames, n_useful;
+    int64_t mark_ms;            /* the ten seconds began then, */
+    uint64_t mark_control;      /* with so many control frames */
+    uint32_t paid_for;          /* PINGs and WINDOW_UPDATEs that our DATA frames allow */
     door_bucket_t resets;
 };
 
@@ -53,16 +62,36 @@ static void s_end_session(door_conn_t *conn, uint32_t code)
 
 /* --- floods -------------------------------------------------------------------- */
 
-static void s_count_control(door_conn_t *conn)
+static void s_scan(door_h2_t *h2, view_t bytes)
+{
+    while (bytes.len) {
+        if (h2->skip) {
+            size_t n = h2->skip < bytes.len ? h2->skip : bytes.len;
+            h2->skip -= n;
+            bytes = view_of(bytes.ptr + n, bytes.len - n);
+            continue;
+        }
+        h2->head[h2->n_head++] = *bytes.ptr;
+        bytes = view_of(bytes.ptr + 1, bytes.len - 1);
+        if (h2->n_head < sizeof h2->head)
+            continue;
+        h2->n_head = 0;
+        h2->skip = (size_t)h2->head[0] << 16 | (size_t)h2->head[1] << 8 | h2->head[2];
+        h2->n_frames++;
+    }
+}
+
+static void s_judge_control(door_conn_t *conn)
 {
     static log_gate_t gate = { .per_second = 5 };
     door_t *door = conn->door;
     door_h2_t *h2 = conn->h2;
-    if (door->now_ms - h2->window_since_ms >= CONTROL_WINDOW_MS) {
-        h2->window_since_ms = door->now_ms;
-        h2->n_control = 0;
+    uint64_t control = h2->n_frames - h2->n_useful;
+    if (door->now_ms - h2->mark_ms >= CONTROL_WINDOW_MS) {
+        h2->mark_ms = door->now_ms;
+        h2->mark_control = control;
     }
-    if (++h2->n_control <= door->opt.control_frames || h2->broken)
+    if (control - h2->mark_control <= door->opt.control_frames || h2->broken)
         return;
     door_count(door, flood_control);
     log_gated(&gate, LOG_WARN, "door_flood", "peer=%s why=\"control frames\"", conn->peer);
@@ -82,21 +111,22 @@ static void s_count_reset(door_conn_t *conn)
     s_end_session(conn, NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
-static bool s_is_control(door_conn_t *conn, const nghttp2_frame_hd *hd)
+static bool s_is_useful(door_conn_t *conn, const nghttp2_frame_hd *hd)
 {
     door_h2_t *h2 = conn->h2;
     if (hd->type == NGHTTP2_HEADERS)
-        return false;                           /* pays with a stream */
-    if (hd->type == NGHTTP2_WINDOW_UPDATE && h2->free_updates) {
-        h2->free_updates--;
-        return false;
+        return true;                            /* pays with a stream */
+    bool is_flow = hd->type == NGHTTP2_WINDOW_UPDATE || hd->type == NGHTTP2_PING;
+    if (is_flow && h2->paid_for) {
+        h2->paid_for--;
+        return true;
     }
     if (hd->type != NGHTTP2_DATA)
-        return true;
-    if (hd->length >= TINY_BYTES || (hd->flags & NGHTTP2_FLAG_END_STREAM))
         return false;
+    if (hd->length >= TINY_BYTES || (hd->flags & NGHTTP2_FLAG_END_STREAM))
+        return true;
     door_call_t *call = nghttp2_session_get_stream_user_data(h2->session, hd->stream_id);
-    return !call || ++call->tiny_frames > TINY_FREE;
+    return call && ++call->tiny_frames <= TINY_FREE;
 }
 
 /* Skipping a stream number closes it for ever (RFC 9113, 5.1.1).  nghttp2 ignores HEADERS
@@ -121,8 +151,7 @@ static int s_on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd
     door_conn_t *conn = arg;
     if (hd->type == NGHTTP2_HEADERS && hd->stream_id % 2 == 1)
         s_check_number(conn, hd->stream_id);
-    if (s_is_control(conn, hd))
-        s_count_control(conn);
+    conn->h2->n_useful += s_is_useful(conn, hd);
     return 0;
 }
 
@@ -384,8 +413,8 @@ static int s_on_frame_send(nghttp2_session *session, const nghttp2_frame *frame,
 {
     door_conn_t *conn = arg;
     door_h2_t *h2 = conn->h2;
-    if (frame->hd.type == NGHTTP2_DATA && h2->free_updates < UPDATES_MOST)
-        h2->free_updates += 2;
+    if (frame->hd.type == NGHTTP2_DATA && h2->paid_for < PAID_MOST)
+        h2->paid_for += 3;
     if (frame->hd.type == NGHTTP2_RST_STREAM && s_is_error_reset(frame))
         s_count_reset(conn);
     if (frame->hd.type != NGHTTP2_DATA && frame->hd.type != NGHTTP2_HEADERS)
@@ -430,6 +459,7 @@ void door_h2_open(door_conn_t *conn)
 {
     const door_options_t *opt = &conn->door->opt;
     door_h2_t *h2 = conn->h2 = mem_new(sizeof *h2);
+    h2->skip = PREFACE_BYTES;
     nghttp2_session_callbacks *callbacks = s_new_callbacks();
     nghttp2_option *option = s_new_option(opt);
     check(nghttp2_session_server_new2(&h2->session, callbacks, conn, option) == 0);
@@ -462,10 +492,13 @@ void door_h2_feed(door_conn_t *conn, view_t bytes)
     door_h2_t *h2 = conn->h2;
     if (h2->broken)
         return;
+    s_scan(h2, bytes);
     ssize_t n = nghttp2_session_mem_recv(h2->session, bytes.ptr, bytes.len);
     door_conn_dirty(conn);
-    if (n >= 0)
+    if (n >= 0) {
+        s_judge_control(conn);
         return;
+    }
     if (n == NGHTTP2_ERR_BAD_CLIENT_MAGIC) {
         door_conn_garbage(conn, "bad HTTP/2 preface");
         return;

@@ -57,6 +57,7 @@ struct door_conn {
     struct in6_addr ip;         /* IPv4 mapped; IPv6 cut to its /64 */
     char peer[56];
     door_tls_conn_t *tls;       /* NULL: plain */
+    bool said_hello;            /* its first byte was TLS's */
     door_h2_t *h2;
     door_rest_t *rest;
     uint8_t sniffed[24];

@@ -89,7 +89,7 @@
 /* Configuration */
 #define LIMIT_CONFIG_FILE_BYTES (1u << 20)
 #define LIMIT_CONFIG_VALUE_BYTES 4096
-#define LIMIT_CONFIG_DEPTH      8               /* sections in sections; our deepest key has 5 parts */
+#define LIMIT_CONFIG_DEPTH      8 /* sections in sections; our deepest key has 5 parts */
 
 /* HTTP/1.1: REST at the proxy's door, the ops port */
 #define LIMIT_H1_HEAD_BYTES     (16u << 10)     /* request line and headers; then trailers again */

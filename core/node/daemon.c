@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -429,6 +430,16 @@ static err_t s_open_ops(ctx_t *ctx, daemon_t *self)
     return ops_open(ctx, &options, &self->ops);
 }
 
+/* Every client is a descriptor: take as many as the system lets us have. */
+static void s_raise_file_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
 /* Several threads allocate, none of them much: two arenas keep idle memory small. */
 static void s_tame_malloc(void)
 {
@@ -478,6 +489,7 @@ int daemon_main(const daemon_plan_t *plan, int argc, char **argv)
         }
     }
     s_tame_malloc();
+    s_raise_file_limit();
     daemon_t self = { .plan = plan, .started_ms = clock_wall_ms(), .incarnation = rng_from_os() };
     ctx_t ctx;
     ctx_init(&ctx);

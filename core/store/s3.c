@@ -189,6 +189,10 @@ static const char *s_advice(const request_t *self, err_t meaning)
     switch ((int)self->status) {
     case S3StatusErrorNoSuchBucket:
         return "; create the bucket or set minio.bucketName";
+    case S3StatusNameLookupError:
+    case S3StatusFailedToConnect:
+    case S3StatusConnectionFailed:
+        return "; is the S3 server up? check minio.address and minio.port";
     case S3StatusErrorRequestTimeTooSkewed:
         return "; the clocks of this host and of the store differ too much";
     default:
@@ -218,9 +222,10 @@ static err_t s_tell(request_t *self)
     char http[16] = "";
     if (self->wrap.http_status)
         snprintf(http, sizeof http, " (HTTP %d)", self->wrap.http_status);
-    return ctx_fail(self->ctx, meaning, "%s %s at S3 %s, bucket %s: %s%s%s%s%s", self->what,
-                    self->key, self->s3->host, self->s3->bucket, S3_get_status_name(self->status),
-                    http, *why ? ": " : "", why, s_advice(self, meaning));
+    return ctx_fail(self->ctx, meaning, "%s%s%s at S3 %s, bucket %s: %s%s%s%s%s", self->what,
+                    *self->key ? " " : "", self->key, self->s3->host, self->s3->bucket,
+                    S3_get_status_name(self->status), http, *why ? ": " : "", why,
+                    s_advice(self, meaning));
 }
 
 static err_t s_verdict(request_t *self)
