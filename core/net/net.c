@@ -222,15 +222,21 @@ const char *net_endpoint(const net_t *self)
 
 /* --- close --- */
 
-/* Take the name or port away first, so that nobody who is told goodbye finds
- * us there again; and return only when another process could have the port. */
+/* Say goodbye and take the name or port away.  On inproc the name goes first: who
+ * is told goodbye dials again at once and must not find us.  Over TCP it goes
+ * last, since it takes the connections along; and we wait until it has gone, so
+ * that another process can have the port when net_destroy returns. */
 static void s_stop_listening(net_t *self)
 {
-    if (!self->endpoint[0])
+    bool inproc = self->router_monitor.socket == NULL;
+    if (self->endpoint[0] && inproc)
+        zmq_unbind(self->router.socket, self->endpoint);
+    net_guest_fini(self);
+    if (!self->endpoint[0] || inproc)
         return;
     zmq_unbind(self->router.socket, self->endpoint);
     int64_t until = clock_mono_ms() + NET_FLUSH_MS;
-    while (self->router_monitor.socket) {
+    for (;;) {
         monitor_event_t event = {0};
         zmq_pollitem_t item = { .socket = self->router_monitor.socket, .events = ZMQ_POLLIN };
         int64_t left = until - clock_mono_ms();
@@ -246,7 +252,6 @@ static void s_close_sockets(net_t *self)
     void *value;
     if (self->router.socket) {
         s_stop_listening(self);
-        net_guest_fini(self);
         net_monitor_stop(self, &self->router_monitor, self->router.socket);
     }
     net_port_close(self, &self->router, NET_FLUSH_MS);

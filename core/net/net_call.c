@@ -188,10 +188,12 @@ void net_call_answered(net_t *self, dial_t *dial, const envelope_t *envelope, fr
 /* Not sent means not done, so the two ends of a deadline are told apart. */
 void net_call_expired(net_t *self, asked_t *asked)
 {
-    char text[256];
+    char text[LIMIT_NET_TEXT_BYTES + 1];
     bool sent = asked->sent;
-    snprintf(text, sizeof text, sent ? "no answer from %s in time" : "%s was not reached in time",
-             asked->dial->endpoint);
+    const dial_t *dial = asked->dial;
+    const char *why = dial->state == DIAL_UP ? "" : dial->text;
+    snprintf(text, sizeof text, "%s from %s in time%s%.200s", sent ? "no answer" : "not a word",
+             dial->endpoint, why[0] ? ": " : "", why);
     s_end(self, asked, sent ? ERR_TIMEOUT : ERR_NETWORK, text);
 }
 

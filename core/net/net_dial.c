@@ -105,6 +105,8 @@ static void s_go_down(net_t *self, dial_t *dial, int linger_ms)
 static void s_lose(net_t *self, dial_t *dial, const char *why)
 {
     log_event(LOG_DEBUG, "net_link_lost", "endpoint=%s why=\"%s\"", dial->endpoint, why);
+    snprintf(dial->text, sizeof dial->text, "%s", why);
+    dial->refused = OK;
     s_go_down(self, dial, 0);
     if (dial->has_told && dial->told == NET_UP)
         s_tell(self, dial, NET_SUSPECT, OK, "");
@@ -236,6 +238,10 @@ bool net_dial_monitor(net_t *self, dial_t *dial)
     case ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL:
         s_refuse(self, dial, ERR_DENIED, "no common way to encrypt; CURVE must be on at both ends "
                  "or at neither, with the right server key");
+        return false;
+    case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
+        s_lose(self, dial, self->keys ? "closed while shaking hands; is the server key right?"
+                                      : "closed while shaking hands");
         return false;
     default:
         s_lose(self, dial, event.event == ZMQ_EVENT_CLOSED ? "cannot connect" : "closed");

@@ -78,8 +78,8 @@ struct dial {
     alarm_t alarm;              /* DOWN: dial again; GREETING: give up waiting */
     bool has_told;
     net_peer_state_t told;      /* what the node was last told about it */
-    err_t refused;              /* not OK: why it does not work with us */
-    char text[LIMIT_NET_TEXT_BYTES + 1];
+    err_t refused;              /* not OK: it does not work with us */
+    char text[LIMIT_NET_TEXT_BYTES + 1];    /* why it was refused or lost, last */
     asked_list_t calls;         /* open ones, by id */
     asked_t *unsent;            /* the first that this link has not sent; all behind it neither */
     size_t n_calls;
