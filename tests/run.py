@@ -103,7 +103,8 @@ def environment(mode, extra):
     sanitizers = {
         "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
-        "TSAN_OPTIONS": "second_deadlock_stack=1" +
+        # libzmq and its like are not built for tsan: their side of a race is unknown
+        "TSAN_OPTIONS": "second_deadlock_stack=1:ignore_noninstrumented_modules=1" +
                         (f":suppressions={supp}" if os.path.exists(supp) else "")}
     return dict(os.environ, ELANUS_MODE=mode, PYTHONUNBUFFERED="1", **sanitizers, **extra)
 

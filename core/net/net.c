@@ -145,6 +145,7 @@ static net_t *s_new(const net_options_t *options)
     rng_seed(&self->rng, options->incarnation ^ options->node_id);
     TAILQ_INIT(&self->dirty);
     TAILQ_INIT(&self->done);
+    TAILQ_INIT(&self->closed);
     TAILQ_INIT(&self->free_asked);
     return self;
 }

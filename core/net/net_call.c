@@ -128,12 +128,11 @@ static void s_append(dial_t *dial, asked_t *asked)
         dial->unsent = asked;
 }
 
-/* A full socket is known by the call that waits because of it. */
+/* A full socket, or one that is down, is known by the calls that wait because of it. */
 static bool s_is_full(const net_t *self, const dial_t *dial)
 {
-    if (self->stats.open_calls >= LIMIT_NET_CALLS)
-        return true;
-    return dial->state == DIAL_UP ? dial->unsent != NULL : dial->n_calls >= LIMIT_NET_HWM;
+    return self->stats.open_calls >= LIMIT_NET_CALLS ||
+           (dial->unsent && dial->n_calls >= LIMIT_NET_HWM);
 }
 
 err_t net_call(net_t *self, const char *endpoint, const net_call_t *call, uint64_t *ret_call_id)
@@ -162,10 +161,12 @@ err_t net_call(net_t *self, const char *endpoint, const net_call_t *call, uint64
     self->stats.calls_out++;
     self->stats.open_calls++;
     *ret_call_id = asked->id;
-    if (dial->state == DIAL_UP)
+    if (dial->state == DIAL_UP) {
         net_call_flush(self, dial);
-    else if (dial->state == DIAL_DOWN && dial->refused != OK)
+        net_port_touch(self, &dial->dealer);
+    } else if (dial->state == DIAL_DOWN && dial->refused != OK) {
         s_end(self, asked, dial->refused, dial->text);
+    }
     return OK;
 }
 
@@ -228,6 +229,7 @@ void net_cancel(net_t *self, uint64_t call_id)
         envelope_t envelope = { .type = ENVELOPE_CANCEL, .request_id = call_id };
         send_t sent = net_send(self, &dial->dealer, NULL, &envelope, NULL);
         (void)sent;             /* it would only have saved the other side some work */
+        net_port_touch(self, &dial->dealer);
     }
     s_end(self, asked, ERR_CANCELED, err_text(ERR_CANCELED));
 }
@@ -237,7 +239,8 @@ void net_call_fini(net_t *self)
     for (size_t i = 0; i < self->n_asked; i++) {
         if (self->asked[i]->dial)
             s_free(self, self->asked[i]);
-        mem_free(self->asked[i]);
     }
+    for (size_t i = 0; i < self->n_asked; i++)
+        mem_free(self->asked[i]);
     mem_free(self->asked);
 }

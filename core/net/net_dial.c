@@ -48,10 +48,12 @@ static void s_send_bare(net_t *self, dial_t *dial, envelope_type_t type)
         net_hello_fill(self, &envelope);
     send_t sent = net_send(self, &dial->dealer, NULL, &envelope, NULL);
     (void)sent;                 /* a full socket: the other side will be found silent */
+    net_port_touch(self, &dial->dealer);
 }
 
 static err_t s_open(net_t *self, dial_t *dial)
 {
+    dial->closed = NULL;
     enum { EVENTS = ZMQ_EVENT_CLOSED | ZMQ_EVENT_DISCONNECTED |
                     ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL | ZMQ_EVENT_HANDSHAKE_FAILED_PROTOCOL |
                     ZMQ_EVENT_HANDSHAKE_FAILED_AUTH };
@@ -212,12 +214,24 @@ static bool s_take_frames(net_t *self, dial_t *dial, frames_t *frames)
     return false;
 }
 
+/* Nothing to read; but calls may wait because the socket was full. */
+static bool s_go_on_sending(net_t *self, dial_t *dial)
+{
+    if (dial->state != DIAL_UP || !dial->unsent)
+        return false;
+    bool readable, flows = net_port_flows(&dial->dealer, &readable);
+    if (flows)
+        net_call_flush(self, dial);
+    return flows || readable;
+}
+
 bool net_dial_input(net_t *self, dial_t *dial)
 {
     frames_t frames;
     if (!net_frames_recv(&dial->dealer, &frames)) {
-        if (dial->state == DIAL_UP)
-            net_call_flush(self, dial);
+        if (!dial->closed)
+            return s_go_on_sending(self, dial);
+        s_lose(self, dial, dial->closed);
         return false;
     }
     bool go_on = s_take_frames(self, dial, &frames);
@@ -240,13 +254,18 @@ bool net_dial_monitor(net_t *self, dial_t *dial)
                  "or at neither, with the right server key");
         return false;
     case ZMQ_EVENT_HANDSHAKE_FAILED_NO_DETAIL:
-        s_lose(self, dial, self->keys ? "closed while shaking hands; is the server key right?"
-                                      : "closed while shaking hands");
-        return false;
+        dial->closed = self->keys ? "closed while shaking hands; is the server key right?"
+                                  : "closed while shaking hands; is CURVE on at its end?";
+        break;
+    case ZMQ_EVENT_CLOSED:
+        dial->closed = "cannot connect";
+        break;
     default:
-        s_lose(self, dial, event.event == ZMQ_EVENT_CLOSED ? "cannot connect" : "closed");
-        return false;
+        if (!dial->closed)
+            dial->closed = "closed";
     }
+    net_port_touch(self, &dial->dealer);    /* its last words may be a goodbye */
+    return true;
 }
 
 void net_dial_alarm(net_t *self, dial_t *dial)

@@ -135,8 +135,10 @@ static void s_close_way(net_t *self, way_t *way)
     guest_t *guest = way->guest;
     TAILQ_REMOVE(&guest->ways, way, at_guest);
     net_serve_forget_way(guest, way);
-    if (way->conn)
+    if (way->conn) {
         way->conn->way = NULL;
+        way->conn->counted = true;          /* it had greeted: no stranger when it closes */
+    }
     map_del(self->ways, view_of(way->id, way->id_len));
     mem_free(way);
 }
@@ -199,6 +201,8 @@ static void s_hello(net_t *self, const way_t *address, const envelope_t *envelop
     while (self->router_monitor.socket && net_guest_monitor(self))
         continue;               /* so that the connection it came on is known */
     conn_t *conn = fd >= 0 ? map_get_u64(self->conns, (uint64_t)fd) : NULL;
+    if (conn && conn->way)
+        conn = NULL;            /* the number is in use again: this connection has closed */
     err_t err = s_check_hello(self, envelope);
     if (err != OK) {
         s_refuse(self, address, err, conn);
@@ -312,27 +316,28 @@ static void s_take_frames(net_t *self, frames_t *frames)
         s_take_garbage(self, way, way, way->conn ? way->conn->fd : -1, err);
 }
 
-bool net_guest_input(net_t *self)
-{
-    frames_t frames;
-    if (!net_frames_recv(&self->router, &frames))
-        return false;
-    s_take_frames(self, &frames);
-    net_frames_fini(&frames);
-    return true;
-}
-
-/* The I/O thread closed this connection. */
+/* The I/O thread closed this connection.  What came on it may still have to be
+ * read, a goodbye among it, so the rest waits until the ROUTER is empty. */
 static void s_closed(net_t *self, int fd)
 {
     conn_t *conn = map_del_u64(self->conns, (uint64_t)fd);
     if (!conn)
         return;
-    if (conn->way)
-        s_lose_way(self, conn->way);
-    else
-        s_stranger(self, conn, "closed before it greeted");
-    mem_free(conn);
+    TAILQ_INSERT_TAIL(&self->closed, conn, at_closed);
+    net_port_touch(self, &self->router);
+}
+
+static void s_bury_closed(net_t *self)
+{
+    conn_t *conn;
+    while ((conn = TAILQ_FIRST(&self->closed)) != NULL) {
+        TAILQ_REMOVE(&self->closed, conn, at_closed);
+        if (conn->way)
+            s_lose_way(self, conn->way);
+        else
+            s_stranger(self, conn, "closed before it greeted");
+        mem_free(conn);
+    }
 }
 
 bool net_guest_monitor(net_t *self)
@@ -344,6 +349,18 @@ bool net_guest_monitor(net_t *self)
         s_accepted(self, event.value);
     else if (event.event == ZMQ_EVENT_DISCONNECTED)
         s_closed(self, event.value);
+    return true;
+}
+
+bool net_guest_input(net_t *self)
+{
+    frames_t frames;
+    if (!net_frames_recv(&self->router, &frames)) {
+        s_bury_closed(self);
+        return false;
+    }
+    s_take_frames(self, &frames);
+    net_frames_fini(&frames);
     return true;
 }
 
@@ -391,4 +408,9 @@ void net_guest_fini(net_t *self)
         s_forget_guest(self, value);
     for (size_t at = 0; map_next(self->conns, &at, NULL, &value); )
         mem_free(value);
+    while (!TAILQ_EMPTY(&self->closed)) {
+        conn_t *conn = TAILQ_FIRST(&self->closed);
+        TAILQ_REMOVE(&self->closed, conn, at_closed);
+        mem_free(conn);
+    }
 }

@@ -80,12 +80,13 @@ struct dial {
     net_peer_state_t told;      /* what the node was last told about it */
     err_t refused;              /* not OK: it does not work with us */
     char text[LIMIT_NET_TEXT_BYTES + 1];    /* why it was refused or lost, last */
+    const char *closed;         /* why the socket closed; what it had sent is read first */
     asked_list_t calls;         /* open ones, by id */
     asked_t *unsent;            /* the first that this link has not sent; all behind it neither */
     size_t n_calls;
 };
 
-bool net_dial_input(net_t *self, dial_t *dial);     /* false: the socket is closed or empty */
+bool net_dial_input(net_t *self, dial_t *dial);     /* false: the socket is empty or closed */
 bool net_dial_monitor(net_t *self, dial_t *dial);
 void net_dial_alarm(net_t *self, dial_t *dial);
 void net_dial_tick(net_t *self, dial_t *dial);
@@ -100,6 +101,7 @@ typedef struct conn {
     int64_t since_ms;
     way_t *way;                 /* NULL until it greeted us */
     bool counted;               /* as malformed */
+    TAILQ_ENTRY(conn) at_closed;
     char ip[48];
 } conn_t;
 
@@ -188,6 +190,7 @@ struct net {
     map_t *ways;                /* routing id -> way_t */
     map_t *guests;              /* {node_id, incarnation} -> guest_t */
     map_t *conns;               /* fd -> conn_t */
+    TAILQ_HEAD(, conn) closed;  /* of those that closed what they sent is still to be read */
     uint64_t next_guest;
 
     asked_t **asked;            /* [n_asked] by slot */

@@ -41,7 +41,7 @@ static void s_configure(net_t *self, void *socket, int zmq_type)
             net_keys_server(self->keys, socket);
     }
     if (zmq_type == ZMQ_DEALER) {
-        s_set_int(socket, ZMQ_RECONNECT_IVL, -1);   /* net_dial.c does it, to greet first */
+        s_set_int(socket, ZMQ_RECONNECT_IVL, NET_NEVER_MS);
         s_set_int(socket, ZMQ_CONNECT_TIMEOUT, NET_CONNECT_MS);
         if (self->keys)
             net_keys_client(self->keys, socket);
@@ -188,6 +188,15 @@ void net_frames_fini(frames_t *frames)
     zmq_msg_close(&frames->body);
 }
 
+bool net_port_flows(port_t *port, bool *ret_readable)
+{
+    int events;
+    size_t len = sizeof events;
+    check(zmq_getsockopt(port->socket, ZMQ_EVENTS, &events, &len) == 0);
+    *ret_readable = (events & ZMQ_POLLIN) != 0;
+    return (events & ZMQ_POLLOUT) != 0;
+}
+
 static send_t s_send_failed(void)
 {
     check(errno == EAGAIN || errno == EHOSTUNREACH || errno == EINTR);
@@ -203,7 +212,6 @@ send_t net_send(net_t *self, port_t *port, const way_t *way, const envelope_t *e
     size_t len = envelope_pack(envelope, head);
     int last = with_body ? ZMQ_SNDMORE : 0;
 
-    net_port_touch(self, port);
     if (way && zmq_send(port->socket, way->id, way->id_len, ZMQ_DONTWAIT | ZMQ_SNDMORE) < 0)
         return s_send_failed();
     if (zmq_send(port->socket, head, len, ZMQ_DONTWAIT | last) < 0) {
@@ -216,6 +224,7 @@ send_t net_send(net_t *self, port_t *port, const way_t *way, const envelope_t *e
         check(zmq_msg_copy(&shared, body) == 0);
         check(zmq_msg_send(&shared, port->socket, ZMQ_DONTWAIT) >= 0);
     }
+    net_port_touch(self, port);
     return SENT;
 }
 

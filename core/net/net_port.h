@@ -15,6 +15,8 @@ enum {
     NET_HELLO_MS   = 5000,      /* for a handshake, from connect or accept to our greeting */
     NET_CONNECT_MS = 2000,      /* for TCP's own handshake */
     NET_FLUSH_MS   = 200,       /* for what is still to be sent when a socket closes */
+    NET_NEVER_MS   = 3600000,   /* until libzmq reconnects by itself; net_dial.c is first.  Its
+                                 * own "never", -1, drops what has come and is not yet read */
 };
 
 typedef enum { PORT_ROUTER, PORT_DEALER, PORT_ROUTER_MONITOR, PORT_DEALER_MONITOR,
@@ -22,7 +24,9 @@ typedef enum { PORT_ROUTER, PORT_DEALER, PORT_ROUTER_MONITOR, PORT_DEALER_MONITO
 
 /* Something epoll watches.  A ZeroMQ descriptor only says that the socket has
  * changed since it was last used, so a port is *dirty* until reading it said
- * "nothing more": after epoll reported it, and after each send on it. */
+ * "nothing more": after epoll reported it, and after each send on it.  Whoever
+ * tries to send outside the port's own turn touches it even when that failed;
+ * within the turn that would make a full socket spin. */
 typedef struct port {
     port_kind_t kind;
     void *socket;               /* NULL: not open; always NULL for PORT_FD */
@@ -54,6 +58,9 @@ void net_monitor_stop(net_t *self, port_t *monitor, void *socket);
 bool must_use net_frames_recv(port_t *port, frames_t *ret);
 void net_frames_fini(frames_t *frames);
 view_t net_frame_view(zmq_msg_t *frame);
+
+/* Whether the socket takes messages, and whether it has some. */
+bool net_port_flows(port_t *port, bool *ret_readable);
 
 /* Send an envelope, with the body behind it when there is one (shared, not
  * copied); way NULL on a DEALER. */

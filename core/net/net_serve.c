@@ -101,7 +101,9 @@ static void s_answer(net_t *self, served_t *served)
         envelope.error = ERR_OUTCOME_UNKNOWN;
         envelope.error_text = "done before, but the answer is no longer kept";
     }
-    if (net_send(self, &self->router, served->way, &envelope, &served->body) != SEND_FULL)
+    send_t sent = net_send(self, &self->router, served->way, &envelope, &served->body);
+    net_port_touch(self, &self->router);
+    if (sent != SEND_FULL)
         return;
     self->stats.full++;
     served->unsent = true;

@@ -289,8 +289,7 @@ envelope_t raw_until(world_t *world, raw_t *raw, envelope_type_t type)
 {
     static envelope_room_t room;        /* what the answer borrows from, until the next call */
     int64_t until = clock_mono_ms() + PATIENCE_MS;
-    while (clock_mono_ms() < until) {
-        world_step(world);
+    for (; clock_mono_ms() < until; world_step(world)) {
         uint8_t bytes[65536];
         int n;
         while ((n = zmq_recv(raw->socket, bytes, sizeof bytes, ZMQ_DONTWAIT)) >= 0) {

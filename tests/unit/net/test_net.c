@@ -4,6 +4,8 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <zmq.h>
 
@@ -187,6 +189,62 @@ static void cancelling_ends_the_call_and_tells_the_peer(void **state)
     net_stats(coord, &stats);
     assert_int_equal(stats.in_flight, 0);
 }
+
+/* --- threads --- */
+
+/* A node in a thread of its own, as in standalone: answers each call with its payload
+ * until it gets an empty one. */
+static void *s_echo(void *arg)
+{
+    net_t *net = arg;
+    for (bool stop = false; !stop; ) {
+        net_event_t events[16];
+        size_t n = net_poll(net, -1, events, ARRAY_LEN(events));
+        for (size_t i = 0; i < n; i++) {
+            if (events[i].kind == NET_CALL) {
+                stop = events[i].payload.len == 0;
+                net_reply(net, events[i].from, OK, "", events[i].payload);
+            }
+            net_free(&events[i]);
+        }
+    }
+    net_destroy(&net);
+    return NULL;
+}
+
+static void s_threads(world_t *world, const char *listen)
+{
+    enum { NODES = 3, CALLS = 2000 };
+    pthread_t thread[NODES];
+    const char *at[NODES];
+    net_t *proxy = world_open(world, 3, (net_options_t){0});
+    for (int i = 0; i < NODES; i++) {
+        net_options_t options = { .listen = ctx_printf(&world->ctx, listen, i) };
+        net_t *node = world_open(world, i, options);
+        at[i] = ctx_strdup(&world->ctx, net_endpoint(node));
+        world->side[i].net = NULL;                      /* it is the thread's now */
+        assert_int_equal(pthread_create(&thread[i], NULL, s_echo, node), 0);
+        assert_int_equal(net_dial(proxy, at[i], 0), OK);
+    }
+    char text[64];
+    for (int i = 0; i < CALLS; i++) {
+        snprintf(text, sizeof text, "call number %d, too long for the message's own bytes", i);
+        uint64_t id = world_call(world, 3, at[i % NODES], text);
+        net_event_t reply = world_reply(world, 3, id);
+        assert_true(view_eq(reply.payload, view_str(text)));
+        net_free(&reply);
+    }
+    for (int i = 0; i < NODES; i++) {
+        uint64_t id = world_call(world, 3, at[i], "");
+        net_event_t reply = world_reply(world, 3, id);
+        net_free(&reply);
+        pthread_join(thread[i], NULL);
+        world_peer(world, 3, NET_GONE);
+    }
+}
+
+static void threads_talk_inproc(void **state) { s_threads(*state, "inproc://node-%d"); }
+static void threads_talk_over_tcp(void **state) { s_threads(*state, "tcp://127.0.0.1:*"); }
 
 /* --- done once --- */
 
@@ -488,6 +546,8 @@ int main(void)
         T(calls_wait_for_the_listener),
         T(deadlines_tell_unsent_from_unanswered),
         T(cancelling_ends_the_call_and_tells_the_peer),
+        T(threads_talk_inproc),
+        T(threads_talk_over_tcp),
         T(repeats_are_answered_not_repeated),
         T(forgotten_answers_are_outcome_unknown),
         T(large_answers_are_not_kept_for_ever),
