@@ -58,6 +58,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/fault.h"
+#include "core/base/tsan.h"
 #include "core/net/net_int.h"
 
 /* --- the ZeroMQ context --- */
@@ -367,6 +368,7 @@ void net_free(net_event_t *event)
     held_t *held = event->frame_;
     if (!held)
         return;
+    tsan_release(zmq_msg_data(&held->body));
     zmq_msg_close(&held->body);
     mem_free(held);
     event->frame_ = NULL;

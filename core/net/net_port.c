@@ -16,6 +16,7 @@
 #include <sys/epoll.h>
 
 #include "core/base/fault.h"
+#include "core/base/tsan.h"
 #include "core/net/net_int.h"
 
 /* Names of monitor pipes: unique in the process, because a closed one keeps
@@ -153,6 +154,14 @@ static void s_skip_rest(void *socket, bool more)
     }
 }
 
+static int s_recv(void *socket, zmq_msg_t *frame)
+{
+    int len = zmq_msg_recv(frame, socket, ZMQ_DONTWAIT);
+    if (len > 0)
+        tsan_acquire(zmq_msg_data(frame));
+    return len;
+}
+
 /* The frames of one message arrive together, so only the first can be missing. */
 bool net_frames_recv(port_t *port, frames_t *ret)
 {
@@ -163,17 +172,17 @@ bool net_frames_recv(port_t *port, frames_t *ret)
     zmq_msg_init(&ret->body);
     ret->too_many = false;
     zmq_msg_t *first = router ? &ret->id : &ret->head;
-    if (zmq_msg_recv(first, socket, ZMQ_DONTWAIT) < 0) {
+    if (s_recv(socket, first) < 0) {
         check(errno == EAGAIN || errno == EINTR);
         return false;           /* three messages that hold nothing need no close */
     }
     bool more = zmq_msg_more(first);
     if (router && more) {
-        check(zmq_msg_recv(&ret->head, socket, ZMQ_DONTWAIT) >= 0);
+        check(s_recv(socket, &ret->head) >= 0);
         more = zmq_msg_more(&ret->head);
     }
     if (more) {
-        check(zmq_msg_recv(&ret->body, socket, ZMQ_DONTWAIT) >= 0);
+        check(s_recv(socket, &ret->body) >= 0);
         more = zmq_msg_more(&ret->body);
     }
     ret->too_many = more;
@@ -222,6 +231,7 @@ send_t net_send(net_t *self, port_t *port, const way_t *way, const envelope_t *e
         zmq_msg_t shared;
         zmq_msg_init(&shared);
         check(zmq_msg_copy(&shared, body) == 0);
+        tsan_release(zmq_msg_data(&shared));
         check(zmq_msg_send(&shared, port->socket, ZMQ_DONTWAIT) >= 0);
     }
     net_port_touch(self, port);

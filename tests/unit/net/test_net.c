@@ -12,6 +12,7 @@
 #include "core/base/clock.h"
 #include "core/base/fault.h"
 #include "core/base/rng.h"
+#include "core/base/tsan.h"
 #include "tests/support/net_world.h"
 
 static const char TCP[] = "tcp://127.0.0.1:*";
@@ -73,6 +74,7 @@ static void calls_are_answered_over_tcp(void **state) { s_call_and_answer(*state
 
 static void s_count_release(void *payload, void *hint)
 {
+    tsan_acquire(payload);
     mem_free(payload);
     atomic_fetch_add((_Atomic int *)hint, 1);
 }
@@ -226,12 +228,19 @@ static void s_threads(world_t *world, const char *listen)
         assert_int_equal(pthread_create(&thread[i], NULL, s_echo, node), 0);
         assert_int_equal(net_dial(proxy, at[i], 0), OK);
     }
-    char text[64];
-    for (int i = 0; i < CALLS; i++) {
-        snprintf(text, sizeof text, "call number %d, too long for the message's own bytes", i);
-        uint64_t id = world_call(world, 3, at[i % NODES], text);
+    _Atomic int released = 0;
+    for (int i = 0; i < CALLS; i++) {                   /* some fit into a message, most do not */
+        size_t len = 1 + (size_t)i * 7 % 5000;
+        uint8_t *bytes = mem_new(len);
+        memset(bytes, i, len);
+        net_call_t ask = { .payload = view_of(bytes, len), .timeout_ms = 10000,
+                           .release = s_count_release, .release_hint = &released };
+        uint64_t id;
+        assert_int_equal(net_call(proxy, at[i % NODES], &ask, &id), OK);
         net_event_t reply = world_reply(world, 3, id);
-        assert_true(view_eq(reply.payload, view_str(text)));
+        assert_int_equal(reply.payload.len, len);
+        for (size_t k = 0; k < len; k++)
+            assert_true(reply.payload.ptr[k] == (uint8_t)i);
         net_free(&reply);
     }
     for (int i = 0; i < NODES; i++) {
@@ -241,6 +250,8 @@ static void s_threads(world_t *world, const char *listen)
         pthread_join(thread[i], NULL);
         world_peer(world, 3, NET_GONE);
     }
+    world_close(world, 3);
+    assert_int_equal(released, CALLS);
 }
 
 static void threads_talk_inproc(void **state) { s_threads(*state, "inproc://node-%d"); }
