@@ -35,8 +35,7 @@ LIBS := -Wl,--wrap=curl_easy_setopt,--wrap=curl_easy_perform,--wrap=gmtime,--wra
 
 # --- sources ----------------------------------------------------------------
 ROLES := proxy coord datanode querynode indexnode
-PROGRAMS := $(if $(wildcard cli/main.c),elanus) \
-            $(foreach r,$(ROLES),$(if $(wildcard $(r)/main.c),elanus-$(r)))
+PROGRAMS := elanus $(ROLES:%=elanus-%)
 SRC := $(filter-out %/main.c,$(wildcard core/*/*.c $(ROLES:%=%/*.c) cli/*.c))
 PROTO := $(wildcard proto/*.proto)
 GENSRC := $(PROTO:proto/%.proto=$(GEN)/%.pb-c.c)
