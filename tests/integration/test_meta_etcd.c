@@ -251,7 +251,8 @@ static void a_lost_marker_lease_is_replaced(void **state)
     meta_put_text(wire->meta, "k", "1");
     char command[160];
     snprintf(command, sizeof command, "export ETCDCTL_API=3 E=%s; "
-             "for l in $(etcdctl --endpoints $E lease list | tail -n +2); do etcdctl --endpoints $E lease revoke $l; done >/dev/null",
+             "for l in $(etcdctl --endpoints $E lease list | tail -n +2); "
+             "do etcdctl --endpoints $E lease revoke $l; done >/dev/null",
              etcd_process_endpoint(s_etcd));
     for (int i = 0; i < 3; i++) {
         assert_int_equal(system(command), 0);
