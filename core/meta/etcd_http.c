@@ -322,13 +322,15 @@ static err_t s_curl_error(ctx_t *ctx, const etcd_http_t *self, handle_t *handle,
     if (code == CURLE_WRITE_ERROR && !buf_ok(&handle->answer))
         return ctx_fail(ctx, ERR_PARAM_TOO_LARGE, "an answer of etcd exceeds %u bytes",
                         LIMIT_META_ANSWER_BYTES);
-    bool tls = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
-               code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CERTPROBLEM;
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
+        code == CURLE_SSL_CERTPROBLEM)
+        return ctx_fail(ctx, ERR_CONFIG, "no safe connection to etcd at %s: %s; check etcd.ssl.*",
+                        self->named, why);
     long sent_bytes = 0;
     curl_easy_getinfo(handle->curl, CURLINFO_REQUEST_SIZE, &sent_bytes);
     return ctx_fail(ctx, sent_bytes == 0 ? ERR_NETWORK : ERR_OUTCOME_UNKNOWN,
-                    "etcd cannot be reached at %s: %s; %s", self->named, why,
-                    tls ? "check the etcd.ssl.* settings" : "start etcd or correct etcd.endpoints");
+                    "etcd cannot be reached at %s: %s; start etcd or correct etcd.endpoints",
+                    self->named, why);
 }
 
 /* One POST, one body.  *ret_status and *ret are set when HTTP worked. */

@@ -26,6 +26,7 @@ void etcd_http_destroy(etcd_http_t **self_p);
  * Errors  ERR_NETWORK          not sent; ask again, the next endpoint is chosen
  *         ERR_OUTCOME_UNKNOWN  sent, no answer that says what happened; likewise
  *         ERR_KEY_NOT_FOUND    a lease is gone      ERR_CONFLICT  compacted
+ *         ERR_CONFIG           not sent: a certificate is not accepted
  *         ERR_DENIED, ERR_PARAM_TOO_LARGE, ERR_DISK_FULL, ERR_CORRUPT, ERR_META
  *                              refused: nothing happened */
 err_t must_use etcd_http_try(ctx_t *ctx, etcd_http_t *self, const char *path, buf_t *body,
