@@ -11,6 +11,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -53,6 +54,7 @@ void etcd_process_start(etcd_process_t *self)
     check(self->pid == 0);
     self->pid = fork();
     if (self->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);       /* a failed test leaves nothing behind */
         int null = open("/dev/null", O_RDWR);
         dup2(null, 1);
         dup2(null, 2);
