@@ -76,6 +76,15 @@
 #define LIMIT_STORE_FOOTERS_BYTES (8u << 20)    /* footers kept per store */
 #define LIMIT_STORE_LOCAL_DIRS  65536           /* directories remembered as synced */
 
+/* Segments */
+#define LIMIT_SEGMENT_ROWS      (1u << 28)      /* a row's place is a uint32, pk tables twice that */
+#define LIMIT_BLOCK_ROWS        4096            /* of a growing segment */
+#define LIMIT_BLOCK_BYTES       (1u << 20)      /* aim, for all fields of a fixed width together */
+
+#define LIMIT_BINLOG_BYTES      (256u << 20)    /* cells of one field in one object, about */
+#define LIMIT_BINLOG_PAGE_BYTES (128u << 20)    /* one page: the biggest cell and some */
+#define LIMIT_BINLOG_PAGES      (1u << 20)
+
 /* The ops port */
 #define LIMIT_OPS_CONNECTIONS   64              /* one more, and the longest idle one is closed */
 #define LIMIT_OPS_ROUTES        128
@@ -96,14 +105,6 @@
 #define LIMIT_H1_TARGET_BYTES   8192
 #define LIMIT_H1_HEADERS        64
 #define LIMIT_H1_CHUNK_LINE_BYTES 256           /* size and extensions */
-
-/* Filter expressions */
-#define LIMIT_EXPR_BYTES        (16u << 20)     /* of text: some 10^6 primary keys to delete */
-#define LIMIT_EXPR_NODES        (1u << 21)      /* constants, fields and operators */
-#define LIMIT_EXPR_DEPTH        1000            /* brackets in brackets */
-#define LIMIT_EXPR_PATH_KEYS    64              /* of a["b"]["c"] */
-#define LIMIT_EXPR_LIST_DEPTH   16              /* lists in lists */
-#define LIMIT_EXPR_LISTS        1024            /* lists in one list: they are looked through */
 
 /* Inside a process */
 #define LIMIT_BITSET_BITS       0xffffffffu     /* rows of a segment fit CRoaring's uint32 */
