@@ -26,6 +26,8 @@ FLAGS_tsan    := -O1 -g -DELANUS_SLOW_CHECKS -fsanitize=thread -Wno-tsan
 $(if $(FLAGS_$(MODE)),,$(error MODE=$(MODE): one of release debug asan tsan))
 CFLAGS := $(BASE) $(WARN) $(FLAGS_$(MODE))
 GENFLAGS := $(BASE) $(filter -fsanitize%,$(FLAGS_$(MODE))) -O1 -w
+# Libraries are not built for tsan: their side of a hand-over is unknown to it (core/base/tsan.h).
+export TSAN_OPTIONS ?= ignore_noninstrumented_modules=1
 LDFLAGS := -pthread $(filter -fsanitize%,$(FLAGS_$(MODE))) -Wl,-z,relro,-z,now
 # libs3 is linked statically so that core/store/s3wrap.c can stand between it and libcurl.
 LIBS := -Wl,--wrap=curl_easy_setopt,--wrap=curl_easy_perform,--wrap=gmtime,--wrap=parseIso8601Time \
