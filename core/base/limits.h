@@ -106,6 +106,14 @@
 #define LIMIT_H1_HEADERS        64
 #define LIMIT_H1_CHUNK_LINE_BYTES 256           /* size and extensions */
 
+/* Filter expressions */
+#define LIMIT_EXPR_BYTES        (16u << 20)     /* of text: some 10^6 primary keys to delete */
+#define LIMIT_EXPR_NODES        (1u << 21)      /* constants, fields and operators */
+#define LIMIT_EXPR_DEPTH        1000            /* brackets in brackets */
+#define LIMIT_EXPR_PATH_KEYS    64              /* of a["b"]["c"] */
+#define LIMIT_EXPR_LIST_DEPTH   16              /* lists in lists */
+#define LIMIT_EXPR_LISTS        1024            /* lists in one list: they are looked through */
+
 /* Inside a process */
 #define LIMIT_BITSET_BITS       0xffffffffu     /* rows of a segment fit CRoaring's uint32 */
 #define LIMIT_QUEUE_ITEMS       65536           /* mailbox of a node */
