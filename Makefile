@@ -37,8 +37,7 @@ LIBS := -Wl,--wrap=curl_easy_setopt,--wrap=curl_easy_perform,--wrap=gmtime,--wra
 
 # --- sources ----------------------------------------------------------------
 ROLES := proxy coord datanode querynode indexnode
-PROGRAMS := $(if $(wildcard cli/main.c),elanus) \
-            $(foreach r,$(ROLES),$(if $(wildcard $(r)/main.c),elanus-$(r)))
+PROGRAMS := elanus $(ROLES:%=elanus-%)
 SRC := $(filter-out %/main.c,$(wildcard core/*/*.c $(ROLES:%=%/*.c) cli/*.c))
 PROTO := $(wildcard proto/*.proto)
 GENSRC := $(PROTO:proto/%.proto=$(GEN)/%.pb-c.c)
@@ -130,17 +129,23 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC) $(GEN)/methods.inc
 	clang $(BASE) -w -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< $(SRC) $(GENSRC) $(LIBS)
 
 # --- benchmarks -------------------------------------------------------------
-.PHONY: bench bench-start bench-door
+.PHONY: bench bench-start bench-door bench-store bench-net
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORTOBJ) $(LIB) -lcmocka $(LIBS)
 
-bench: bench-start bench-door                    ## run every benchmark
+bench: bench-start bench-door bench-store bench-net     ## run every benchmark
 
 bench-start: all                                 ## standalone: start time, idle memory and CPU
 	@tests/bench/bench_start.py
 
+bench-store: $(OUT)/bench/bench_store            ## objects: how long puts and gets take
+	@$<
+
 bench-door: $(OUT)/bench/bench_door              ## the proxy's door: calls/s, and p99 beside floods
+	@$<
+
+bench-net: $(OUT)/bench/bench_net                ## a call between nodes beside bare ZeroMQ
 	@$<
 
 # --- house keeping ----------------------------------------------------------

@@ -38,7 +38,6 @@ struct proxy_call {
     view_t message;             /* protobuf bytes, or the REST body */
     const char *authorization;  /* header as sent; NULL: none */
     const char *db_header;      /* "dbname"; NULL: none */
-    const char *user_agent_peer;/* for the log */
     void *door_request;         /* the actor's; the node does not look */
     ctx_t *ctx;                 /* the request's: arena, deadline, budget */
 

@@ -28,12 +28,17 @@ def system_info(address):
 
 
 def print_components(nodes):
-    print(f"\n    {'component':<14}{'version':<24}{'address':<22}{'cores':>5}{'memory':>10}")
-    for node in nodes:
-        info = node["infos"]
+    """One row a node; columns as wide as their widest word."""
+    rows = [("component", "version", "address", "cores", "memory")]
+    for info in (node["infos"] for node in nodes):
         hardware, system = info["hardware_infos"], info["system_info"]
-        print(f"    {info['type']:<14}{system['build_version']:<24}{hardware['ip']:<22}"
-              f"{hardware['cpu_core_count']:>5}{hardware['memory_usage'] / 2**20:>7.1f} MB")
+        rows.append((info["type"], system["build_version"], hardware["ip"],
+                     str(hardware["cpu_core_count"]),
+                     f"{hardware['memory_usage'] / 2**20:.1f} MB"))
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    print()
+    for row in rows:
+        print("    " + "   ".join(word.ljust(width) for word, width in zip(row, widths)).rstrip())
 
 
 def show(daemon):

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "core/base/limits.h"
+#include "core/base/utf8.h"
 
 typedef struct slot {
     char *text;                 /* as given; in keep's arena, like all here */
@@ -169,12 +170,21 @@ static bool s_parse_list(ctx_t *keep, const char *text, slot_t *ret)
     return true;
 }
 
-static bool s_has_control(const char *text)
+/* UTF-8 that a YAML file can hold in quotes: no control characters (C1's too), nothing that
+ * ends a line, no byte order mark.  What is printed reads back because of this. */
+static bool s_is_one_line(const char *text)
 {
-    for (const char *p = text; *p; p++)
-        if ((unsigned char)*p < ' ' || *p == 0x7f)
-            return true;
-    return false;
+    if (!utf8_ok(view_str(text)))
+        return false;
+    for (const unsigned char *p = (const unsigned char *)text; *p; p++) {
+        bool c1 = p[0] == 0xc2 && p[1] < 0xa0;
+        bool line_end = p[0] == 0xe2 && p[1] == 0x80 && (p[2] == 0xa8 || p[2] == 0xa9);
+        bool mark = p[0] == 0xef && ((p[1] == 0xbb && p[2] == 0xbf) ||
+                                     (p[1] == 0xbf && p[2] >= 0xbe));
+        if (*p < ' ' || *p == 0x7f || c1 || line_end || mark)
+            return false;
+    }
+    return true;
 }
 
 static bool s_parse(ctx_t *keep, const config_key_t *key, slot_t *ret)
@@ -202,8 +212,8 @@ static char *s_keep(ctx_t *keep, const char *text)
 static err_t s_refuse(ctx_t *ctx, const config_key_t *key, const char *text, const char *where)
 {
     if (key->type == CONFIG_SECRET)
-        return ctx_fail(ctx, ERR_CONFIG, "%s: %s: the secret has a control character or is longer "
-                        "than %d bytes", where, key->name, LIMIT_CONFIG_VALUE_BYTES);
+        return ctx_fail(ctx, ERR_CONFIG, "%s: %s: the secret is not UTF-8 of one line, or is "
+                        "longer than %d bytes", where, key->name, LIMIT_CONFIG_VALUE_BYTES);
     return ctx_fail(ctx, ERR_CONFIG, "%s: %s: \"%.60s\"%s is not %s", where, key->name, text,
                     strlen(text) > 60 ? "…" : "", config_expected(ctx, key));
 }
@@ -213,7 +223,7 @@ err_t config_set(ctx_t *ctx, config_t *self, int index, const char *text, config
 {
     check(index >= 0 && (size_t)index < config_n_keys);
     const config_key_t *key = &config_keys[index];
-    if (strlen(text) > LIMIT_CONFIG_VALUE_BYTES || s_has_control(text))
+    if (strlen(text) > LIMIT_CONFIG_VALUE_BYTES || !s_is_one_line(text))
         return s_refuse(ctx, key, text, where);
     ctx_clear(&self->keep);
     slot_t slot = { .source = source };

@@ -12,7 +12,7 @@
 #define LIMIT_RESPONSE_BYTES    (256u << 20)
 #define LIMIT_NAME_BYTES        255
 #define LIMIT_TOPK              16384           /* hits of one query */
-#define LIMIT_DIM               32768           /* of a dense vector; of a binary one 8 times that */
+#define LIMIT_DIM               32768 /* of a dense vector; of a binary one 8 times that */
 
 /* Protobuf input, checked on the wire before unpacking */
 #define LIMIT_PROTO_DEPTH       32

@@ -16,6 +16,7 @@
 #include "core/base/hostinfo.h"
 #include "core/base/limits.h"
 #include "core/base/map.h"
+#include "core/base/utf8.h"
 #include "core/base/vec.h"
 
 typedef enum { COUNTER, GAUGE, GAUGE_FN, HISTOGRAM } kind_t;
@@ -313,33 +314,27 @@ double metrics_value(const metrics_cell_t *cell)
 
 /* --- writing --------------------------------------------------------------- */
 
-/* Length of the UTF-8 character at p, 0 when it is none: a scraper throws the whole page
- * away for one bad byte. */
-static size_t s_utf8_len(const unsigned char *p)
+static void s_write_escaped_char(buf_t *into, char c, bool quotes)
 {
-    size_t len = *p < 0x80 ? 1 : (*p & 0xe0) == 0xc0 ? 2 : (*p & 0xf0) == 0xe0 ? 3
-               : (*p & 0xf8) == 0xf0 ? 4 : 0;
-    for (size_t i = 1; i < len; i++)
-        if ((p[i] & 0xc0) != 0x80)
-            return 0;
-    bool overlong = (len == 2 && *p < 0xc2) || (len == 3 && *p == 0xe0 && p[1] < 0xa0) ||
-                    (len == 4 && *p == 0xf0 && p[1] < 0x90);
-    bool outside = (len == 3 && *p == 0xed && p[1] > 0x9f) ||
-                   (len == 4 && (*p > 0xf4 || (*p == 0xf4 && p[1] > 0x8f)));
-    return overlong || outside ? 0 : len;
+    if (c == '\n')
+        buf_add_str(into, "\\n");
+    else if (c == '\\' || (c == '"' && quotes))
+        buf_addf(into, "\\%c", c);
+    else
+        buf_add(into, &c, 1);
 }
 
+/* Bytes that are not UTF-8 become '?': a scraper throws the whole page away for one. */
 static void s_write_escaped(buf_t *into, const char *text, bool quotes)
 {
-    for (const unsigned char *p = (const unsigned char *)text; *p; ) {
-        size_t len = s_utf8_len(p);
-        if (*p == '\n')
-            buf_add_str(into, "\\n");
-        else if (*p == '\\' || (*p == '"' && quotes))
-            buf_addf(into, "\\%c", *p);
-        else
-            buf_add(into, len ? (const void *)p : "?", len ? len : 1);
-        p += len ? len : 1;
+    view_t rest = view_str(text);
+    while (rest.len) {
+        size_t good = utf8_valid_len(rest), bad = good < rest.len;
+        for (size_t i = 0; i < good; i++)
+            s_write_escaped_char(into, (char)rest.ptr[i], quotes);
+        if (bad)
+            buf_add_str(into, "?");
+        rest = view_of(rest.ptr + good + bad, rest.len - good - bad);
     }
 }
 

@@ -264,11 +264,9 @@ static err_t s_greet(ctx_t *ctx, etcd_t *self)
 {
     int64_t pause_ms = 0;
     err_t err;
-    while ((err = etcd_probe(ctx, self)) == ERR_NETWORK || err == ERR_OUTCOME_UNKNOWN) {
-        etcd_http_pause(ctx, self->http, &pause_ms);
-        if (ctx_left_ms(ctx) == 0 || atomic_load(&ctx->cancelled))
+    while ((err = etcd_probe(ctx, self)) == ERR_NETWORK || err == ERR_OUTCOME_UNKNOWN)
+        if (!etcd_http_pause(ctx, self->http, &pause_ms))
             return etcd_http_give_up(ctx, self->http, err);
-    }
     return err;
 }
 

@@ -31,6 +31,7 @@ enum {
     ATTEMPT_MOST_MS = 5000,
     PAUSE_FIRST_MS = 20,
     PAUSE_MOST_MS = 500,
+    LAST_CHANCE_MS = 25,                /* less is no time for an attempt */
     IDLE_HANDLES = 16,
     KEEP_ANSWER_BYTES = 1 << 20,        /* bigger buffers are not kept with idle handles */
     PEER_SILENT_MS = 8000,              /* unacknowledged bytes or keep-alives: dead */
@@ -321,13 +322,15 @@ static err_t s_curl_error(ctx_t *ctx, const etcd_http_t *self, handle_t *handle,
     if (code == CURLE_WRITE_ERROR && !buf_ok(&handle->answer))
         return ctx_fail(ctx, ERR_PARAM_TOO_LARGE, "an answer of etcd exceeds %u bytes",
                         LIMIT_META_ANSWER_BYTES);
-    bool tls = code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CONNECT_ERROR ||
-               code == CURLE_SSL_CACERT_BADFILE || code == CURLE_SSL_CERTPROBLEM;
+    if (code == CURLE_PEER_FAILED_VERIFICATION || code == CURLE_SSL_CACERT_BADFILE ||
+        code == CURLE_SSL_CERTPROBLEM)
+        return ctx_fail(ctx, ERR_CONFIG, "no safe connection to etcd at %s: %s; check etcd.ssl.*",
+                        self->named, why);
     long sent_bytes = 0;
     curl_easy_getinfo(handle->curl, CURLINFO_REQUEST_SIZE, &sent_bytes);
     return ctx_fail(ctx, sent_bytes == 0 ? ERR_NETWORK : ERR_OUTCOME_UNKNOWN,
-                    "etcd cannot be reached at %s: %s; %s", self->named, why,
-                    tls ? "check the etcd.ssl.* settings" : "start etcd or correct etcd.endpoints");
+                    "etcd cannot be reached at %s: %s; start etcd or correct etcd.endpoints",
+                    self->named, why);
 }
 
 /* One POST, one body.  *ret_status and *ret are set when HTTP worked. */
@@ -536,15 +539,16 @@ err_t etcd_http_try(ctx_t *ctx, etcd_http_t *self, const char *path, buf_t *body
     }
 }
 
-void etcd_http_pause(ctx_t *ctx, const etcd_http_t *self, int64_t *pause_ms)
+bool etcd_http_pause(ctx_t *ctx, const etcd_http_t *self, int64_t *pause_ms)
 {
-    int64_t most = ctx_left_ms(ctx);
-    if (*pause_ms > 0)
-        clock_sleep_ms(*pause_ms < most ? *pause_ms : most);
-    else if (self->n_endpoints == 1)
-        clock_sleep_ms(PAUSE_FIRST_MS < most ? PAUSE_FIRST_MS : most);
+    int64_t wait_ms = *pause_ms > 0 || self->n_endpoints > 1 ? *pause_ms : PAUSE_FIRST_MS;
+    int64_t left_ms = ctx_left_ms(ctx);
+    bool worth = left_ms > 2 * LAST_CHANCE_MS && !atomic_load(&ctx->cancelled);
+    if (worth)
+        clock_sleep_ms(wait_ms < left_ms / 2 ? wait_ms : left_ms / 2);
     *pause_ms = *pause_ms * 2 < PAUSE_FIRST_MS ? PAUSE_FIRST_MS : *pause_ms * 2;
     *pause_ms = *pause_ms > PAUSE_MOST_MS ? PAUSE_MOST_MS : *pause_ms;
+    return worth;
 }
 
 err_t etcd_http_give_up(ctx_t *ctx, const etcd_http_t *self, err_t err)
@@ -563,9 +567,7 @@ err_t etcd_http_ask(ctx_t *ctx, etcd_http_t *self, const char *path, buf_t *body
         err_t err = etcd_http_try(ctx, self, path, body, ret);
         if (err != ERR_NETWORK && err != ERR_OUTCOME_UNKNOWN)
             return err;
-        if (ctx_left_ms(ctx) > 0 && !atomic_load(&ctx->cancelled))
-            etcd_http_pause(ctx, self, &pause_ms);
-        if (ctx_left_ms(ctx) == 0 || atomic_load(&ctx->cancelled))
+        if (!etcd_http_pause(ctx, self, &pause_ms))
             return etcd_http_give_up(ctx, self, err);
         ctx_clear(ctx);
     }

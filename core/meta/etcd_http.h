@@ -26,6 +26,7 @@ void etcd_http_destroy(etcd_http_t **self_p);
  * Errors  ERR_NETWORK          not sent; ask again, the next endpoint is chosen
  *         ERR_OUTCOME_UNKNOWN  sent, no answer that says what happened; likewise
  *         ERR_KEY_NOT_FOUND    a lease is gone      ERR_CONFLICT  compacted
+ *         ERR_CONFIG           not sent: a certificate is not accepted
  *         ERR_DENIED, ERR_PARAM_TOO_LARGE, ERR_DISK_FULL, ERR_CORRUPT, ERR_META
  *                              refused: nothing happened */
 err_t must_use etcd_http_try(ctx_t *ctx, etcd_http_t *self, const char *path, buf_t *body,
@@ -36,9 +37,10 @@ err_t must_use etcd_http_try(ctx_t *ctx, etcd_http_t *self, const char *path, bu
 err_t must_use etcd_http_ask(ctx_t *ctx, etcd_http_t *self, const char *path, buf_t *body,
                              json_t **ret);
 
-/* Between two attempts: a short wait that grows, never past the deadline.
- * *pause_ms starts at 0. */
-void etcd_http_pause(ctx_t *ctx, const etcd_http_t *self, int64_t *pause_ms);
+/* Between two attempts: a short wait that grows; *pause_ms starts at 0.  False
+ * when the errand was cancelled or too little time is left for another attempt
+ * to say anything better than the last one did. */
+bool must_use etcd_http_pause(ctx_t *ctx, const etcd_http_t *self, int64_t *pause_ms);
 
 /* The deadline passed after attempts that ended in err (ERR_NETWORK or
  * ERR_OUTCOME_UNKNOWN) for a question without effects: what to tell the caller. */

@@ -470,8 +470,8 @@ static err_t s_settle(ctx_t *ctx, etcd_t *etcd, slot_t *slot, fate_t *ret_fate, 
             s_end_session(ctx, etcd, slot);
         if (err != ERR_NETWORK && err != ERR_OUTCOME_UNKNOWN)
             break;
-        if (ctx_left_ms(ctx) > 0)
-            etcd_http_pause(ctx, etcd->http, &pause_ms);
+        if (!etcd_http_pause(ctx, etcd->http, &pause_ms))
+            break;
     }
     return s_unknown(ctx);
 }
@@ -619,9 +619,7 @@ static err_t s_write(ctx_t *ctx, etcd_t *etcd, const meta_txn_t *txn, slot_t *sl
             *ret = (meta_txn_result_t){ .applied = fate == APPLIED, .rev = rev };
             return OK;
         }
-        if (ctx_left_ms(ctx) > 0)
-            etcd_http_pause(ctx, etcd->http, &pause_ms);
-        if (ctx_left_ms(ctx) == 0 || atomic_load(&ctx->cancelled))
+        if (!etcd_http_pause(ctx, etcd->http, &pause_ms))
             return err == OK ? ctx_fail(ctx, ERR_TIMEOUT, "no time left to write metadata again")
                              : etcd_http_give_up(ctx, etcd->http, err);
     }

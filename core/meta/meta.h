@@ -155,7 +155,8 @@ typedef struct meta_etcd_options {
 } meta_etcd_options_t;
 
 /* etcd v3 by its JSON gateway.  Does not fail because etcd is away at the moment
- * unless ctx's deadline passes without an answer: the text then says what was tried. */
+ * unless ctx's deadline passes without an answer: the text then says what was tried.
+ * ERR_CONFIG at once for endpoints, a root or certificates that cannot be right. */
 err_t must_use meta_etcd_open(ctx_t *ctx, const meta_etcd_options_t *options, meta_t **ret);
 
 #endif

@@ -84,7 +84,7 @@ typedef struct net_event {
     uint64_t epoch, trace;      /* CALL, REPLY */
     int64_t deadline_ms;        /* CALL: on our clock */
     err_t err;                  /* REPLY; PEER REFUSED: why */
-    const char *text;           /* REPLY, PEER REFUSED: what went wrong, "" when OK;
+    const char *text;           /* REPLY, PEER: what went wrong, "" when nothing did;
                                  * borrowed until net_free */
     view_t payload;             /* CALL, REPLY: borrowed until net_free */
     int fd;                     /* FD */

@@ -111,7 +111,7 @@ static void s_lose(net_t *self, dial_t *dial, const char *why)
     dial->refused = OK;
     s_go_down(self, dial, 0);
     if (dial->has_told && dial->told == NET_UP)
-        s_tell(self, dial, NET_SUSPECT, OK, "");
+        s_tell(self, dial, NET_SUSPECT, OK, why);
 }
 
 static void s_refuse(net_t *self, dial_t *dial, err_t err, const char *why)
@@ -133,7 +133,7 @@ static void s_goodbye(net_t *self, dial_t *dial)
     char text[256];
     snprintf(text, sizeof text, "%s at %s has left", dial->peer.role, dial->endpoint);
     s_go_down(self, dial, 0);
-    s_tell(self, dial, NET_GONE, OK, "");
+    s_tell(self, dial, NET_GONE, OK, "said goodbye");
     net_call_fail_all(self, dial, ERR_OUTCOME_UNKNOWN, ERR_NETWORK, text);
     if (dial->inproc && s_connect(self, dial) != OK)
         s_refuse(self, dial, ERR_NETWORK, self->scratch.text);
@@ -262,7 +262,7 @@ bool net_dial_monitor(net_t *self, dial_t *dial)
         break;
     default:
         if (!dial->closed)
-            dial->closed = "closed";
+            dial->closed = "connection closed";
     }
     net_port_touch(self, &dial->dealer);    /* its last words may be a goodbye */
     return true;
@@ -297,8 +297,9 @@ void net_dial_tick(net_t *self, dial_t *dial)
     if (silent > NET_MISSED_PINGS * self->heartbeat_ms) {
         if (dial->state == DIAL_UP)
             dial->state = DIAL_QUIET;
+        bool up = dial->state == DIAL_QUIET;
         if (!dial->has_told || dial->told == NET_UP)
-            s_tell(self, dial, NET_SUSPECT, OK, "");
+            s_tell(self, dial, NET_SUSPECT, OK, up || !dial->text[0] ? "silent" : dial->text);
     }
     if (dial->state == DIAL_UP || dial->state == DIAL_QUIET)
         s_send_bare(self, dial, ENVELOPE_PING);

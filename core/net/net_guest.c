@@ -67,6 +67,17 @@ static void s_stranger(net_t *self, conn_t *conn, const char *why)
               conn ? conn->ip : "unknown", why);
 }
 
+/* The I/O thread closed this connection.  What came on it may still have to be
+ * read, a goodbye among it, so the rest waits until the ROUTER is empty. */
+static void s_closed(net_t *self, int fd)
+{
+    conn_t *conn = map_del_u64(self->conns, (uint64_t)fd);
+    if (!conn)
+        return;
+    TAILQ_INSERT_TAIL(&self->closed, conn, at_closed);
+    net_port_touch(self, &self->router);
+}
+
 static void s_accepted(net_t *self, int fd)
 {
     conn_t *conn = mem_new(sizeof *conn);
@@ -74,8 +85,8 @@ static void s_accepted(net_t *self, int fd)
     conn->cookie = s_cookie(fd);
     conn->since_ms = clock_mono_ms();
     s_read_ip(conn);
-    conn_t *stale = map_put_u64(self->conns, (uint64_t)fd, conn);
-    check(stale == NULL);       /* the monitor tells the end of one before the start of another */
+    s_closed(self, fd);         /* the number is in use again, so whoever had it is gone */
+    map_put_u64(self->conns, (uint64_t)fd, conn);
     net_need_tick(self);
     if (map_len(self->conns) > LIMIT_NET_CONNECTIONS) {
         s_stranger(self, conn, "too many connections");
@@ -85,11 +96,12 @@ static void s_accepted(net_t *self, int fd)
 
 /* --- guests and their ways --- */
 
-static void s_tell(net_t *self, const guest_t *guest, net_peer_state_t state)
+static void s_tell(net_t *self, const guest_t *guest, net_peer_state_t state, const char *why)
 {
     net_event_t *event = net_emit(self, NET_PEER);
     event->peer = guest->peer;
     event->state = state;
+    net_event_fill(event, NULL, why);
 }
 
 static guest_t *s_guest(net_t *self, const envelope_t *envelope, bool remote)
@@ -117,7 +129,7 @@ static void s_forget_guest(net_t *self, guest_t *guest)
     mem_free(guest);
 }
 
-static void s_set_quiet(net_t *self, way_t *way, bool quiet)
+static void s_set_quiet(net_t *self, way_t *way, bool quiet, const char *why)
 {
     guest_t *guest = way->guest;
     if (way->quiet == quiet)
@@ -126,7 +138,7 @@ static void s_set_quiet(net_t *self, way_t *way, bool quiet)
     guest->n_loud += quiet ? (size_t)-1 : 1;
     if (guest->n_loud == (quiet ? 0 : 1)) {
         guest->quiet_ms = self->now_ms;
-        s_tell(self, guest, quiet ? NET_SUSPECT : NET_UP);
+        s_tell(self, guest, quiet ? NET_SUSPECT : NET_UP, why);
     }
 }
 
@@ -143,14 +155,14 @@ static void s_close_way(net_t *self, way_t *way)
     mem_free(way);
 }
 
-static void s_lose_way(net_t *self, way_t *way)
+static void s_lose_way(net_t *self, way_t *way, const char *why)
 {
-    s_set_quiet(self, way, true);
+    s_set_quiet(self, way, true, why);
     s_close_way(self, way);
 }
 
 /* It hung up, or we give it up for good. */
-static void s_goodbye(net_t *self, guest_t *guest)
+static void s_goodbye(net_t *self, guest_t *guest, const char *why)
 {
     while (!TAILQ_EMPTY(&guest->ways)) {
         way_t *way = TAILQ_FIRST(&guest->ways);
@@ -158,7 +170,7 @@ static void s_goodbye(net_t *self, guest_t *guest)
             s_shut(way->conn);
         s_close_way(self, way);
     }
-    s_tell(self, guest, NET_GONE);
+    s_tell(self, guest, NET_GONE, why);
     s_forget_guest(self, guest);
 }
 
@@ -221,14 +233,14 @@ static void s_hello(net_t *self, const way_t *address, const envelope_t *envelop
     map_put(self->ways, view_of(way->id, way->id_len), way);
     if (way->guest->remote)
         net_need_tick(self);
-    s_set_quiet(self, way, false);
+    s_set_quiet(self, way, false, "");
     s_send_bare(self, way, ENVELOPE_WELCOME, OK, "");
 }
 
 static void s_take(net_t *self, way_t *way, const envelope_t *envelope, frames_t *frames)
 {
     way->heard_ms = self->now_ms;
-    s_set_quiet(self, way, false);
+    s_set_quiet(self, way, false, "");
     switch (envelope->type) {
     case ENVELOPE_CALL:
         net_serve_call(self, way, envelope, frames);
@@ -244,9 +256,9 @@ static void s_take(net_t *self, way_t *way, const envelope_t *envelope, frames_t
         return;
     case ENVELOPE_BYE:
         if (way == TAILQ_FIRST(&way->guest->ways) && !TAILQ_NEXT(way, at_guest))
-            s_goodbye(self, way->guest);
+            s_goodbye(self, way->guest, "said goodbye");
         else
-            s_lose_way(self, way);
+            s_lose_way(self, way, "said goodbye");
         return;
     case ENVELOPE_REPLY: case ENVELOPE_PONG: case ENVELOPE_WELCOME:
         return;                 /* not for a ROUTER to hear; harmless */
@@ -274,7 +286,7 @@ static void s_take_garbage(net_t *self, way_t *way, const way_t *address, int fd
     if (conn)
         s_shut(conn);
     if (way)
-        s_lose_way(self, way);
+        s_lose_way(self, way, "sent something that is no envelope");
 }
 
 static err_t s_unpack(net_t *self, frames_t *frames, envelope_t *ret)
@@ -316,24 +328,13 @@ static void s_take_frames(net_t *self, frames_t *frames)
         s_take_garbage(self, way, way, way->conn ? way->conn->fd : -1, err);
 }
 
-/* The I/O thread closed this connection.  What came on it may still have to be
- * read, a goodbye among it, so the rest waits until the ROUTER is empty. */
-static void s_closed(net_t *self, int fd)
-{
-    conn_t *conn = map_del_u64(self->conns, (uint64_t)fd);
-    if (!conn)
-        return;
-    TAILQ_INSERT_TAIL(&self->closed, conn, at_closed);
-    net_port_touch(self, &self->router);
-}
-
 static void s_bury_closed(net_t *self)
 {
     conn_t *conn;
     while ((conn = TAILQ_FIRST(&self->closed)) != NULL) {
         TAILQ_REMOVE(&self->closed, conn, at_closed);
         if (conn->way)
-            s_lose_way(self, conn->way);
+            s_lose_way(self, conn->way, "connection closed");
         else
             s_stranger(self, conn, "closed before it greeted");
         mem_free(conn);
@@ -370,11 +371,11 @@ static void s_tick_guest(net_t *self, guest_t *guest)
     TAILQ_FOREACH(way, &guest->ways, at_guest) {
         way->heard_ms += self->overslept_ms;
         if (self->now_ms - way->heard_ms > NET_MISSED_PINGS * self->heartbeat_ms)
-            s_set_quiet(self, way, true);
+            s_set_quiet(self, way, true, "silent");
     }
     int64_t quiet_ms = guest->n_loud == 0 ? self->now_ms - guest->quiet_ms : 0;
     if (quiet_ms > NET_FORGET_PINGS * self->heartbeat_ms)
-        s_goodbye(self, guest);
+        s_goodbye(self, guest, "silent for too long");
 }
 
 /* Once every heartbeat; nothing to do for guests on inproc. */

@@ -14,6 +14,7 @@
 #include "core/base/clock.h"
 #include "core/base/hostinfo.h"
 #include "core/base/metrics.h"
+#include "core/simd/simd.h"
 
 enum {
     READY_MS = 30000,           /* a cluster that forms may take its time */
@@ -447,11 +448,21 @@ static void s_tame_malloc(void)
     mallopt(M_TRIM_THRESHOLD, 1 << 20);
 }
 
+/* Vector instructions are chosen once, before any thread could ask for them. */
+static void s_choose_simd(const daemon_t *self)
+{
+    const char *wanted = config_str(self->config, "common.simdType");
+    bool known = simd_setup(wanted);
+    log_event(LOG_INFO, "simd", "wanted=%s known=%d uses=%s", wanted, known,
+              cpu_level_name(simd()->level));
+}
+
 static int s_run(ctx_t *ctx, daemon_t *self)
 {
     sigset_t signals = s_block_signals();
     self->metrics = metrics_new();
     err_t err = s_open_log(ctx, self);
+    s_choose_simd(self);
     if (err == OK)
         err = s_open_ops(ctx, self);
     if (err == OK)

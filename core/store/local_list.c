@@ -41,7 +41,10 @@ DIR *local_open_dir(const local_t *self, const char *name)
 {
     const int flags = O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW;
     int fd = fault_hit() ? (errno = EIO, -1) : openat(self->root_fd, name, flags);
-    return fd < 0 ? NULL : fdopendir(fd);
+    DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    if (fd >= 0 && !dir)
+        close(fd);
+    return dir;
 }
 
 /* --- names ---------------------------------------------------------------------- */

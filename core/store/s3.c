@@ -206,6 +206,8 @@ static const char *s_advice(const request_t *self, err_t meaning)
         return "; the store has no room left";
     if (meaning == ERR_CONFIG)
         return "; is this an S3 server? check minio.address, minio.port and minio.useSSL";
+    if (self->wrap.http_status == 0)
+        return "; is the store up? check minio.address and minio.port";
     return "";
 }
 

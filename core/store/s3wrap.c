@@ -10,6 +10,7 @@
 #include "core/store/s3wrap.h"
 
 #include <curl/curl.h>
+#include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <time.h>
@@ -21,7 +22,7 @@
 #undef curl_easy_perform
 
 enum {
-    CONNECT_MOST_MS = 3000, STALL_LEAST_MS = 1000, STALL_MOST_MS = 10000,
+    CONNECT_MOST_MS = 1500, STALL_LEAST_MS = 1000, STALL_MOST_MS = 10000,
     DRIP_BYTES_PER_S = 1024, DRIP_S = 15,
 };
 
@@ -38,6 +39,10 @@ static _Thread_local s3wrap_t *s_call;
 void s3wrap_enter(s3wrap_t *call)
 {
     check(s_call == NULL && call->ctx);
+    sigset_t pipe;
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, NULL);
     s_call = call;
 }
 

@@ -38,7 +38,8 @@ typedef struct s3wrap {
     bool stalled;
 } s3wrap_t;
 
-/* The calls of this thread until s3wrap_leave belong to `call`, borrowed. */
+/* The calls of this thread until s3wrap_leave belong to `call`, borrowed.  Blocks
+ * SIGPIPE on this thread for good: OpenSSL writes to closed connections. */
 void s3wrap_enter(s3wrap_t *call);
 void s3wrap_leave(void);
 

@@ -192,7 +192,7 @@ err_t store_retry(ctx_t *ctx, const char *what, const char *key,
         tries++;
     } while (err == ERR_STORE && s_again(ctx, what, key, tries));
     if ((err == ERR_STORE || err == ERR_TIMEOUT) && tries > 1)
-        return ctx_prefix(ctx, "%s %s: gave up after %d tries", what, key, tries);
+        return ctx_prefix(ctx, "gave up after %d tries", tries);
     return err;
 }
 

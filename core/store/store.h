@@ -89,7 +89,7 @@ void store_destroy(store_t **self_p);
 
 store_t *store_memory_new(void);
 
-/* Objects as files below dir (made when missing).  A put writes a temporary
+/* Objects as files below dir (made when missing, not its parents).  A put writes a temporary
  * file, syncs it, renames it and syncs the directory.  Several processes may
  * share dir; the first one sweeps what a crash left behind. */
 err_t must_use store_local_open(ctx_t *ctx, const char *dir, store_t **ret);

@@ -61,7 +61,7 @@ bool store_key_ok(const char *key);
 
 /* Call once(ctx, arg) until it returns something else than ERR_STORE, with
  * growing pauses, as long as time and LIMIT_STORE_TRIES allow.  `what` and
- * `key` are for texts. */
+ * `key` are for the log; the texts are once's, which names both. */
 err_t must_use store_retry(ctx_t *ctx, const char *what, const char *key,
                            err_t (*once)(ctx_t *ctx, void *arg), void *arg);
 

@@ -77,3 +77,24 @@ class Http(unittest.TestCase):
         self.assertEqual(servers.http(f"http://{self.daemon.ops}/healthz"), (200, "OK"))
         lines = len(self.daemon.output("err")) - before
         self.assertLessEqual(lines, 20 * (took + 2))
+
+
+class Authorization(unittest.TestCase):
+    """With common.security.authorizationEnabled only root, with its password, is let in."""
+
+    def test_only_root_is_let_in(self):
+        path = "/v2/vectordb/databases/list"
+        with servers.Workplace() as place:
+            flags = servers.standalone_flags(place.path("data"))
+            flags += ["--common.security.authorizationEnabled", "true"]
+            env = {"COMMON_SECURITY_DEFAULTROOTPASSWORD": "open sesame"}
+            daemon = place.start(servers.Daemon(place, "standalone", flags, env=env))
+            for given, status in ((None, 401), ("Bearer root:Milvus", 401), ("Bearer root", 401),
+                                  ("Bearer somebody:open sesame", 401),
+                                  ("Bearer root:open sesame", 200),
+                                  ("Basic cm9vdDpvcGVuIHNlc2FtZQ==", 200)):
+                with self.subTest(given=given):
+                    headers = {"Authorization": given} if given else {}
+                    got, text = servers.http(f"http://{daemon.grpc}{path}", {}, headers)
+                    self.assertEqual(got, status)
+                    self.assertEqual(json.loads(text)["code"], 0 if status == 200 else 1800)

@@ -1,5 +1,5 @@
-/* store_s3: the conformance suite on a real S3 server, its words for wrong
- * credentials and missing buckets, and how long puts and gets take there.
+/* store_s3: the conformance suite on a real S3 server, and its words for wrong
+ * credentials and missing buckets.
  *
  * ELANUS_TEST_S3=host:port says where (keys minioadmin / minioadmin); unset, it
  * skips.  Each run uses a prefix of its own and removes what it put. */
@@ -10,7 +10,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "core/base/clock.h"
 #include "core/base/rng.h"
 #include "tests/support/store_conformance.h"
 
@@ -62,62 +61,6 @@ static void wrong_options_are_told(void **state)
     s_expect_open(&bad, ERR_CONFIG, "elanus-is-not-here");
 }
 
-/* --- latencies ------------------------------------------------------------------- */
-
-static int s_compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-    return (x > y) - (x < y);
-}
-
-static void s_report(const char *what, size_t kib, double *ms, size_t n)
-{
-    qsort(ms, n, sizeof ms[0], s_compare);
-    print_message("%-12s %6zu KiB  p50 %7.2f ms  p95 %7.2f ms\n", what, kib, ms[n / 2],
-                  ms[n * 95 / 100]);
-}
-
-static double s_since_ms(int64_t start_ns)
-{
-    return (double)(clock_mono_ns() - start_ns) / 1e6;
-}
-
-static void s_time_size(store_t *store, size_t len, size_t n)
-{
-    double put[64], get[64], range[64];
-    for (size_t i = 0; i < n; i++) {
-        ctx_t ctx;
-        ctx_init(&ctx);
-        view_t body = store_test_body(&ctx, i, len), got = {0};
-        const char *key = ctx_printf(&ctx, "time/%zu/%zu", len, i);
-        int64_t start = clock_mono_ns();
-        assert_int_equal(store_put(&ctx, store, key, body), OK);
-        put[i] = s_since_ms(start);
-        start = clock_mono_ns();
-        assert_int_equal(store_get(&ctx, store, key, &got), OK);
-        get[i] = s_since_ms(start);
-        assert_true(view_eq(got, body));
-        assert_int_equal(store_get_range(&ctx, store, key, 0, 100, &got), OK);
-        start = clock_mono_ns();
-        assert_int_equal(store_get_range(&ctx, store, key, len / 2, 1000, &got), OK);
-        range[i] = s_since_ms(start);
-        ctx_fini(&ctx);
-    }
-    s_report("put", len >> 10, put, n);
-    s_report("get", len >> 10, get, n);
-    s_report("get 1000 of", len >> 10, range, n);
-}
-
-static void puts_and_gets_take_so_long(void **state)
-{
-    (void)state;
-    owned(store) store = s_open(NULL);
-    assert_non_null(store);
-    s_time_size(store, 4 << 10, 60);
-    s_time_size(store, 1 << 20, 20);
-    s_time_size(store, 4 << 20, 10);
-}
-
 static void everything_can_be_removed(void **state)
 {
     (void)state;
@@ -146,7 +89,6 @@ int main(void)
     snprintf(s_root, sizeof s_root, "t%016llx", (unsigned long long)rng_from_os());
     const struct CMUnitTest before[] = {
         cmocka_unit_test(wrong_options_are_told),
-        cmocka_unit_test(puts_and_gets_take_so_long),
     };
     const struct CMUnitTest after[] = { cmocka_unit_test(everything_can_be_removed) };
     int failed = cmocka_run_group_tests_name("store_s3", before, NULL, NULL);

@@ -1,17 +1,23 @@
 /* etcd_process - see etcd_process.h */
 #include "tests/support/etcd_process.h"
 
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <cmocka.h>
 #include <arpa/inet.h>
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/rng.h"
 
 enum { MOST_ARGS = 32, READY_MS = 15000 };
 
@@ -48,6 +54,7 @@ void etcd_process_start(etcd_process_t *self)
     check(self->pid == 0);
     self->pid = fork();
     if (self->pid == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);       /* a failed test leaves nothing behind */
         int null = open("/dev/null", O_RDWR);
         dup2(null, 1);
         dup2(null, 2);
@@ -77,7 +84,11 @@ etcd_process_t *etcd_process_new(const char *const *more)
     self->port = s_free_port();
     self->peer_port = s_free_port();
     snprintf(self->endpoint, sizeof self->endpoint, "127.0.0.1:%d", self->port);
-    snprintf(self->client_url, sizeof self->client_url, "http://127.0.0.1:%d", self->port);
+    bool tls = false;
+    for (const char *const *at = more; at && *at; at++)
+        tls |= strcmp(*at, "--cert-file") == 0;
+    snprintf(self->client_url, sizeof self->client_url, "http%s://127.0.0.1:%d", tls ? "s" : "",
+             self->port);
     snprintf(self->peer_url, sizeof self->peer_url, "http://127.0.0.1:%d", self->peer_port);
     snprintf(self->cluster, sizeof self->cluster, "default=%s", self->peer_url);
     snprintf(self->data, sizeof self->data, "%s/data", self->dir);
@@ -128,4 +139,39 @@ int etcd_process_port(const etcd_process_t *self)
 const char *etcd_process_endpoint(const etcd_process_t *self)
 {
     return self->endpoint;
+}
+
+/* --- opening stores --------------------------------------------------------- */
+
+const char *etcd_new_root(void)
+{
+    static char root[48];
+    snprintf(root, sizeof root, "test-%016llx", (unsigned long long)rng_from_os());
+    return root;
+}
+
+meta_t *etcd_open_at(const char *endpoints, const char *root)
+{
+    ctx_t ctx;
+    ctx_init(&ctx);
+    ctx_limit_ms(&ctx, 10000);
+    meta_t *meta = NULL;
+    meta_etcd_options_t options = { .endpoints = endpoints, .root = root };
+    if (meta_etcd_open(&ctx, &options, &meta) != OK)
+        fail_msg("%s", ctx.text);
+    ctx_fini(&ctx);
+    return meta;
+}
+
+err_t etcd_open_error(const meta_etcd_options_t *options, int64_t limit_ms, char text[1024])
+{
+    ctx_t ctx;
+    ctx_init(&ctx);
+    ctx_limit_ms(&ctx, limit_ms);
+    meta_t *meta = NULL;
+    err_t err = meta_etcd_open(&ctx, options, &meta);
+    assert_null(meta);
+    snprintf(text, 1024, "%s", ctx.text);
+    ctx_fini(&ctx);
+    return err;
 }

@@ -6,7 +6,7 @@
 #ifndef TESTS_SUPPORT_ETCD_PROCESS_H
 #define TESTS_SUPPORT_ETCD_PROCESS_H
 
-#include "core/base/base.h"
+#include "core/meta/meta.h"
 
 typedef struct etcd_process etcd_process_t;
 
@@ -28,5 +28,16 @@ void etcd_process_start(etcd_process_t *self);
 
 /* SIGSTOP and SIGCONT: alive to TCP, dead to everybody else. */
 void etcd_process_pause(etcd_process_t *self, bool paused);
+
+/* --- opening stores, in tests ----------------------------------------------- */
+
+/* An etcd.rootPath nobody used before; lasts until the next call. */
+const char *etcd_new_root(void);
+
+/* Asserts that it opens; the caller destroys it. */
+meta_t *etcd_open_at(const char *endpoints, const char *root);
+
+/* The error of opening; its text goes to `text`. */
+err_t etcd_open_error(const meta_etcd_options_t *options, int64_t limit_ms, char text[1024]);
 
 #endif

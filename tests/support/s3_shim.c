@@ -595,6 +595,10 @@ static void s_start_connection(s3_shim_t *shim, int fd)
 static void *s_accept(void *arg)
 {
     s3_shim_t *shim = arg;
+    sigset_t pipe;                                  /* SSL_write has no MSG_NOSIGNAL */
+    sigemptyset(&pipe);
+    sigaddset(&pipe, SIGPIPE);
+    pthread_sigmask(SIG_BLOCK, &pipe, NULL);        /* and for the connections' threads */
     while (!s_stopping(shim)) {
         struct pollfd poll_fd = { .fd = shim->listen_fd, .events = POLLIN };
         if (poll(&poll_fd, 1, NAP_MS) <= 0)
@@ -614,7 +618,6 @@ s3_shim_t *s3_shim_new(const s3_shim_options_t *options)
     pthread_mutex_init(&self->lock, NULL);
     pthread_cond_init(&self->quiet, NULL);
     s3_shim_objects_init(&self->objects);
-    signal(SIGPIPE, SIG_IGN);                       /* SSL_write has no MSG_NOSIGNAL */
     if (options->cert_file)
         self->tls = s3_shim_tls_new(options->cert_file);
 

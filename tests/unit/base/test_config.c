@@ -240,82 +240,83 @@ static void yaml_of_all_shapes_is_read(void **state)
     ctx_fini(&ctx);
 }
 
+static const struct { const char *yaml, *want; } s_mistakes[] = {
+    { "proxy:\n  prot: 1\n", "FILE:2:3: unknown key proxy.prot; did you mean proxy.port?" },
+    { "Proxy:\n  port: 1\n", "FILE:1:1: unknown key Proxy; did you mean proxy?" },
+    { "proxy.Port: 1\n", "FILE:1:1: unknown key proxy.Port; did you mean proxy.port?" },
+    { "authorizationEnabled: true\n",
+      "FILE:1:1: unknown key authorizationEnabled; did you mean "
+      "common.security.authorizationEnabled?" },
+    { "pulsar:\n  address: x\n",
+      "FILE:1:1: unknown key pulsar; `elanus config` lists all keys" },
+    { "pulsar.port:\n", "FILE:1:1: unknown key pulsar.port; `elanus config` lists all keys" },
+    { "proxy:\n  port: x\n",
+      "FILE:2:9: proxy.port: \"x\" is not a whole number from 0 to 65535" },
+    { "proxy.port: 65536",
+      "FILE:1:13: proxy.port: \"65536\" is not a whole number from 0 to 65535" },
+    { "proxy.port: 1.5",
+      "FILE:1:13: proxy.port: \"1.5\" is not a whole number from 0 to 65535" },
+    { "proxy.port: 0x10",
+      "FILE:1:13: proxy.port: \"0x10\" is not a whole number from 0 to 65535" },
+    { "proxy.port: nan",
+      "FILE:1:13: proxy.port: \"nan\" is not a whole number from 0 to 65535" },
+    { "proxy.port: ''", "FILE:1:13: proxy.port: \"\" is not a whole number from 0 to 65535" },
+    { "minio.useSSL: maybe", "FILE:1:15: minio.useSSL: \"maybe\" is not true or false" },
+    { "log.level: loud",
+      "FILE:1:12: log.level: \"loud\" is not one of debug|info|warn|error|fatal" },
+    { "log.level: debug|info",
+      "FILE:1:12: log.level: \"debug|info\" is not one of debug|info|warn|error|fatal" },
+    { "dataCoord.gc.interval: 2 weeks",
+      "FILE:1:24: dataCoord.gc.interval: \"2 weeks\" is not a "
+      "duration from 1s to 366d, such as 500ms, 5s or 10m (a number alone counts seconds)" },
+    { "etcd.requestTimeout: 1", "FILE:1:22: etcd.requestTimeout: \"1\" is not a duration from "
+      "100ms to 10m, such as 500ms, 5s or 10m (a number alone counts milliseconds)" },
+    { "dataCoord.segment.maxSize: 1KB",
+      "FILE:1:28: dataCoord.segment.maxSize: \"1KB\" is not a "
+      "size from 1MB to 64GB, such as 512KB or 64MB (a number alone counts MB)" },
+    { "proxy.grpc.serverMaxRecvSize: 5",
+      "FILE:1:31: proxy.grpc.serverMaxRecvSize: \"5\" is not a "
+      "size from 1MB to 2GB, such as 512KB or 64MB (a number alone counts bytes)" },
+    { "dataCoord.segment.sealProportion: 2",
+      "FILE:1:35: dataCoord.segment.sealProportion: \"2\" is not a number from 0 to 1" },
+    { "etcd.endpoints: 'a,,b'", "FILE:1:17: etcd.endpoints: \"a,,b\" is not a list: A, B, C" },
+    { "etcd.endpoints: [a, '']", "FILE:1:17: etcd.endpoints: \"a,\" is not a list: A, B, C" },
+    { "etcd.endpoints: [a, ~]", "FILE:1:21: a list item is empty or has a comma" },
+    { "etcd.endpoints: [[a]]", "FILE:1:18: a list in a list" },
+    { "etcd.endpoints: [{a: b}]", "FILE:1:18: expected a text here, not a mapping" },
+    { "proxy.ip: \"a\\nb\"", "FILE:1:11: proxy.ip: \"a\nb\" is not a text of one line" },
+    { "proxy.ip: \"a\\0b\"", "FILE:1:11: a value has a NUL character" },
+    { "proxy: 5\n", "FILE:1:1: proxy is a section; it holds keys such as proxy.ip" },
+    { "proxy:\n  port:\n    x: 1\n",
+      "FILE:3:5: proxy.port takes a whole number from 0 to 65535, not keys below it" },
+    { "proxy.port: [1]",
+      "FILE:1:13: proxy.port takes a whole number from 0 to 65535, not a list" },
+    { "proxy:\n  port: 1\nproxy.port: 2\n",
+      "FILE:3:1: proxy.port is there twice, first at FILE:2:9" },
+    { "- a\n", "FILE:1:1: expected KEY: VALUE, not a list" },
+    { "hello", "FILE:1:1: expected KEY: VALUE" },
+    { "? [a]\n: b\n", "FILE:1:3: expected KEY: VALUE, not a list" },
+    { "a b: c\n", "FILE:1:1: a key has a blank or a strange character" },
+    { "'': c\n", "FILE:1:1: a key is empty or too long" },
+    { "proxy: &p\n  port: 1\n", "FILE:1:8: anchors and aliases (&x, *x) are not read here; "
+      "write the value out" },
+    { "proxy.ip: *p\n", "FILE:1:11: anchors and aliases (&x, *x) are not read here; "
+      "write the value out" },
+    { "proxy.port: !!int 5\n", "FILE:1:13: tags (!x) are not read here; leave it out" },
+    { "proxy.port: 5\n---\nproxy.port: 6\n",
+      "FILE:2:1: one document a file (--- starts a second)" },
+    { "proxy:\n\tport: 1\n", "FILE:2:1: not YAML: found character that cannot start any token "
+      "(a tab; indent with blanks)" },
+    { "proxy: {port: 1\n", "FILE:2:1: not YAML: did not find expected ',' or '}'" },
+    { "minio.secretAccessKey: \"a\\nb\"", "FILE:1:24: minio.secretAccessKey: the secret is "
+      "not UTF-8 of one line, or is longer than 4096 bytes" },
+};
+
 static void every_mistake_in_a_file_has_its_words(void **state)
 {
     (void)state;
-    static const struct { const char *yaml, *want; } table[] = {
-        { "proxy:\n  prot: 1\n", "FILE:2:3: unknown key proxy.prot; did you mean proxy.port?" },
-        { "Proxy:\n  port: 1\n", "FILE:1:1: unknown key Proxy; did you mean proxy?" },
-        { "proxy.Port: 1\n", "FILE:1:1: unknown key proxy.Port; did you mean proxy.port?" },
-        { "authorizationEnabled: true\n",
-          "FILE:1:1: unknown key authorizationEnabled; did you mean "
-          "common.security.authorizationEnabled?" },
-        { "pulsar:\n  address: x\n",
-          "FILE:1:1: unknown key pulsar; `elanus config` lists all keys" },
-        { "pulsar.port:\n", "FILE:1:1: unknown key pulsar.port; `elanus config` lists all keys" },
-        { "proxy:\n  port: x\n",
-          "FILE:2:9: proxy.port: \"x\" is not a whole number from 0 to 65535" },
-        { "proxy.port: 65536",
-          "FILE:1:13: proxy.port: \"65536\" is not a whole number from 0 to 65535" },
-        { "proxy.port: 1.5",
-          "FILE:1:13: proxy.port: \"1.5\" is not a whole number from 0 to 65535" },
-        { "proxy.port: 0x10",
-          "FILE:1:13: proxy.port: \"0x10\" is not a whole number from 0 to 65535" },
-        { "proxy.port: nan",
-          "FILE:1:13: proxy.port: \"nan\" is not a whole number from 0 to 65535" },
-        { "proxy.port: ''", "FILE:1:13: proxy.port: \"\" is not a whole number from 0 to 65535" },
-        { "minio.useSSL: maybe", "FILE:1:15: minio.useSSL: \"maybe\" is not true or false" },
-        { "log.level: loud",
-          "FILE:1:12: log.level: \"loud\" is not one of debug|info|warn|error|fatal" },
-        { "log.level: debug|info",
-          "FILE:1:12: log.level: \"debug|info\" is not one of debug|info|warn|error|fatal" },
-        { "dataCoord.gc.interval: 2 weeks",
-          "FILE:1:24: dataCoord.gc.interval: \"2 weeks\" is not a "
-          "duration from 1s to 366d, such as 500ms, 5s or 10m (a number alone counts seconds)" },
-        { "etcd.requestTimeout: 1", "FILE:1:22: etcd.requestTimeout: \"1\" is not a duration from "
-          "100ms to 10m, such as 500ms, 5s or 10m (a number alone counts milliseconds)" },
-        { "dataCoord.segment.maxSize: 1KB",
-          "FILE:1:28: dataCoord.segment.maxSize: \"1KB\" is not a "
-          "size from 1MB to 64GB, such as 512KB or 64MB (a number alone counts MB)" },
-        { "proxy.grpc.serverMaxRecvSize: 5",
-          "FILE:1:31: proxy.grpc.serverMaxRecvSize: \"5\" is not a "
-          "size from 1MB to 2GB, such as 512KB or 64MB (a number alone counts bytes)" },
-        { "dataCoord.segment.sealProportion: 2",
-          "FILE:1:35: dataCoord.segment.sealProportion: \"2\" is not a number from 0 to 1" },
-        { "etcd.endpoints: 'a,,b'", "FILE:1:17: etcd.endpoints: \"a,,b\" is not a list: A, B, C" },
-        { "etcd.endpoints: [a, '']", "FILE:1:17: etcd.endpoints: \"a,\" is not a list: A, B, C" },
-        { "etcd.endpoints: [a, ~]", "FILE:1:21: a list item is empty or has a comma" },
-        { "etcd.endpoints: [[a]]", "FILE:1:18: a list in a list" },
-        { "etcd.endpoints: [{a: b}]", "FILE:1:18: expected a text here, not a mapping" },
-        { "proxy.ip: \"a\\nb\"", "FILE:1:11: proxy.ip: \"a\nb\" is not a text of one line" },
-        { "proxy.ip: \"a\\0b\"", "FILE:1:11: a value has a NUL character" },
-        { "proxy: 5\n", "FILE:1:1: proxy is a section; it holds keys such as proxy.ip" },
-        { "proxy:\n  port:\n    x: 1\n",
-          "FILE:3:5: proxy.port takes a whole number from 0 to 65535, not keys below it" },
-        { "proxy.port: [1]",
-          "FILE:1:13: proxy.port takes a whole number from 0 to 65535, not a list" },
-        { "proxy:\n  port: 1\nproxy.port: 2\n",
-          "FILE:3:1: proxy.port is there twice, first at FILE:2:9" },
-        { "- a\n", "FILE:1:1: expected KEY: VALUE, not a list" },
-        { "hello", "FILE:1:1: expected KEY: VALUE" },
-        { "? [a]\n: b\n", "FILE:1:3: expected KEY: VALUE, not a list" },
-        { "a b: c\n", "FILE:1:1: a key has a blank or a strange character" },
-        { "'': c\n", "FILE:1:1: a key is empty or too long" },
-        { "proxy: &p\n  port: 1\n", "FILE:1:8: anchors and aliases (&x, *x) are not read here; "
-          "write the value out" },
-        { "proxy.ip: *p\n", "FILE:1:11: anchors and aliases (&x, *x) are not read here; "
-          "write the value out" },
-        { "proxy.port: !!int 5\n", "FILE:1:13: tags (!x) are not read here; leave it out" },
-        { "proxy.port: 5\n---\nproxy.port: 6\n",
-          "FILE:2:1: one document a file (--- starts a second)" },
-        { "proxy:\n\tport: 1\n", "FILE:2:1: not YAML: found character that cannot start any token "
-          "(a tab; indent with blanks)" },
-        { "proxy: {port: 1\n", "FILE:2:1: not YAML: did not find expected ',' or '}'" },
-        { "minio.secretAccessKey: \"a\\nb\"", "FILE:1:24: minio.secretAccessKey: the secret has a "
-          "control character or is longer than 4096 bytes" },
-    };
-    for (size_t i = 0; i < ARRAY_LEN(table); i++)
-        s_expect_error(table[i].yaml, NULL, "", table[i].want);
+    for (size_t i = 0; i < ARRAY_LEN(s_mistakes); i++)
+        s_expect_error(s_mistakes[i].yaml, NULL, "", s_mistakes[i].want);
 }
 
 static void every_mistake_elsewhere_has_its_words(void **state)

@@ -124,7 +124,8 @@ static void calls_wait_for_the_listener(void **state)
     assert_int_equal(net_dial(node, INPROC, 0), OK);
     uint64_t by_tcp = world_call(world, 1, at, "tcp");
     uint64_t by_name = world_call(world, 1, INPROC, "inproc");
-    world_peer(world, 1, NET_SUSPECT);                  /* nobody there for five heartbeats */
+    net_event_t gone = world_peer(world, 1, NET_SUSPECT);   /* for five heartbeats */
+    net_free(&gone);
     world_open(world, 0, (net_options_t){ .listen = at, .heartbeat_ms = 20 });
     world_open(world, 2, (net_options_t){ .listen = INPROC, .role = "coord" });
     net_event_t call = world_until(world, 0, NET_CALL, 0);
@@ -248,7 +249,8 @@ static void s_threads(world_t *world, const char *listen)
         net_event_t reply = world_reply(world, 3, id);
         net_free(&reply);
         pthread_join(thread[i], NULL);
-        world_peer(world, 3, NET_GONE);
+        net_event_t gone = world_peer(world, 3, NET_GONE);
+        net_free(&gone);
     }
     world_close(world, 3);
     assert_int_equal(released, CALLS);
@@ -275,7 +277,8 @@ static void repeats_are_answered_not_repeated(void **state)
     s_raw_call(&raw, 101, "once");
     net_event_t call = world_until(world, 0, NET_CALL, 0);
     raw_close(&raw);                                    /* the link breaks while it works on it */
-    world_peer(world, 0, NET_SUSPECT);
+    net_event_t gone = world_peer(world, 0, NET_SUSPECT);
+    net_free(&gone);
 
     raw = raw_open(ZMQ_DEALER, net_endpoint(coord));
     raw_hello(world, &raw, 5, 55);
@@ -406,6 +409,25 @@ static void too_many_open_calls_are_refused(void **state)
         net_free(&events[0]);
     }
     assert_int_equal(net_call(node, names[4], &ask, &id), OK);
+}
+
+static void what_fits_no_message_is_refused(void **state)
+{
+    world_t *world = *state;
+    net_t *coord = world_open(world, 0, (net_options_t){ .listen = INPROC });
+    net_t *node = world_open(world, 1, (net_options_t){0});
+    view_t huge = { .ptr = NULL, .len = LIMIT_NET_MESSAGE_BYTES + 1 };     /* never looked at */
+    assert_int_equal(net_dial(node, INPROC, 0), OK);
+    net_call_t ask = { .payload = huge, .timeout_ms = 1000 };
+    uint64_t id;
+    assert_int_equal(net_call(node, INPROC, &ask, &id), ERR_PARAM_TOO_LARGE);
+    id = world_call(world, 1, INPROC, "x");
+    net_event_t call = world_until(world, 0, NET_CALL, 0);
+    net_reply(coord, call.from, OK, "", huge);
+    net_free(&call);
+    net_event_t reply = world_reply(world, 1, id);
+    assert_int_equal(reply.err, ERR_PARAM_TOO_LARGE);
+    net_free(&reply);
 }
 
 /* A peer that does not read: the socket fills, later answers wait and arrive. */
@@ -564,6 +586,7 @@ int main(void)
         T(large_answers_are_not_kept_for_ever),
         T(too_many_calls_in_flight_are_refused),
         T(too_many_open_calls_are_refused),
+        T(what_fits_no_message_is_refused),
         T(answers_wait_for_a_slow_reader),
         T(cut_links_lose_and_repeat_nothing),
         T(every_fault_is_reported),
