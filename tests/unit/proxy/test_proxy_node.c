@@ -222,7 +222,8 @@ static void a_question_is_asked_again_until_it_is_answered(void **state)
         s_step(w, due);
     }
     s_reply(w, ERR_DATABASE_NOT_FOUND, "database not found[database=nope]", NULL);
-    Milvus__ShowCollectionsResponse *r = s_answer(w, &milvus__show_collections_response__descriptor);
+    Milvus__ShowCollectionsResponse *r =
+        s_answer(w, &milvus__show_collections_response__descriptor);
     assert_int_equal(r->status->code, 800);
     assert_int_not_equal(r->status->error_code, 0);
     assert_string_equal(r->status->reason, "database not found[database=nope]");
