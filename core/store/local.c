@@ -24,6 +24,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -280,6 +281,38 @@ static err_t s_local_get(ctx_t *ctx, void *impl, const char *key, uint64_t offse
     return err;
 }
 
+static err_t s_map_file(ctx_t *ctx, local_t *self, int fd, const char *key, void **ret_ptr,
+                        size_t *ret_len)
+{
+    struct stat st;
+    if (s_fault(EIO) || fstat(fd, &st) != 0)
+        return local_fail(ctx, self, "look at", key);
+    if (!S_ISREG(st.st_mode))
+        return s_missing(ctx, self, key);
+    void *ptr = s_fault(ENOMEM) || st.st_size == 0
+              ? MAP_FAILED : mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_SHARED, fd, 0);
+    if (ptr == MAP_FAILED)
+        return OK;                              /* then it is read */
+    *ret_ptr = ptr;
+    *ret_len = (size_t)st.st_size;
+    return OK;
+}
+
+/* An object's file is never written again, and a deleted one lives as long as it is mapped. */
+static err_t s_local_map(ctx_t *ctx, void *impl, const char *key, void **ret_ptr, size_t *ret_len)
+{
+    local_t *self = impl;
+    int fd = s_fault(EIO) ? -1 : openat(self->root_fd, key,
+                                        O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && (errno == ENOENT || errno == ENOTDIR))
+        return s_missing(ctx, self, key);
+    if (fd < 0)
+        return local_fail(ctx, self, "open", key);
+    err_t err = s_map_file(ctx, self, fd, key, ret_ptr, ret_len);
+    close(fd);
+    return err;
+}
+
 static err_t s_local_head(ctx_t *ctx, void *impl, const char *key, uint64_t *ret_object_len)
 {
     local_t *self = impl;
@@ -361,8 +394,9 @@ static void s_local_destroy(void *impl)
 err_t store_local_open(ctx_t *ctx, const char *dir, store_t **ret)
 {
     static const store_driver_t driver = {
-        .name = "local", .put = s_local_put, .get = s_local_get, .head = s_local_head,
-        .list = local_list, .remove = s_local_remove, .destroy = s_local_destroy,
+        .name = "local", .put = s_local_put, .get = s_local_get, .map = s_local_map,
+        .head = s_local_head, .list = local_list, .remove = s_local_remove,
+        .destroy = s_local_destroy,
     };
     check(ret && *ret == NULL);
     local_t *self = mem_new(sizeof *self);

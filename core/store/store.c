@@ -12,6 +12,7 @@
 #include "core/store/store.h"
 
 #include <stdio.h>
+#include <sys/mman.h>
 
 #include "core/base/clock.h"
 #include "core/base/limits.h"
@@ -346,6 +347,56 @@ err_t store_get(ctx_t *ctx, store_t *store, const char *key, view_t *ret)
         log_event(LOG_DEBUG, "store_mismatch", "key=%s reads=%d why=\"%s\"", key, reads + 1, wrong);
     }
     return s_corrupt(ctx, key, wrong);
+}
+
+/* Map the object and verify it; *ret_done false: it has to be read instead. */
+static err_t s_map(ctx_t *ctx, store_t *store, const char *key, store_mapping_t *ret,
+                   bool *ret_done)
+{
+    store_mapping_t m = {0};
+    TRY(store->driver->map(ctx, store->impl, key, &m.mapped, &m.mapped_len));
+    if (!m.mapped)
+        return OK;
+    const char *wrong = s_whole_wrong(ctx, key, view_of(m.mapped, m.mapped_len), &m.body);
+    if (wrong) {
+        log_event(LOG_DEBUG, "store_mismatch", "key=%s mapped why=\"%s\"", key, wrong);
+        store_unmap(&m);
+        return OK;                              /* reading says it properly */
+    }
+    *ret = m;
+    *ret_done = true;
+    return OK;
+}
+
+err_t store_map(ctx_t *ctx, store_t *store, const char *key, store_mapping_t *ret)
+{
+    TRY(s_check_key(ctx, key));
+    bool done = false;
+    if (store->driver->map)
+        TRY(s_map(ctx, store, key, ret, &done));
+    if (done)
+        return OK;
+    ctx_t part;                                 /* its arena is what the mapping keeps */
+    ctx_init(&part);
+    part.deadline_ms = ctx->deadline_ms;
+    part.budget_bytes = ctx->budget_bytes ? ctx->budget_bytes - ctx->spent_bytes : 0;
+    view_t body = {0};
+    err_t err = store_get(&part, store, key, &body);
+    if (err != OK) {
+        ctx_fail(ctx, err, "%s", part.text);
+        ctx_fini(&part);
+        return err;
+    }
+    *ret = (store_mapping_t){ .body = body, .memory = part.arena };
+    return OK;
+}
+
+void store_unmap(store_mapping_t *mapping)
+{
+    if (mapping->mapped)
+        munmap(mapping->mapped, mapping->mapped_len);
+    arena_fini(&mapping->memory);
+    *mapping = (store_mapping_t){0};
 }
 
 /* The footer of key, from the cache or by two questions; *ret_wrong says what

@@ -68,6 +68,20 @@ err_t must_use store_get(ctx_t *ctx, store_t *store, const char *key, view_t *re
 err_t must_use store_get_range(ctx_t *ctx, store_t *store, const char *key,
                                uint64_t offset, size_t len, view_t *ret);
 
+/* A whole body that stays readable until store_unmap, whatever becomes of the errand
+ * (and of the object).  Zeroed to begin with. */
+typedef struct store_mapping {
+    view_t body;
+    void *mapped;               /* private: a mapped file, or NULL */
+    size_t mapped_len;
+    arena_t memory;             /* private: else the bytes are here */
+} store_mapping_t;
+
+/* Local files are mapped, page-aligned, and verified once, at this call; other stores
+ * are read into memory.  ERR_KEY_NOT_FOUND, ERR_CORRUPT. */
+err_t must_use store_map(ctx_t *ctx, store_t *store, const char *key, store_mapping_t *ret);
+void store_unmap(store_mapping_t *mapping);
+
 /* ERR_KEY_NOT_FOUND when it is not there. */
 err_t must_use store_head(ctx_t *ctx, store_t *store, const char *key, uint64_t *ret_len);
 

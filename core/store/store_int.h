@@ -40,6 +40,11 @@ typedef struct store_driver {
     err_t must_use (*get)(ctx_t *ctx, void *impl, const char *key, uint64_t offset, uint64_t len,
                           store_sink_t *sink);
 
+    /* The whole object, read-only, at ret_ptr until munmap; NULL there when this object
+     * cannot be mapped.  A driver without it leaves this NULL.  ERR_KEY_NOT_FOUND. */
+    err_t must_use (*map)(ctx_t *ctx, void *impl, const char *key, void **ret_ptr,
+                          size_t *ret_len);
+
     /* Size of the object with its footer.  ERR_KEY_NOT_FOUND. */
     err_t must_use (*head)(ctx_t *ctx, void *impl, const char *key, uint64_t *ret_object_len);
 
