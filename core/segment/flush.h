@@ -35,7 +35,7 @@ typedef struct flush_source {
 typedef struct flush_options {
     segment_id_t id;            /* of the sealed segment; flush_growing takes the growing one's */
     uint64_t attempt;
-    uint64_t part_bytes;        /* cells of a field that begin another part; 0: LIMIT_BINLOG_BYTES */
+    uint64_t part_bytes;        /* of a field, where another part begins; 0: LIMIT_BINLOG_BYTES */
 } flush_options_t;
 
 typedef struct flush flush_t;
