@@ -432,6 +432,45 @@ static bool s_is_plain(const place_t *place)
     return type_is_number(place->type) || place->type == TYPE_BOOL;
 }
 
+/* A VarChar cell is the string itself: nothing to fetch. */
+static bool s_test_text(const leaf_t *leaf, view_t text)
+{
+    switch ((int)leaf->kind) {
+    case LEAF_COMPARE:
+        if (leaf->op == TOK_EQ || leaf->op == TOK_NE)
+            return view_eq(text, leaf->low.s) == (leaf->op == TOK_EQ);
+        return expr_holds(leaf->op, view_cmp(text, leaf->low.s));
+    case LEAF_RANGE: {
+        int low = view_cmp(text, leaf->low.s), high = view_cmp(text, leaf->high.s);
+        return low >= leaf->low_open && (high < 0 || (high == 0 && !leaf->high_open));
+    }
+    case LEAF_TERM:
+        return set_find_string(&leaf->set, text) >= 0;
+    default:
+        return like_match(&leaf->like, text);
+    }
+}
+
+static bool s_is_text(const leaf_t *leaf)
+{
+    return leaf->place.type == TYPE_VARCHAR &&
+           (leaf->kind == LEAF_COMPARE || leaf->kind == LEAF_RANGE || leaf->kind == LEAF_TERM ||
+            leaf->kind == LEAF_LIKE);
+}
+
+static void s_each_text(run_t *r, const leaf_t *leaf, const care_t *care, bits_t *out)
+{
+    const column_t *c = s_column(r, leaf->place.field);
+    for (size_t w = 0; w < r->n_words; w++) {
+        uint64_t word = 0;
+        for (uint64_t left = care->word[w] & ~out->null[w]; left; left &= left - 1) {
+            size_t bit = (size_t)__builtin_ctzll(left), row = r->from + 64 * w + bit;
+            word |= (uint64_t)s_test_text(leaf, column_cell(c, row)) << bit;
+        }
+        out->truth[w] = word;
+    }
+}
+
 /* Row by row, those cared for. */
 static void s_each(run_t *r, const leaf_t *leaf, const care_t *care, bits_t *out)
 {
@@ -486,6 +525,8 @@ static void s_leaf(run_t *r, const leaf_t *leaf, const care_t *care, bits_t *out
         expr_term_bits(leaf, c, r->from, r->n_words, out->truth);
     else if (plain && leaf->kind == LEAF_FIELDS && s_is_plain(&leaf->other))
         expr_fields_bits(leaf, c, s_column(r, leaf->other.field), r->from, r->n_words, out->truth);
+    else if (s_is_text(leaf))
+        s_each_text(r, leaf, care, out);
     else
         s_each(r, leaf, care, out);
     for (size_t w = 0; w < r->n_words; w++)

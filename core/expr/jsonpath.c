@@ -98,6 +98,34 @@ static bool s_int64(view_t text, int64_t *ret)
     return true;
 }
 
+/* Digits with a point, no exponent: exact when all digits fit 53 bits and the power of
+ * ten is one that a double holds, for then there is one rounding only (Clinger 1990). */
+static bool s_short_decimal(view_t text, double *ret)
+{
+    static const double powers[] = { 1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8, 1e9, 1e10, 1e11,
+                                     1e12, 1e13, 1e14, 1e15, 1e16 };
+    bool minus = text.ptr[0] == '-', point = false;
+    uint64_t value = 0;
+    size_t places = 0;
+    if (text.len > ARRAY_LEN(powers) || text.len <= minus)
+        return false;
+    for (size_t i = minus; i < text.len; i++) {
+        unsigned digit = (unsigned)text.ptr[i] - '0';
+        if (text.ptr[i] == '.' && !point && i > minus && i + 1 < text.len) {
+            point = true;
+            continue;
+        }
+        if (digit > 9)
+            return false;
+        value = value * 10 + digit;
+        places += point;
+    }
+    if (value >> 53)
+        return false;
+    *ret = (minus ? -(double)value : (double)value) / powers[places];
+    return true;
+}
+
 static bool s_number(walk_t *w, json_value_t *ret)
 {
     const uint8_t *from = w->at;
@@ -110,9 +138,11 @@ static bool s_number(walk_t *w, json_value_t *ret)
     char text[NUMBER_MOST + 1], *end = NULL;
     if (ret->raw.len == 0 || ret->raw.len > NUMBER_MOST)
         return false;
+    ret->kind = JSON_DOUBLE;
+    if (s_short_decimal(ret->raw, &ret->d))
+        return true;
     memcpy(text, from, ret->raw.len);
     text[ret->raw.len] = '\0';
-    ret->kind = JSON_DOUBLE;
     ret->d = strtod(text, &end);
     return *end == '\0';
 }

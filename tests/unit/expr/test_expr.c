@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -682,6 +683,49 @@ static void the_budget_is_kept(void **state)
     ctx_fini(&ctx);
 }
 
+typedef struct sharer {
+    table_t *table;
+    expr_t *plan;
+    uint64_t bits;
+} sharer_t;
+
+static void *s_share(void *arg)
+{
+    sharer_t *s = arg;
+    ctx_t ctx;
+    ctx_init(&ctx);
+    for (int i = 0; i < 200; i++) {
+        owned(expr) plan = expr_ref(s->plan);
+        bitset_t bits;
+        assert_int_equal(bitset_init(&ctx, &bits, ROWS), OK);
+        assert_int_equal(expr_eval(&ctx, plan, s->table->columns, ROWS, &bits), OK);
+        s->bits = bits.words[0];
+        bitset_fini(&bits);
+    }
+    ctx_fini(&ctx);
+    return NULL;
+}
+
+static void threads_share_a_plan(void **state)
+{
+    enum { THREADS = 4 };
+    table_t *t = *state;
+    owned(expr) plan = NULL;
+    sharer_t sharers[THREADS];
+    pthread_t threads[THREADS];
+    static const char text[] = "json_contains_all(doc['a'], [1, 'q']) or "
+                               "id in [1,2,3,4,5,6,7,8,9,10] and text like '%p_le'";
+    assert_int_equal(expr_parse(&t->ctx, view_str(text), t->schema, NULL, 0, &plan), OK);
+    for (int i = 0; i < THREADS; i++) {
+        sharers[i] = (sharer_t){ .table = t, .plan = plan };
+        assert_int_equal(pthread_create(&threads[i], NULL, s_share, &sharers[i]), 0);
+    }
+    for (int i = 0; i < THREADS; i++) {
+        pthread_join(threads[i], NULL);
+        assert_int_equal(sharers[i].bits, 3);
+    }
+}
+
 static void a_cancelled_errand_stops(void **state)
 {
     table_t *t = *state;
@@ -714,7 +758,7 @@ int main(void)
         T(a_list_of_keys_is_recognised), T(a_text_key_too), T(a_plan_says_what_it_needs),
         T(narrowing_keeps_what_was_struck), T(huge_expressions_end_in_an_error_soon),
         T(deep_but_allowed_is_evaluated), T(a_long_list_is_fast), T(every_fault_is_reported),
-        T(the_budget_is_kept), T(a_cancelled_errand_stops),
+        T(the_budget_is_kept), T(threads_share_a_plan), T(a_cancelled_errand_stops),
     };
     return cmocka_run_group_tests_name("expr", tests, NULL, NULL);
 }
