@@ -240,6 +240,8 @@ def attempt(program, around, args):
         return run(program, args.mode, extra, limit)
     except servers.Missing as why:
         return Outcome(skips=[(program.name, str(why))])
+    except FileNotFoundError as why:
+        return Outcome(failed=1, trouble=f"{why.filename} is not built: make tests")
     except (servers.Failure, OSError) as why:
         return Outcome(failed=1, trouble=str(why).splitlines()[0], output=str(why))
 
@@ -259,6 +261,16 @@ def report(program, out, verbose):
             print("    | " + line)
     if out.failed:
         print(f"      {program.name}: {out.trouble}", flush=True)
+
+
+def left_well(around):
+    """Stop the deployments; a daemon that broke is a failure, whoever was asking it."""
+    try:
+        around.place.close()
+        return []
+    except servers.Failure as why:
+        print(why, flush=True)
+        return ["deployments"]
 
 
 def stop_on_signal(number, frame):
@@ -294,7 +306,8 @@ def main():
             total.skips += out.skips
             broken += [program.name] if out.failed else []
     finally:
-        around.place.close()
+        broken += left_well(around)
+    total.failed += "deployments" in broken
     for name in broken:
         print(f"failed: {name}")
     print(f"{len(chosen)} programs, mode {args.mode}, {time.monotonic() - begin:.0f} s")

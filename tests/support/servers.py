@@ -325,6 +325,13 @@ class Daemon(Process):
         self.grpc, self.ops = fields.get("grpc"), fields.get("ops")
         return self
 
+    def broke(self):
+        """What a sanitizer or a failed check() had to say; None when nothing."""
+        for text in self.output("err"):
+            if re.search(r"Sanitizer:|runtime error:|fatal check_failed", text):
+                return f"{self.name}: {text}\n{self.last_words(60)}"
+        return None
+
     def metric(self, name):
         """The value of a metric without labels or summed over them; None when absent."""
         status, text = http(f"http://{self.ops}/metrics")
@@ -388,9 +395,13 @@ class Workplace:
         return process
 
     def close(self):
+        """Stop everything.  Failure when a daemon broke, also while it was leaving."""
         for process in reversed(self.processes):
             process.stop()
         shutil.rmtree(self.dir, ignore_errors=True)
+        broken = [p.broke() for p in self.processes if isinstance(p, Daemon) and p.broke()]
+        if broken:
+            raise Failure("\n".join(broken))
 
     def __enter__(self):
         return self

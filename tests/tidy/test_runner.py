@@ -75,6 +75,21 @@ class Counting(unittest.TestCase):
         program = runner.Program("unit/none", "unit", "tests/unit/none/test_none.c")
         self.assertEqual(runner.attempt(program, around, args).failed, 1)
 
+    def test_a_daemon_that_broke_fails_whoever_started_it(self):
+        class Broken(runner.servers.Daemon):
+            def __init__(self, said):
+                runner.servers.Process.__init__(self, "x", ["sh", "-c", f"echo '{said}' >&2"])
+
+            def ready(self):
+                self.wait()
+
+        for said in ("fatal check_failed at=a.c:1", "==7==ERROR: LeakSanitizer: detected"):
+            place = runner.servers.Workplace()
+            place.start(Broken(said))
+            self.assertRaisesRegex(runner.servers.Failure, said, place.close)
+        with runner.servers.Workplace() as place:
+            place.start(Broken("info all_is_well"))
+
     def test_e2e_runs_each_client_against_each_deployment(self):
         names = [p.name for p in runner.programs() if p.suite == "e2e"]
         files = {n.split("[")[0] for n in names}
