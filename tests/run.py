@@ -98,15 +98,14 @@ def venv(version):
     return made.stdout.strip()
 
 
-def environment(mode, extra):
-    supp = os.path.join(HERE, "tsan.supp")
-    sanitizers = {
+def set_environment(mode):
+    """What every program and server of this run finds."""
+    os.environ.update({
+        "ELANUS_MODE": mode, "PYTHONUNBUFFERED": "1",
         "ASAN_OPTIONS": "detect_leaks=1:strict_string_checks=1:detect_stack_use_after_return=1",
         "UBSAN_OPTIONS": "print_stacktrace=1",
         # libzmq and its like are not built for tsan: their side of a race is unknown
-        "TSAN_OPTIONS": "second_deadlock_stack=1:ignore_noninstrumented_modules=1" +
-                        (f":suppressions={supp}" if os.path.exists(supp) else "")}
-    return dict(os.environ, ELANUS_MODE=mode, PYTHONUNBUFFERED="1", **sanitizers, **extra)
+        "TSAN_OPTIONS": "second_deadlock_stack=1:ignore_noninstrumented_modules=1"})
 
 
 def run(program, mode, extra, seconds):
@@ -116,7 +115,7 @@ def run(program, mode, extra, seconds):
     with tempfile.TemporaryFile() as log:
         child = subprocess.Popen(
             command(program, mode), cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
-            env=environment(mode, extra), start_new_session=True)
+            env=dict(os.environ, **extra), start_new_session=True)
         try:
             status = child.wait(seconds)
             if status != 0:
@@ -176,9 +175,7 @@ class Surroundings:
     What cannot be started because it is not installed is remembered as a
     reason; the programs then skip."""
 
-    def __init__(self, mode):
-        self.mode = mode
-        os.environ["ELANUS_MODE"] = mode
+    def __init__(self):
         self.place = servers.Workplace()
         self.made = {}
 
@@ -295,7 +292,8 @@ def main():
 
     signal.signal(signal.SIGTERM, stop_on_signal)
     begin = time.monotonic()
-    around = Surroundings(args.mode)
+    set_environment(args.mode)
+    around = Surroundings()
     total, broken = Outcome(), []
     try:
         for program in chosen:

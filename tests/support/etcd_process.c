@@ -129,6 +129,9 @@ void etcd_process_destroy(etcd_process_t **self_p)
 void etcd_process_pause(etcd_process_t *self, bool paused)
 {
     kill(self->pid, paused ? SIGSTOP : SIGCONT);
+    siginfo_t info;
+    if (paused)                 /* it stands still some time after the signal: wait for that */
+        waitid(P_PID, (id_t)self->pid, &info, WSTOPPED | WNOWAIT);
 }
 
 int etcd_process_port(const etcd_process_t *self)

@@ -199,7 +199,9 @@ class Process:
         return self.wait(seconds)
 
     def pause(self):
+        """SIGSTOP, and wait until it really stands still."""
         self.signal(signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
 
     def resume(self):
         self.signal(signal.SIGCONT)
