@@ -63,6 +63,23 @@ static void bodies_of_all_sizes_come_back(fixture_t *fx)
     }
 }
 
+static void a_mapping_outlives_its_object(fixture_t *fx)
+{
+    static const size_t sizes[] = { 0, 1, B, 3 * B + 7 };
+    for (size_t i = 0; i < ARRAY_LEN(sizes); i++) {
+        const char *key = s_key(fx, ctx_printf(&fx->ctx, "map/%zu", sizes[i]));
+        view_t body = store_test_body(&fx->ctx, i, sizes[i]);
+        store_mapping_t map = {0}, again = {0};
+        ok(store_put(&fx->ctx, fx->store, key, body));
+        ok(store_map(&fx->ctx, fx->store, key, &map));
+        ok(store_delete(&fx->ctx, fx->store, key));
+        assert_true(view_eq(map.body, body));
+        assert_int_equal(store_map(&fx->ctx, fx->store, key, &again), ERR_KEY_NOT_FOUND);
+        store_unmap(&map);
+        store_unmap(&map);
+    }
+}
+
 static void ranges_agree_with_the_body(fixture_t *fx)
 {
     const char *key = s_key(fx, "ranges");
@@ -332,8 +349,10 @@ static view_t s_get_raw(fixture_t *fx, const char *key)
 static void s_expect_corrupt(fixture_t *fx, const char *key)
 {
     view_t got = {0};
+    store_mapping_t map = {0};
     assert_int_equal(store_get(&fx->ctx, fx->store, key, &got), ERR_CORRUPT);
     assert_non_null(strstr(fx->ctx.text, key));
+    assert_int_equal(store_map(&fx->ctx, fx->store, key, &map), ERR_CORRUPT);
     assert_null(got.ptr);
     footer_cache_drop(fx->store->footers, key);
 }
@@ -489,6 +508,7 @@ static void s_run_case(const plan_t *plan, const char *name, void (*run)(fixture
 
 #define CASES(X) \
     X(bodies_of_all_sizes_come_back) \
+    X(a_mapping_outlives_its_object) \
     X(ranges_agree_with_the_body) \
     X(a_range_past_the_end_is_refused) \
     X(what_is_not_there_is_not_found) \
