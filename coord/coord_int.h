@@ -4,11 +4,14 @@
 
 #include "coord/coord_node.h"
 #include "core/base/map.h"
+#include "core/base/vec.h"
+#include "core/catalog/catalog.h"
 #include "core/node/elect.h"
 
 #define COORD_DEFAULT_DB    "default"
 #define COORD_DEFAULT_DB_ID 1u
-#define COORD_DB_ROOT       "db/"
+#define COORD_ID_KEY        "id/global"
+#define COORD_FIRST_ID      100u            /* below: what is always there */
 
 /* A registered node. */
 typedef struct peer {
@@ -20,6 +23,19 @@ typedef struct peer {
 
 typedef struct gather gather_t;
 
+/* One change of the catalog, from its arrival to its answer. */
+typedef struct ddl {
+    struct ddl *next;
+    net_from_t from;
+    uint32_t method;
+    ctx_t memory;               /* of all below */
+    Elanus__Ddl *ask;
+    uint32_t n_ids;             /* ALLOC_IDS: how many */
+    uint64_t first_id;
+    vec_t ops;                  /* of meta_op_t: what to write */
+    int64_t wall_ms;            /* when it was planned */
+} ddl_t;
+
 struct coord_node {
     member_t member;            /* first: shared by all roles */
     elect_t elect;
@@ -29,6 +45,13 @@ struct coord_node {
     map_t *relisted;            /* keys seen since its RESET */
     bool ready;                 /* leading, and the state is read */
     gather_t *gathers;          /* CLUSTER requests being answered */
+
+    catalog_t *catalog;         /* leader: as its last transaction left it */
+    uint64_t load_round;        /* counts take-overs and reloads */
+    uint64_t next_id, end_id;   /* ids reserved in metadata and not given out */
+    uint64_t last_ts;
+    ddl_t *ddl_first, *ddl_last;    /* waiting; one at a time is done */
+    ddl_t *ddl_now;
 };
 
 /* coord_peers.c: sessions, links, health */
@@ -40,9 +63,38 @@ void coord_peers_cluster(coord_node_t *self, const event_t *ev, actions_t *act);
 bool coord_peers_keep(coord_node_t *self, const char *address);
 void coord_peers_fini(coord_node_t *self);
 
-/* coord_root.c: databases (later: collections, aliases, grants) */
+/* coord_root.c: what a leader reads when it takes over, and again when it does not know what
+ * became of a transaction */
 void coord_root_load(coord_node_t *self, const event_t *ev, actions_t *act);
-void coord_root_list_databases(coord_node_t *self, const event_t *ev, actions_t *act);
-void coord_root_show_collections(coord_node_t *self, const event_t *ev, actions_t *act);
+
+/* coord_ddl.c: changes of the catalog, one at a time */
+void coord_ddl_call(coord_node_t *self, const event_t *ev, actions_t *act);
+void coord_ddl_go_on(coord_node_t *self, const event_t *ev, actions_t *act);
+void coord_ddl_lost(coord_node_t *self, actions_t *act);
+void coord_ddl_fini(coord_node_t *self);
+
+/* For those who plan a change: note a write, take an id, a timestamp. */
+void     coord_ddl_put(ddl_t *ddl, const char *key, const void *message);
+void     coord_ddl_delete(ddl_t *ddl, const char *key);
+uint64_t coord_ddl_id(coord_node_t *self, ddl_t *ddl);
+uint64_t coord_ddl_ts(coord_node_t *self, const ddl_t *ddl);
+
+/* Plan a change: look at the catalog, note what to write.  No writes and OK: nothing to do.
+ * Errors with Milvus's codes and texts. */
+typedef err_t ddl_fn(coord_node_t *self, ddl_t *ddl);
+
+err_t coord_find_database(coord_node_t *self, ddl_t *ddl, const Elanus__Database **ret);
+err_t coord_find_collection(coord_node_t *self, ddl_t *ddl, const Elanus__Collection **ret);
+
+/* properties and delete_keys of ddl->ask upon a list of pairs; in ddl's arena. */
+void coord_alter_pairs(ddl_t *ddl, Elanus__Pair ***pairs, size_t *n);
+
+ddl_fn coord_create_database, coord_drop_database, coord_alter_database;    /* coord_database.c */
+ddl_fn coord_create_collection, coord_drop_collection, coord_rename_collection,
+       coord_alter_collection, coord_alter_field;                           /* coord_collection.c */
+ddl_fn coord_create_partition, coord_drop_partition;                        /* coord_partition.c */
+ddl_fn coord_create_alias, coord_drop_alias, coord_alter_alias;             /* coord_alias.c */
+ddl_fn coord_create_index, coord_drop_index, coord_alter_index;             /* coord_index.c */
+ddl_fn coord_load, coord_release;                                           /* coord_load.c */
 
 #endif

@@ -35,6 +35,7 @@ static void s_on_lost(void *node, const event_t *ev, actions_t *act)
     coord_node_t *self = node;
     self->ready = false;
     coord_peers_unlink(self, act);
+    coord_ddl_lost(self, act);
 }
 
 static void *s_make(const node_self_t *who, const void *options)
@@ -50,6 +51,7 @@ static void *s_make(const node_self_t *who, const void *options)
     self->peers = map_new();
     self->links = map_new();
     self->relisted = map_new();
+    self->catalog = catalog_new();
     return self;
 }
 
@@ -57,6 +59,7 @@ static void s_end(void *node)
 {
     coord_node_t *self = node;
     coord_peers_fini(self);
+    coord_ddl_fini(self);
     member_fini(&self->member);
     mem_free(self);
 }
@@ -72,20 +75,10 @@ static void s_call(coord_node_t *self, const event_t *ev, actions_t *act)
                    self->member.leader_there ? self->member.leader_address : "(none yet)");
         return;
     }
-    switch (ev->call.method) {
-    case ELANUS__METHOD__METHOD_CLUSTER:
+    if (ev->call.method == ELANUS__METHOD__METHOD_CLUSTER)
         coord_peers_cluster(self, ev, act);
-        break;
-    case ELANUS__METHOD__METHOD_LIST_DATABASES:
-        coord_root_list_databases(self, ev, act);
-        break;
-    case ELANUS__METHOD__METHOD_SHOW_COLLECTIONS:
-        coord_root_show_collections(self, ev, act);
-        break;
-    default:
-        act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "coord has no method %u",
-                   ev->call.method);
-    }
+    else
+        coord_ddl_call(self, ev, act);
 }
 
 static void s_step(void *node, const event_t *ev, actions_t *act)

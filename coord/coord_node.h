@@ -6,9 +6,9 @@
  * state is read from metadata when it takes over; every write carries the
  * election's guard.
  *
- *     metadata it reads       session/<role>-<id>, leader/coord, db/<id>
- *     metadata it writes      db/<id>
- *     calls it answers        CLUSTER, LIST_DATABASES, SHOW_COLLECTIONS (leader only), STATUS
+ *     metadata it reads       session/<role>-<id>, leader/coord, and what it writes
+ *     metadata it writes      the catalog (core/catalog/catalog.h), id/global
+ *     calls it answers        CLUSTER, ALLOC_IDS and every Ddl (leader only), STATUS
  */
 #ifndef COORD_COORD_NODE_H
 #define COORD_COORD_NODE_H

@@ -39,35 +39,14 @@ static void s_connected(proxy_node_t *self, proxy_call_t *call, const event_t *e
     proxy_answer(self, call, act, &response);
 }
 
-static void s_has_database(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
-                           actions_t *act)
-{
-    if (ev->err != OK) {
-        proxy_status(self, call, act, ev->err, ev->text);
-        return;
-    }
-    Elanus__DatabaseList *list = NULL;
-    if (PB_UNPACK(call->ctx, elanus__database_list, ev->payload, &list) != OK) {
-        proxy_status(self, call, act, ERR_INTERNAL, call->ctx->text);
-        return;
-    }
-    for (size_t i = 0; i < list->n_databases; i++) {
-        if (strcmp(list->databases[i]->name, call->db) == 0) {
-            s_connected(self, call, ev, act);
-            return;
-        }
-    }
-    proxy_status(self, call, act, ERR_DATABASE_NOT_FOUND,
-                 ctx_printf(call->ctx, "database not found[database=%s]", call->db));
-}
-
 void handle_connect(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
-    if (strcmp(call->db, "default") == 0)
-        s_connected(self, call, ev, act);       /* it is always there */
+    const Elanus__Database *db = NULL;
+    err_t err = proxy_database(self, call, &db);
+    if (err == OK)
+        s_connected(self, call, ev, act);
     else
-        proxy_ask(self, call, ev, act, ELANUS__METHOD__METHOD_LIST_DATABASES, view_of("", 0),
-                  s_has_database);
+        proxy_refuse(self, call, ev, act, err);
 }
 
 void handle_get_version(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
@@ -156,5 +135,17 @@ void handle_health(proxy_node_t *self, proxy_call_t *call, const event_t *ev, ac
     (void)ev;
     Health__HealthCheckResponse response = HEALTH__HEALTH_CHECK_RESPONSE__INIT;
     response.status = HEALTH__HEALTH_CHECK_RESPONSE__SERVING_STATUS__SERVING;
+    proxy_answer(self, call, act, &response);
+}
+
+/* Rising on one proxy, and beside the clock of all: clients only compare it with rows'. */
+void handle_alloc_timestamp(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
+                            actions_t *act)
+{
+    uint64_t now = (uint64_t)ev->wall_ms << 18;
+    self->last_ts = now > self->last_ts ? now : self->last_ts + 1;
+    Milvus__AllocTimestampResponse response = MILVUS__ALLOC_TIMESTAMP_RESPONSE__INIT;
+    response.status = proxy_status_new(call->ctx, OK, NULL);
+    response.timestamp = self->last_ts;
     proxy_answer(self, call, act, &response);
 }

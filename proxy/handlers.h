@@ -16,7 +16,45 @@ method_fn handle_get_component_states;
 method_fn handle_get_metrics;
 method_fn handle_get_version;
 method_fn handle_health;                /* grpc.health.v1.Health/Check */
-method_fn handle_list_databases;
+
+/* The catalog */
+method_fn handle_create_collection;
+method_fn handle_alter_collection;
+method_fn handle_alter_collection_field;
+method_fn handle_describe_collection;
+method_fn handle_drop_collection;
+method_fn handle_get_collection_statistics;
+method_fn handle_has_collection;
+method_fn handle_rename_collection;
 method_fn handle_show_collections;
+method_fn handle_create_partition;
+method_fn handle_drop_partition;
+method_fn handle_get_partition_statistics;
+method_fn handle_has_partition;
+method_fn handle_show_partitions;
+method_fn handle_load_collection;
+method_fn handle_load_partitions;
+method_fn handle_release_collection;
+method_fn handle_release_partitions;
+method_fn handle_get_load_state;
+method_fn handle_get_loading_progress;
+method_fn handle_create_alias;
+method_fn handle_alter_alias;
+method_fn handle_describe_alias;
+method_fn handle_drop_alias;
+method_fn handle_list_aliases;
+method_fn handle_create_index;
+method_fn handle_alter_index;
+method_fn handle_describe_index;
+method_fn handle_drop_index;
+method_fn handle_get_index_build_progress;
+method_fn handle_get_index_state;
+method_fn handle_get_index_statistics;
+method_fn handle_create_database;
+method_fn handle_alter_database;
+method_fn handle_describe_database;
+method_fn handle_drop_database;
+method_fn handle_list_databases;
+method_fn handle_alloc_timestamp;
 
 #endif

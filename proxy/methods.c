@@ -30,30 +30,30 @@
 #define OPEN(rpc, does) METHOD(rpc, does, .guarded = false)
 
 /* Collections */
-ROW(CreateCollection,          Global,     CreateCollection,          0, unimplemented);
+ROW(CreateCollection,          Global,     CreateCollection,          0, create_collection);
 ROW(AddCollectionField,        Collection, AddCollectionField,        3, unimplemented);
 ROW(AddCollectionStructField,  Collection, AddCollectionField,        3, unimplemented);
-ROW(AlterCollection,           Global,     CreateCollection,          0, unimplemented);
-ROW(AlterCollectionField,      Global,     CreateCollection,          0, unimplemented);
+ROW(AlterCollection,           Global,     CreateCollection,          0, alter_collection);
+ROW(AlterCollectionField,      Global,     CreateCollection,          0, alter_collection_field);
 ROW(AlterCollectionSchema,     Collection, AlterCollectionSchema,     3, unimplemented);
 ROW(AddCollectionFunction,     Global,     CreateCollection,          0, unimplemented);
 ROW(AlterCollectionFunction,   Global,     CreateCollection,          0, unimplemented);
 ROW(DropCollectionFunction,    Global,     CreateCollection,          0, unimplemented);
 ROW(BatchDescribeCollection,   Global,     DescribeCollection,        0, unimplemented);
-ROW(DescribeCollection,        Global,     DescribeCollection,        0, unimplemented);
-ROW(DropCollection,            Global,     DropCollection,            0, unimplemented);
-ROW(GetCollectionStatistics,   Collection, GetStatistics,             3, unimplemented);
-OPEN(HasCollection,                                                unimplemented);
-ROW(RenameCollection,          Global,     RenameCollection,          0, unimplemented);
+ROW(DescribeCollection,        Global,     DescribeCollection,        0, describe_collection);
+ROW(DropCollection,            Global,     DropCollection,            0, drop_collection);
+ROW(GetCollectionStatistics,   Collection, GetStatistics,             3, get_collection_statistics);
+OPEN(HasCollection,                                                has_collection);
+ROW(RenameCollection,          Global,     RenameCollection,          0, rename_collection);
 OPEN(ShowCollections,                                              show_collections);
 ROW(TruncateCollection,        Global,     DropCollection,            0, unimplemented);
 
 /* Partitions and namespaces */
-ROW(CreatePartition,           Collection, CreatePartition,           3, unimplemented);
-ROW(DropPartition,             Collection, DropPartition,             3, unimplemented);
-OPEN(GetPartitionStatistics,                                       unimplemented);
-ROW(HasPartition,              Collection, HasPartition,              3, unimplemented);
-ROW(ShowPartitions,            Collection, ShowPartitions,            3, unimplemented);
+ROW(CreatePartition,           Collection, CreatePartition,           3, create_partition);
+ROW(DropPartition,             Collection, DropPartition,             3, drop_partition);
+OPEN(GetPartitionStatistics,                                       get_partition_statistics);
+ROW(HasPartition,              Collection, HasPartition,              3, has_partition);
+ROW(ShowPartitions,            Collection, ShowPartitions,            3, show_partitions);
 ROW(CreateNamespace,           Collection, CreatePartition,           3, unimplemented);
 ROW(DescribeNamespace,         Collection, ShowPartitions,            3, unimplemented);
 ROW(DropNamespace,             Collection, DropPartition,             3, unimplemented);
@@ -62,30 +62,30 @@ ROW(HasNamespace,              Collection, HasPartition,              3, unimple
 ROW(ListNamespaces,            Collection, ShowPartitions,            3, unimplemented);
 
 /* Loading */
-ROW(LoadCollection,            Collection, Load,                      3, unimplemented);
-ROW(LoadPartitions,            Collection, Load,                      3, unimplemented);
-ROW(ReleaseCollection,         Collection, Release,                   3, unimplemented);
-ROW(ReleasePartitions,         Collection, Release,                   3, unimplemented);
-ROW(GetLoadState,              Collection, GetLoadState,              2, unimplemented);
-ROW(GetLoadingProgress,        Collection, GetLoadState,              2, unimplemented);
+ROW(LoadCollection,            Collection, Load,                      3, load_collection);
+ROW(LoadPartitions,            Collection, Load,                      3, load_partitions);
+ROW(ReleaseCollection,         Collection, Release,                   3, release_collection);
+ROW(ReleasePartitions,         Collection, Release,                   3, release_partitions);
+ROW(GetLoadState,              Collection, GetLoadState,              2, get_load_state);
+ROW(GetLoadingProgress,        Collection, GetLoadState,              2, get_loading_progress);
 ROW(Prewarm,                   Collection, Load,                      3, unimplemented);
 OPEN(DescribePrewarmTask,                                          unimplemented);
 
 /* Aliases */
-ROW(CreateAlias,               Global,     CreateAlias,               0, unimplemented);
-ROW(AlterAlias,                Global,     CreateAlias,               0, unimplemented);
-ROW(DescribeAlias,             Global,     DescribeAlias,             0, unimplemented);
-ROW(DropAlias,                 Global,     DropAlias,                 0, unimplemented);
-ROW(ListAliases,               Global,     ListAliases,               0, unimplemented);
+ROW(CreateAlias,               Global,     CreateAlias,               0, create_alias);
+ROW(AlterAlias,                Global,     CreateAlias,               0, alter_alias);
+ROW(DescribeAlias,             Global,     DescribeAlias,             0, describe_alias);
+ROW(DropAlias,                 Global,     DropAlias,                 0, drop_alias);
+ROW(ListAliases,               Global,     ListAliases,               0, list_aliases);
 
 /* Indexes */
-ROW(CreateIndex,               Collection, CreateIndex,               3, unimplemented);
-ROW(AlterIndex,                Collection, CreateIndex,               3, unimplemented);
-ROW(DescribeIndex,             Collection, IndexDetail,               3, unimplemented);
-ROW(DropIndex,                 Collection, DropIndex,                 3, unimplemented);
-ROW(GetIndexBuildProgress,     Collection, IndexDetail,               3, unimplemented);
-ROW(GetIndexState,             Collection, IndexDetail,               3, unimplemented);
-ROW(GetIndexStatistics,        Collection, IndexDetail,               3, unimplemented);
+ROW(CreateIndex,               Collection, CreateIndex,               3, create_index);
+ROW(AlterIndex,                Collection, CreateIndex,               3, alter_index);
+ROW(DescribeIndex,             Collection, IndexDetail,               3, describe_index);
+ROW(DropIndex,                 Collection, DropIndex,                 3, drop_index);
+ROW(GetIndexBuildProgress,     Collection, IndexDetail,               3, get_index_build_progress);
+ROW(GetIndexState,             Collection, IndexDetail,               3, get_index_state);
+ROW(GetIndexStatistics,        Collection, IndexDetail,               3, get_index_statistics);
 
 /* Data */
 ROW(Insert,                    Collection, Insert,                    3, unimplemented);
@@ -112,10 +112,10 @@ OPEN(GetCompactionState,                                           unimplemented
 OPEN(GetCompactionStateWithPlans,                                  unimplemented);
 
 /* Databases */
-ROW(CreateDatabase,            Global,     CreateDatabase,            0, unimplemented);
-ROW(AlterDatabase,             Global,     AlterDatabase,             0, unimplemented);
-ROW(DescribeDatabase,          Global,     DescribeDatabase,          0, unimplemented);
-ROW(DropDatabase,              Global,     DropDatabase,              0, unimplemented);
+ROW(CreateDatabase,            Global,     CreateDatabase,            0, create_database);
+ROW(AlterDatabase,             Global,     AlterDatabase,             0, alter_database);
+ROW(DescribeDatabase,          Global,     DescribeDatabase,          0, describe_database);
+ROW(DropDatabase,              Global,     DropDatabase,              0, drop_database);
 OPEN(ListDatabases,                                                list_databases);
 
 /* Users, roles, privileges */
@@ -184,7 +184,7 @@ OPEN(GetVersion,                                                   get_version);
 OPEN(CheckHealth,                                                  check_health);
 OPEN(GetComponentStates,                                           get_component_states);
 OPEN(GetMetrics,                                                   get_metrics);
-OPEN(AllocTimestamp,                                               unimplemented);
+OPEN(AllocTimestamp,                                               alloc_timestamp);
 OPEN(Dummy,                                                        unimplemented);
 OPEN(RegisterLink,                                                 unimplemented);
 ROW(AddFileResource,           Global,     AddFileResource,           0, unimplemented);

@@ -3,6 +3,7 @@
 #define PROXY_PROXY_INT_H
 
 #include "common.pb-c.h"
+#include "core/catalog/catalog.h"
 #include "core/node/member.h"
 #include "core/wire/pb.h"
 #include "milvus.pb-c.h"
@@ -11,15 +12,20 @@
 
 #define PROXY_VERSION "2.4.23-elanus-" ELANUS_VERSION
 
-enum { TIMER_PROXY_ASK = 100 };
+enum { TIMER_PROXY_ASK = 100, TIMER_PROXY_WHEN = 101 };
 
 typedef struct ask ask_t;
+typedef struct when when_t;
 
 struct proxy_node {
     member_t member;            /* first: shared by all roles */
     const proxy_options_t *options;
     ask_t *parked;              /* questions that wait for a leader */
+    catalog_t *catalog;         /* as the watches show it */
+    when_t *whens;              /* calls that wait for it to be newer */
+    uint64_t ddl_count;         /* of this incarnation, for tokens */
     int64_t last_identifier;
+    uint64_t last_ts;
     uint64_t open_calls;
 };
 
@@ -35,6 +41,40 @@ void proxy_ask(proxy_node_t *self, proxy_call_t *call, const event_t *ev, action
                uint32_t method, view_t payload, proxy_then_fn *then);
 void proxy_ask_parked(proxy_node_t *self, const event_t *ev, actions_t *act);
 void proxy_ask_fini(proxy_node_t *self);
+
+/* proxy_catalog.c */
+
+void proxy_catalog_start(proxy_node_t *self, actions_t *act);
+void proxy_catalog_fini(proxy_node_t *self);
+void proxy_catalog_timer(proxy_node_t *self, const event_t *ev, actions_t *act);
+
+/* Go on in `then` once the catalog is whole and, with revisions, at least that new by kind;
+ * at once when it is.  The call ends in a retriable error when that takes too long. */
+typedef void proxy_when_fn(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
+                           actions_t *act);
+void proxy_when(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
+                const int64_t *revisions, proxy_when_fn *then);
+
+/* Have the coordinator change the catalog; the call ends with a Status, OK once our own
+ * catalog shows the change.  ask: db_name may be NULL: the call's; the token is filled in. */
+void proxy_ddl(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
+               uint32_t method, Elanus__Ddl *ask);
+
+/* Something is not there: perhaps it came to be by another proxy a moment ago.  True: the
+ * coordinator is asked how new the catalog has to be, and the handler will run again. */
+bool proxy_look_again(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act);
+
+/* End the call with err and the text of call->ctx, or look again first. */
+void proxy_refuse(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
+                  err_t err);
+
+/* The call's database; the collection by name or alias.  Errors with Milvus's texts, and
+ * for an impossible name what Milvus says of the name. */
+err_t proxy_database(proxy_node_t *self, proxy_call_t *call, const Elanus__Database **ret);
+err_t proxy_collection(proxy_node_t *self, proxy_call_t *call, const char *name,
+                       const Elanus__Collection **ret);
+err_t proxy_partition(proxy_call_t *call, const Elanus__Collection *coll, const char *name,
+                      const Elanus__Partition **ret);
 
 /* proxy_answer.c */
 

@@ -13,6 +13,7 @@ static void *s_make(const node_self_t *who, const void *options)
     member_init(&self->member, who);
     self->member.on_leader = s_on_leader;
     self->options = options ? options : &s_open_house;
+    self->catalog = catalog_new();
     return self;
 }
 
@@ -20,15 +21,38 @@ static void s_end(void *node)
 {
     proxy_node_t *self = node;
     proxy_ask_fini(self);
+    proxy_catalog_fini(self);
     member_fini(&self->member);
     mem_free(self);
+}
+
+/* Who is asked about the server itself answers before the catalog is known. */
+static bool s_needs_catalog(const method_t *method)
+{
+    static method_fn *const s_without[] = {
+        handle_unimplemented, handle_get_version, handle_check_health, handle_health,
+        handle_get_component_states, handle_get_metrics, handle_alloc_timestamp,
+    };
+    for (size_t i = 0; i < ARRAY_LEN(s_without); i++)
+        if (method->handler == s_without[i])
+            return false;
+    return true;
+}
+
+static void s_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+{
+    call->method->handler(self, call, ev, act);
 }
 
 static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
     self->open_calls++;
-    if (proxy_intercept(self, call, act))
-        call->method->handler(self, call, ev, act);
+    if (!proxy_intercept(self, call, act))
+        return;
+    if (s_needs_catalog(call->method))
+        proxy_when(self, call, ev, act, NULL, s_handle);
+    else
+        s_handle(self, call, ev, act);
 }
 
 static void s_step(void *node, const event_t *ev, actions_t *act)
@@ -43,12 +67,16 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
     case EV_TIMER:
         if (ev->timer == TIMER_PROXY_ASK)
             proxy_ask_parked(self, ev, act);
+        else if (ev->timer == TIMER_PROXY_WHEN)
+            proxy_catalog_timer(self, ev, act);
+        break;
+    case EV_START:
+        proxy_catalog_start(self, act);
         break;
     case EV_CALL:
         act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "proxy has no method %u",
                    ev->call.method);
         break;
-    case EV_START:
     case EV_CANCELLED:
     case EV_REPLY:
     case EV_PEER:
@@ -63,7 +91,8 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
 static bool s_ready(const void *node)
 {
     const proxy_node_t *self = node;
-    return self->member.state == MEMBER_JOINED && self->member.leader_there;
+    return self->member.state == MEMBER_JOINED && self->member.leader_there &&
+           catalog_synced(self->catalog);
 }
 
 static int64_t s_open_calls(const void *node)

@@ -45,6 +45,7 @@ struct proxy_call {
     ProtobufCMessage *request;
     char db[LIMIT_NAME_BYTES + 1];
     char user[LIMIT_NAME_BYTES + 1];
+    bool looked_again;          /* see proxy_look_again */
 
     /* the answer */
     int grpc_status;

@@ -13,6 +13,15 @@
 #define LIMIT_NAME_BYTES        255
 #define LIMIT_TOPK              16384           /* hits of one query */
 #define LIMIT_DIM               32768 /* of a dense vector; of a binary one 8 times that */
+#define LIMIT_DATABASES         64
+#define LIMIT_COLLECTIONS       65536
+#define LIMIT_PARTITIONS        1024            /* of a collection */
+#define LIMIT_SHARDS            16
+#define LIMIT_FIELDS            64
+#define LIMIT_VECTOR_FIELDS     4
+#define LIMIT_VARCHAR_BYTES     65535
+#define LIMIT_ARRAY_CAPACITY    4096
+#define LIMIT_KEY_PARTITIONS    16              /* a partition key's, when not said */
 
 /* Protobuf input, checked on the wire before unpacking */
 #define LIMIT_PROTO_DEPTH       32

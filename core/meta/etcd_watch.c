@@ -98,6 +98,7 @@ static err_t s_hand_on_list(ctx_t *ctx, etcd_watch_t *watch, const meta_items_t 
     for (size_t i = 0; i < items->n; i++)
         changes[i + 1] = (meta_change_t){ META_WATCH_PUT, items->at[i] };
     changes[items->n + 1].kind = META_WATCH_SYNCED;
+    changes[items->n + 1].item.mod_rev = items->rev;
     if (!s_closing(watch))
         watch->base.fn(watch->base.arg, changes, items->n + 2);
     return OK;

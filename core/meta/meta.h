@@ -80,7 +80,8 @@ typedef enum {
 
 typedef struct meta_change {
     meta_watch_kind_t kind;
-    meta_item_t item;           /* PUT: all of it; DELETE: key and mod_rev (of the delete) */
+    meta_item_t item;           /* PUT: all of it; DELETE: key and mod_rev (of the delete);
+                                 * SYNCED: mod_rev, of the listing */
 } meta_change_t;
 
 /* Called from a thread of the driver, one batch after the other, in revision

@@ -161,6 +161,7 @@ static err_t s_listing(ctx_t *ctx, local_t *self, const char *prefix,
     for (size_t i = 0; i < items.n; i++)
         changes[i + 1] = (meta_change_t){ META_WATCH_PUT, items.at[i] };
     changes[n - 1].kind = META_WATCH_SYNCED;
+    changes[n - 1].item.mod_rev = self->rev;
     *ret = changes;
     *ret_n = n;
     return OK;
