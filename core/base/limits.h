@@ -86,7 +86,7 @@
 #define LIMIT_STORE_LOCAL_DIRS  65536           /* directories remembered as synced */
 
 /* Segments */
-#define LIMIT_SEGMENT_ROWS      (1u << 28)      /* a row's place is a uint32, pk tables twice that */
+#define LIMIT_SEGMENT_ROWS      (1u << 28) /* a row's place is a uint32, pk tables twice that */
 #define LIMIT_BLOCK_ROWS        4096            /* of a growing segment */
 #define LIMIT_BLOCK_BYTES       (1u << 20)      /* aim, for all fields of a fixed width together */
 
