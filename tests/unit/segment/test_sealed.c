@@ -79,45 +79,65 @@ static growing_t *s_grow(schema_t *schema, model_t *m, uint64_t seed, uint64_t i
     return g;
 }
 
-static void s_compare(const model_t *m, sealed_t *s, uint64_t read_ts)
+/* What of block b is not as the model has it, NULL: nothing. */
+static const char *s_block_differs(ctx_t *ctx, const model_t *m, sealed_t *s, size_t b,
+                                   uint64_t read_ts)
 {
+    segment_block_t block = sealed_block(s, b);
+    bitset_t bits;
+    check(bitset_init(ctx, &bits, block.n) == OK);
+    bitset_fill(&bits, true);
+    sealed_hide(s, b, read_ts, &bits);
+    const char *wrong = NULL;
+    for (size_t f = 0; f < schema_len(sealed_schema(s)); f++) {
+        column_t c;
+        check(sealed_column(ctx, s, b, f, &c) == OK && c.n == block.n);
+        for (size_t i = 0; i < block.n; i++)
+            if (!random_rows_same(&c, i, &m->rows.columns[f], block.first + i))
+                wrong = "a cell";
+    }
+    for (size_t i = 0; i < block.n; i++) {
+        if (block.ts[i] != m->ts[block.first + i])
+            wrong = "a timestamp";
+        if (bitset_has(&bits, i) != s_visible(m, block.first + i, read_ts))
+            wrong = "a row's visibility";
+    }
+    bitset_fini(&bits);
+    return wrong;
+}
+
+static bool s_key_differs(const model_t *m, const sealed_t *s, uint64_t k, uint64_t read_ts)
+{
+    uint8_t room[32];
+    view_t pk = random_rows_key(m->rows.columns[0].type, k, room);
+    size_t want = SIZE_MAX, got = SIZE_MAX;
+    for (size_t row = 0; row < m->n; row++)
+        if (view_eq(pk, column_cell(&m->rows.columns[0], row)) && s_visible(m, row, read_ts) &&
+            (want == SIZE_MAX || m->ts[row] >= m->ts[want]))
+            want = row;
+    return sealed_find(s, pk, read_ts, &got) != (want != SIZE_MAX) || got != want;
+}
+
+static const char *s_differs(const model_t *m, sealed_t *s, uint64_t read_ts)
+{
+    if (sealed_rows(s) != m->n)
+        return "the number of rows";
     ctx_t ctx;
     ctx_init(&ctx);
-    size_t row = 0;
-    assert_int_equal(sealed_rows(s), m->n);
-    for (size_t b = 0; b < sealed_blocks(s); b++) {
-        segment_block_t block = sealed_block(s, b);
-        bitset_t bits;
-        assert_int_equal(bitset_init(&ctx, &bits, block.n), OK);
-        bitset_fill(&bits, true);
-        sealed_hide(s, b, read_ts, &bits);
-        for (size_t f = 0; f < schema_len(sealed_schema(s)); f++) {
-            column_t c;
-            assert_int_equal(sealed_column(&ctx, s, b, f, &c), OK);
-            assert_int_equal(c.n, block.n);
-            for (size_t i = 0; i < block.n; i++)
-                assert_true(random_rows_same(&c, i, &m->rows.columns[f], row + i));
-        }
-        assert_int_equal(block.first, row);
-        for (size_t i = 0; i < block.n; i++, row++) {
-            assert_int_equal(block.ts[i], m->ts[row]);
-            assert_int_equal(bitset_has(&bits, i), s_visible(m, row, read_ts));
-        }
-        bitset_fini(&bits);
-    }
-    assert_int_equal(row, m->n);
-    for (uint64_t k = 0; k < N_KEYS + 5; k++) {
-        uint8_t room[32];
-        view_t pk = random_rows_key(m->rows.columns[0].type, k, room);
-        size_t want = SIZE_MAX, got = SIZE_MAX;
-        for (row = 0; row < m->n; row++)
-            if (view_eq(pk, column_cell(&m->rows.columns[0], row)) && s_visible(m, row, read_ts) &&
-                (want == SIZE_MAX || m->ts[row] >= m->ts[want]))
-                want = row;
-        assert_int_equal(sealed_find(s, pk, read_ts, &got), want != SIZE_MAX);
-        assert_int_equal(got, want);
-    }
+    const char *wrong = NULL;
+    for (size_t b = 0; !wrong && b < sealed_blocks(s); b++)
+        wrong = s_block_differs(&ctx, m, s, b, read_ts);
+    for (uint64_t k = 0; !wrong && k < N_KEYS + 5; k++)
+        wrong = s_key_differs(m, s, k, read_ts) ? "what a key finds" : NULL;
     ctx_fini(&ctx);
+    return wrong;
+}
+
+static void s_compare(const model_t *m, sealed_t *s, uint64_t read_ts)
+{
+    const char *wrong = s_differs(m, s, read_ts);
+    if (wrong)
+        fail_msg("at %llu %s is wrong", (unsigned long long)read_ts, wrong);
 }
 
 /* Flush and open again. */
@@ -201,6 +221,92 @@ static void files_are_mapped(void **state)
     store_destroy(&store);
     ctx_fini(&ctx);
     nftw(dir, s_remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+/* --- does the comparison see anything? ------------------------------------------------ */
+
+/* A growing segment as a source that can be made to cheat. */
+typedef struct cheat {
+    growing_snapshot_t snap;
+    bool lose_deletes, lose_newest;
+    uint64_t late;              /* added to timestamps */
+} cheat_t;
+
+static size_t s_cheat_rows(void *arg, size_t piece)
+{
+    const cheat_t *c = arg;
+    bool last = piece + 1 == c->snap.n_blocks;
+    return growing_block(&c->snap, piece).n - (c->lose_newest && last);
+}
+
+static err_t s_cheat_ts(ctx_t *ctx, void *arg, size_t piece, const uint64_t **ret)
+{
+    const cheat_t *c = arg;
+    segment_block_t block = growing_block(&c->snap, piece);
+    uint64_t *ts = ctx_new(ctx, block.n * sizeof *ts);
+    for (size_t i = 0; i < block.n; i++)
+        ts[i] = block.ts[i] + c->late;
+    *ret = ts;
+    return OK;
+}
+
+static err_t s_cheat_column(ctx_t *ctx, void *arg, size_t piece, size_t field, column_t *ret)
+{
+    const cheat_t *c = arg;
+    TRY(growing_column(ctx, &c->snap, piece, field, ret));
+    ret->n = s_cheat_rows(arg, piece);
+    return OK;
+}
+
+static uint64_t s_cheat_died(void *arg, size_t piece, size_t at)
+{
+    const cheat_t *c = arg;
+    uint64_t died = growing_died(&c->snap, growing_block(&c->snap, piece).first + at);
+    return c->lose_deletes ? SEGMENT_ALIVE : died;
+}
+
+static void s_cheat_destroy(void *arg)
+{
+    (void)arg;
+}
+
+static const char *s_cheated(const model_t *m, growing_t *g, cheat_t cheat)
+{
+    ctx_t ctx;
+    ctx_init(&ctx);
+    store_t *store = store_memory_new();
+    cheat.snap = growing_at(g, UINT64_MAX);
+    flush_source_t source = {
+        .schema = growing_schema(g), .arg = &cheat, .n_pieces = cheat.snap.n_blocks,
+        .rows = s_cheat_rows, .ts = s_cheat_ts, .column = s_cheat_column, .died = s_cheat_died,
+        .destroy = s_cheat_destroy,
+    };
+    flush_options_t options = { .id = growing_id(g) };
+    owned(flush) flush = NULL;
+    owned(sealed) s = NULL;
+    assert_int_equal(flush_plan(&ctx, &source, &options, &flush), OK);
+    assert_int_equal(flush_put(&ctx, flush, store), OK);
+    assert_int_equal(sealed_open(&ctx, store, growing_schema(g), flush_files(flush), true, &s),
+                     OK);
+    const char *wrong = s_differs(m, s, UINT64_MAX);
+    sealed_unref(&s);
+    store_destroy(&store);
+    ctx_fini(&ctx);
+    return wrong;
+}
+
+static void what_a_flush_loses_is_noticed(void **state)
+{
+    (void)state;
+    model_t *m = mem_new(sizeof *m);
+    owned(schema) schema = random_rows_schema(TYPE_INT64);
+    owned(growing) g = s_grow(schema, m, 14, 5, 40);
+    assert_null(s_cheated(m, g, (cheat_t){0}));
+    assert_string_equal(s_cheated(m, g, (cheat_t){ .lose_deletes = true }), "a row's visibility");
+    assert_string_equal(s_cheated(m, g, (cheat_t){ .lose_newest = true }), "the number of rows");
+    assert_non_null(s_cheated(m, g, (cheat_t){ .late = 1 }));
+    random_rows_fini(&m->rows);
+    mem_free(m);
 }
 
 /* --- faults and wrong objects ----------------------------------------------------- */
@@ -458,6 +564,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_flushed_comes_back),
         cmocka_unit_test(files_are_mapped),
+        cmocka_unit_test(what_a_flush_loses_is_noticed),
         cmocka_unit_test(every_fault_is_reported),
         cmocka_unit_test(wrong_objects_are_refused),
         cmocka_unit_test(merging_keeps_what_can_be_seen),
