@@ -129,17 +129,20 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC) $(GEN)/methods.inc
 	clang $(BASE) -w -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< $(SRC) $(GENSRC) $(LIBS)
 
 # --- benchmarks -------------------------------------------------------------
-.PHONY: bench bench-start bench-door bench-store bench-net
+.PHONY: bench bench-start bench-door bench-store bench-net bench-wal
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORTOBJ) $(LIB) -lcmocka $(LIBS)
 
-bench: bench-start bench-door bench-store bench-net     ## run every benchmark
+bench: bench-start bench-door bench-store bench-net bench-wal  ## run every benchmark
 
 bench-start: all                                 ## standalone: start time, idle memory and CPU
 	@tests/bench/bench_start.py
 
 bench-store: $(OUT)/bench/bench_store            ## objects: how long puts and gets take
+	@$<
+
+bench-wal: $(OUT)/bench/bench_wal                ## the local log: commits beside plain fdatasync
 	@$<
 
 bench-door: $(OUT)/bench/bench_door              ## the proxy's door: calls/s, and p99 beside floods

@@ -94,6 +94,12 @@
 #define LIMIT_BINLOG_PAGE_BYTES (128u << 20)    /* one page: the biggest cell and some */
 #define LIMIT_BINLOG_PAGES      (1u << 20)
 
+/* The write-ahead log */
+#define LIMIT_WAL_OBJECT_BYTES  (128u << 20)    /* one object: a request of 64 MiB and its frame */
+#define LIMIT_WAL_FIELDS        256             /* columns of one entry */
+#define LIMIT_WAL_NAME_BYTES    320             /* a vchannel: a pchannel's name and a suffix */
+#define LIMIT_WAL_PENDING_BYTES (256u << 20)    /* appended to one channel, not yet committed */
+
 /* The ops port */
 #define LIMIT_OPS_CONNECTIONS   64              /* one more, and the longest idle one is closed */
 #define LIMIT_OPS_ROUTES        128

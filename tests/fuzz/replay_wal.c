@@ -1,0 +1,30 @@
+/* fuzz_wal over its corpus and some thousand mutations of it */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "tests/fuzz/fuzz_wal.c"
+
+#define CORPUS "tests/fuzz/corpus/wal"
+
+static void the_corpus_is_survived(void **state)
+{
+    (void)state;
+    assert_true(replay_corpus(CORPUS, LLVMFuzzerTestOneInput) >= 4);
+}
+
+static void mutations_are_survived(void **state)
+{
+    (void)state;
+    replay_mutations(CORPUS, LLVMFuzzerTestOneInput, 20000, 2);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_corpus_is_survived),
+        cmocka_unit_test(mutations_are_survived),
+    };
+    return cmocka_run_group_tests_name("fuzz_wal", tests, NULL, NULL);
+}
