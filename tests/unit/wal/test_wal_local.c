@@ -3,6 +3,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -317,6 +318,59 @@ static void sizes_have_bounds(void **state)
     ctx_fini(&ctx);
 }
 
+enum { MANY = 400 };
+
+typedef struct worker { wal_t *wal; _Atomic bool stop; err_t err; } worker_t;
+
+/* The I/O worker: commits over and over, and once more after the last append. */
+static void *s_commit_loop(void *arg)
+{
+    worker_t *worker = arg;
+    ctx_t ctx;
+    ctx_init(&ctx);
+    for (bool last = false; !last && worker->err == OK; ) {
+        last = atomic_load(&worker->stop);
+        worker->err = wal_commit(&ctx, worker->wal);
+    }
+    ctx_fini(&ctx);
+    return NULL;
+}
+
+/* The node appends and asks for the frontier while a worker commits. */
+static void appends_go_on_beside_commits(void **state)
+{
+    (void)state;
+    static wal_batch_t batches[MANY];
+    ctx_t ctx;
+    ctx_init(&ctx);
+    owned(wal_disk) disk = wal_ram_new(0);
+    owned(wal) wal = NULL;
+    seen_t seen;
+    assert_int_equal(s_open(&ctx, disk, 0, &seen, &wal), OK);
+    worker_t worker = { .wal = wal };
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, s_commit_loop, &worker), 0);
+    uint64_t frontier = 0;
+    for (size_t i = 0; i < MANY; i++) {
+        assert_int_equal(s_make(&ctx, &batches[i], i + 1), OK);
+        assert_int_equal(wal_append(&ctx, wal, &batches[i]), OK);
+        assert_int_equal(batches[i].at.seq, i + 1);
+        uint64_t now = wal_frontier(wal).seq;
+        assert_true(now >= frontier && now <= i + 1);
+        frontier = now;
+    }
+    atomic_store(&worker.stop, true);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    assert_int_equal(worker.err, OK);
+    assert_int_equal(wal_frontier(wal).seq, MANY);
+    seen = (seen_t){ .next = 1 };
+    assert_int_equal(wal_replay(&ctx, wal, (wal_position_t){ 0 }, s_see, &seen), OK);
+    assert_true(!seen.wrong && seen.next == MANY + 1);
+    for (size_t i = 0; i < MANY; i++)
+        wal_batch_fini(&batches[i]);
+    ctx_fini(&ctx);
+}
+
 static void strange_logs_are_refused(void **state)
 {
     (void)state;
@@ -348,6 +402,7 @@ int main(void)
         cmocka_unit_test(every_cut_keeps_whole_objects),
         cmocka_unit_test(a_full_disk_loses_nothing_and_is_survived),
         cmocka_unit_test(sizes_have_bounds),
+        cmocka_unit_test(appends_go_on_beside_commits),
         cmocka_unit_test(strange_logs_are_refused),
     };
     return cmocka_run_group_tests_name("wal_local", tests, NULL, NULL);
