@@ -67,7 +67,10 @@ ALWAYS_INLINE vf s_f16(uint64_t cells)
 ALWAYS_INLINE vf vf_load_f16(const uint8_t *p)            { return s_f16(load_u64(p)); }
 ALWAYS_INLINE vf vf_load_bf16(const uint8_t *p)           { return s_bf16(load_u64(p)); }
 ALWAYS_INLINE vf vf_part_f16(const uint8_t *p, size_t n)  { return s_f16(simd_rest(p, n * 2).low); }
-ALWAYS_INLINE vf vf_part_bf16(const uint8_t *p, size_t n) { return s_bf16(simd_rest(p, n * 2).low); }
+ALWAYS_INLINE vf vf_part_bf16(const uint8_t *p, size_t n)
+{
+    return s_bf16(simd_rest(p, n * 2).low);
+}
 
 ALWAYS_INLINE vs s_i16(uint64_t cells)
 {

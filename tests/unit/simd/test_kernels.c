@@ -197,7 +197,7 @@ static void s_check_level(cpu_level_t which)
 {
     const simd_t *level = simd_at(which);
     if (!level) {
-        print_message("this processor has no %s\n", cpu_level_name(which));
+        print_message("skipped: this processor has no %s\n", cpu_level_name(which));
         skip();
     }
     static const size_t big[] = { 384, 511, 768, 1000, 1536, 4099, LIMIT_DIM };
