@@ -3,6 +3,7 @@
 
 #include "core/wire/pb.h"
 #include "milvus.pb-c.h"
+#include "proxy/rest_catalog.h"
 
 enum { MOST_DEPTH = 64 };
 
@@ -148,5 +149,5 @@ const rest_route_t *rest_route(const char *path)
     for (size_t i = 0; i < ARRAY_LEN(s_routes); i++)
         if (strcmp(s_routes[i].path, path) == 0)
             return &s_routes[i];
-    return NULL;
+    return rest_catalog_route(path);
 }

@@ -346,3 +346,45 @@ class Rest(unittest.TestCase):
     def test_lists(self):
         self.assertEqual(self.ask("collections/list"), {"code": 0, "data": []})
         self.assertEqual(self.ask("databases/list")["data"], ["default"])
+
+    def test_the_catalog(self):
+        client = MilvusClient(uri=f"http://{GRPC}")
+        self.addCleanup(client.close)
+        client.create_collection("rested", dimension=8, timeout=T)
+        self.addCleanup(client.drop_collection, "rested")
+        name = {"collectionName": "rested"}
+        done = {"code": 0, "data": {}}
+        self.assertEqual(self.ask("collections/has", **name)["data"], {"has": True})
+        seen = self.ask("collections/describe", **name)["data"]
+        self.assertEqual([(f["name"], f["type"]) for f in seen["fields"]],
+                         [("id", "Int64"), ("vector", "FloatVector")])
+        self.assertEqual(seen["consistencyLevel"], "Bounded")
+        self.assertEqual(self.ask("collections/get_stats", **name)["data"], {"rowCount": 0})
+        self.assertEqual(self.ask("collections/get_load_state", **name)["data"]["loadState"],
+                         "LoadStateLoaded")
+        self.assertEqual(self.ask("partitions/create", partitionName="p", **name), done)
+        self.assertEqual(self.ask("partitions/list", **name)["data"], ["_default", "p"])
+        self.assertEqual(self.ask("partitions/release", partitionNames=["p"], **name), done)
+        self.assertEqual(self.ask("partitions/drop", partitionName="p", **name), done)
+        self.assertEqual(self.ask("indexes/list", **name)["data"], ["vector"])
+        index = self.ask("indexes/describe", indexName="vector", **name)["data"][0]
+        self.assertEqual((index["indexType"], index["metricType"], index["indexState"]),
+                         ("AUTOINDEX", "COSINE", "Finished"))
+        self.assertEqual(self.ask("aliases/create", aliasName="r", **name), done)
+        self.assertEqual(self.ask("aliases/list")["data"], ["r"])
+        self.assertEqual(self.ask("aliases/describe", aliasName="r")["data"]["collectionName"],
+                         "rested")
+        self.assertEqual(self.ask("aliases/drop", aliasName="r"), done)
+        self.assertEqual(self.ask("collections/release", **name), done)
+        self.assertEqual(self.ask("collections/load", **name), done)
+        self.assertEqual(self.ask("collections/describe", collectionName="x")["code"], 100)
+        missing = self.ask("collections/has")
+        self.assertEqual(missing["code"], 1802)
+        self.assertIn("Error:Field validation for 'CollectionName' failed", missing["message"])
+
+    def test_databases(self):
+        self.assertEqual(self.ask("databases/create", dbName="drawer"), {"code": 0, "data": {}})
+        self.assertEqual(self.ask("databases/describe", dbName="drawer")["data"]["dbName"],
+                         "drawer")
+        self.assertEqual(self.ask("collections/list", dbName="drawer")["data"], [])
+        self.assertEqual(self.ask("databases/drop", dbName="drawer"), {"code": 0, "data": {}})

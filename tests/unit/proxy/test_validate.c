@@ -78,7 +78,8 @@ static void names_of_the_rest(void **state)
     s_refused(validate_partition_name(&s_ctx, "a b"), 65535, "Invalid partition name: a b. "
               "Partition name can only contain numbers, letters and underscores.");
     s_refused(validate_field_name(&s_ctx, "9x"), 1701, "Invalid field name: 9x. The first "
-              "character of a field name must be an underscore or letter.: field name invalid[field=9x]");
+              "character of a field name must be an underscore or letter.: field name invalid"
+              "[field=9x]");
     s_refused(validate_field_name(&s_ctx, "like"), 1701, "Invalid field name: like. like is "
               "keyword in milvus.: field name invalid[field=like]");
     assert_int_equal(validate_index_name(&s_ctx, ""), OK);
