@@ -39,7 +39,8 @@ static void s_connected(proxy_node_t *self, proxy_call_t *call, const event_t *e
     proxy_answer(self, call, act, &response);
 }
 
-void handle_connect(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+static void s_to_database(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
+                          actions_t *act)
 {
     const Elanus__Database *db = NULL;
     err_t err = proxy_database(self, call, &db);
@@ -47,6 +48,14 @@ void handle_connect(proxy_node_t *self, proxy_call_t *call, const event_t *ev, a
         s_connected(self, call, ev, act);
     else
         proxy_refuse(self, call, ev, act, err);
+}
+
+void handle_connect(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+{
+    if (strcmp(call->db, "default") == 0)
+        s_connected(self, call, ev, act);       /* it is always there */
+    else
+        proxy_when(self, call, ev, act, NULL, s_to_database);
 }
 
 void handle_get_version(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)

@@ -31,7 +31,7 @@ static bool s_needs_catalog(const method_t *method)
 {
     static method_fn *const s_without[] = {
         handle_unimplemented, handle_get_version, handle_check_health, handle_health,
-        handle_get_component_states, handle_get_metrics, handle_alloc_timestamp,
+        handle_get_component_states, handle_get_metrics, handle_alloc_timestamp, handle_connect,
     };
     for (size_t i = 0; i < ARRAY_LEN(s_without); i++)
         if (method->handler == s_without[i])

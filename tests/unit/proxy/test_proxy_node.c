@@ -8,6 +8,7 @@
 #include <cmocka.h>
 #include <stdio.h>
 
+#include "core/catalog/catalog.h"
 #include "core/wire/pb.h"
 #include "elanus.pb-c.h"
 #include "milvus.pb-c.h"
@@ -24,9 +25,19 @@ typedef struct world {
     ctx_t request;              /* of the call under test */
     int64_t now_ms;
     uint64_t watch, asked;      /* cookies seen in actions */
+    uint64_t catalog[CATALOG_KINDS];    /* of the watches of the catalog */
     proxy_call_t *answered;     /* the last ACT_ITEM */
     bool dialled, timer;
 } world_t;
+
+static void s_watches(world_t *w, const action_t *action)
+{
+    if (strcmp(action->key, "leader/") == 0)
+        w->watch = action->cookie;
+    for (int kind = 0; kind < CATALOG_KINDS; kind++)
+        if (strcmp(action->key, catalog_root((catalog_kind_t)kind)) == 0)
+            w->catalog[kind] = action->cookie;
+}
 
 /* Read the actions of a step as the host would. */
 static void s_read(world_t *w)
@@ -36,7 +47,7 @@ static void s_read(world_t *w)
     for (size_t i = 0; i < w->act.list.len; i++) {
         const action_t *action = vec_at(&w->act.list, i);
         if (action->kind == ACT_META && action->op == META_WATCH)
-            w->watch = action->cookie;
+            s_watches(w, action);
         if (action->kind == ACT_CALL) {
             assert_string_equal(action->endpoint, s_leader_at);
             w->asked = action->cookie;
@@ -79,6 +90,27 @@ static void s_a_leader_appears(world_t *w)
     ev.watch.changes = changes;
     ev.watch.n = ARRAY_LEN(changes);
     s_step(w, ev);
+}
+
+/* Every watch shows the present; there is one database. */
+static void s_the_catalog_appears(world_t *w, int64_t rev)
+{
+    Elanus__Database db = ELANUS__DATABASE__INIT;
+    db.id = 1;
+    db.name = (char *)"default";
+    for (int kind = 0; kind < CATALOG_KINDS; kind++) {
+        bool first = kind == CATALOG_DATABASE;
+        meta_change_t changes[] = {
+            { .kind = META_WATCH_RESET },
+            { .kind = META_WATCH_PUT, .item = { .key = first ? "db/1" : "elsewhere", .mod_rev = rev,
+                                                .value = pb_pack(&w->ctx, &db) } },
+            { .kind = META_WATCH_SYNCED, .item = { .mod_rev = rev } },
+        };
+        event_t ev = { .kind = EV_WATCH, .cookie = w->catalog[kind] };
+        ev.watch.changes = changes;
+        ev.watch.n = ARRAY_LEN(changes);
+        s_step(w, ev);
+    }
 }
 
 static int s_up(void **state)
@@ -152,15 +184,14 @@ static void *s_answer(world_t *w, const ProtobufCMessageDescriptor *type)
     return message;
 }
 
-static const Elanus__DatabaseList *s_databases(void)
+static const Elanus__DdlDone *s_done(int64_t rev)
 {
-    static Elanus__Database db = ELANUS__DATABASE__INIT, *all[] = { &db };
-    static Elanus__DatabaseList list = ELANUS__DATABASE_LIST__INIT;
-    db.id = 1;
-    db.name = (char *)"default";
-    list.n_databases = 1;
-    list.databases = all;
-    return &list;
+    static int64_t revisions[CATALOG_KINDS];
+    static Elanus__DdlDone done = ELANUS__DDL_DONE__INIT;
+    revisions[CATALOG_DATABASE] = rev;
+    done.revisions = revisions;
+    done.n_revisions = CATALOG_KINDS;
+    return &done;
 }
 
 /* --- tests --- */
@@ -186,20 +217,39 @@ static void version_and_connect_need_nobody(void **state)
     }
 }
 
-static void a_question_waits_for_a_leader(void **state)
+static void a_question_waits_for_the_catalog(void **state)
 {
     world_t *w = *state;
     Milvus__ListDatabasesRequest request = MILVUS__LIST_DATABASES_REQUEST__INIT;
     s_send(w, (proxy_call_t){0}, "ListDatabases", &request);
     assert_null(w->answered);
+    assert_false(proxy_role.ready(w->node));
+    s_the_catalog_appears(w, 7);
     assert_int_equal(w->asked, 0);
-    s_a_leader_appears(w);
-    assert_true(w->dialled);
-    assert_int_not_equal(w->asked, 0);
-    s_reply(w, OK, "", s_databases());
     Milvus__ListDatabasesResponse *r = s_answer(w, &milvus__list_databases_response__descriptor);
     assert_int_equal(r->n_db_names, 1);
     assert_string_equal(r->db_names[0], "default");
+}
+
+/* A change is answered when our own catalog is as new as the coordinator says. */
+static void a_change_is_answered_when_it_can_be_seen(void **state)
+{
+    world_t *w = *state;
+    s_the_catalog_appears(w, 7);
+    Milvus__CreateDatabaseRequest request = MILVUS__CREATE_DATABASE_REQUEST__INIT;
+    request.db_name = "shelf";
+    s_send(w, (proxy_call_t){0}, "CreateDatabase", &request);
+    assert_int_equal(w->asked, 0);              /* no leader yet */
+    s_a_leader_appears(w);
+    assert_true(w->dialled);
+    assert_int_not_equal(w->asked, 0);
+    s_reply(w, OK, "", s_done(9));
+    assert_null(w->answered);
+    s_the_catalog_appears(w, 8);
+    assert_null(w->answered);
+    s_the_catalog_appears(w, 9);
+    Common__Status *status = s_answer(w, &common__status__descriptor);
+    assert_int_equal(status->code, 0);
 }
 
 /* A standby, a dead leader, a timeout: asked again; an answer that is an error is one. */
@@ -207,6 +257,7 @@ static void a_question_is_asked_again_until_it_is_answered(void **state)
 {
     world_t *w = *state;
     static const err_t s_again[] = { ERR_NETWORK, ERR_SERVICE_NOT_READY, ERR_TIMEOUT, ERR_META };
+    s_the_catalog_appears(w, 7);
     s_a_leader_appears(w);
     Milvus__ShowCollectionsRequest request = MILVUS__SHOW_COLLECTIONS_REQUEST__INIT;
     request.db_name = "nope";
@@ -221,7 +272,7 @@ static void a_question_is_asked_again_until_it_is_answered(void **state)
         due.timer = 100;
         s_step(w, due);
     }
-    s_reply(w, ERR_DATABASE_NOT_FOUND, "database not found[database=nope]", NULL);
+    s_reply(w, OK, "", s_done(7));              /* our catalog is new enough: it is not there */
     Milvus__ShowCollectionsResponse *r =
         s_answer(w, &milvus__show_collections_response__descriptor);
     assert_int_equal(r->status->code, 800);
@@ -288,10 +339,9 @@ static void only_root_is_let_in_when_authorization_is_on(void **state)
 static void rest_is_the_same_call_in_json(void **state)
 {
     world_t *w = *state;
-    s_a_leader_appears(w);
+    s_the_catalog_appears(w, 7);
     const rest_route_t *route = rest_route("/v2/vectordb/databases/list");
     s_send(w, (proxy_call_t){ .route = route, .message = view_str("{}") }, "ListDatabases", NULL);
-    s_reply(w, OK, "", s_databases());
     assert_string_equal(buf_str(&w->answered->body), "{\"code\":0,\"data\":[\"default\"]}");
     s_forget(w);
 
@@ -316,7 +366,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         T(version_and_connect_need_nobody),
-        T(a_question_waits_for_a_leader),
+        T(a_question_waits_for_the_catalog),
+        T(a_change_is_answered_when_it_can_be_seen),
         T(a_question_is_asked_again_until_it_is_answered),
         T(patience_ends_with_the_clients_deadline),
         T(what_is_not_implemented_says_so),
