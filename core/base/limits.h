@@ -12,7 +12,7 @@
 #define LIMIT_RESPONSE_BYTES    (256u << 20)
 #define LIMIT_NAME_BYTES        255
 #define LIMIT_TOPK              16384           /* hits of one query */
-#define LIMIT_DIM               32768 /* of a dense vector; of a binary one 8 times that */
+#define LIMIT_DIM               32768           /* of a dense vector; binary: 8 times that */
 #define LIMIT_DATABASES         64
 #define LIMIT_COLLECTIONS       65536
 #define LIMIT_PARTITIONS        1024            /* of a collection */
