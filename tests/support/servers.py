@@ -1,6 +1,6 @@
 """servers - start, wait for, hurt and stop the processes that tests talk to.
 
-Everything listens on 127.0.0.1, on ports that the kernel picked, in a
+Everything listens on 127.0.0.1, on ports nobody else has, in a
 directory that the caller gives.  Each process dies with the one that started
 it (PR_SET_PDEATHSIG), so a killed test run leaves nothing behind; start them
 from the main thread, because that signal follows the thread that forked.
@@ -13,6 +13,7 @@ from the main thread, because that signal follows the thread that forked.
 import ctypes
 import json
 import os
+import random
 import re
 import shutil
 import signal
@@ -67,14 +68,24 @@ _handed_out = set()
 
 
 def free_port():
-    """A port nobody listens on now, never the same twice from one process."""
+    """A port nobody listens on now, never the same twice from one process.
+
+    For servers that cannot be told to take port 0.  It lies below the range
+    from which the kernel gives ports to outgoing connections, so none of those
+    takes it before the server does."""
+    with open("/proc/sys/net/ipv4/ip_local_port_range", encoding="ascii") as f:
+        top = max(int(f.read().split()[0]), 20000)
     while True:
+        port = random.randrange(10000, top)
+        if port in _handed_out:
+            continue
         with socket.socket() as s:
-            s.bind(("127.0.0.1", 0))
-            port = s.getsockname()[1]
-        if port not in _handed_out:
-            _handed_out.add(port)
-            return port
+            try:
+                s.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        _handed_out.add(port)
+        return port
 
 
 def wait_for(what, seconds, question, pause=0.02):
@@ -341,16 +352,15 @@ class Daemon(Process):
         return sum(map(float, found)) if status == 200 and found else None
 
 
-def standalone_flags(data, port=None, ops_port=None):
-    return ["--data", data, "--port", port or free_port(), "--ops-port", ops_port or free_port()]
+def standalone_flags(data, port=0, ops_port=0):
+    """Port 0: the kernel picks one, and the ready line tells it."""
+    return ["--data", data, "--port", port, "--ops-port", ops_port]
 
 
 class Cluster:
     """Separate daemons on a real etcd and S3: `roles` counts them by role."""
 
     ROLES = {"coord": 1, "datanode": 1, "querynode": 1, "indexnode": 1, "proxy": 1}
-    PORT_KEY = {"coord": "rootCoord.port", "datanode": "dataNode.port", "proxy": "proxy.port",
-                "querynode": "queryNode.port", "indexnode": "indexNode.port"}
 
     def __init__(self, place, etcd, s3, roles=None, root="elanus"):
         self.place = place
@@ -363,7 +373,7 @@ class Cluster:
     def daemon(self, role, extra=()):
         """One more daemon of this cluster, not started."""
         number = sum(d.role == role for d in self.daemons)
-        flags = [f"--{self.PORT_KEY[role]}", free_port(), "--elanus.ops.port", free_port()]
+        flags = ["--port", 0, "--ops-port", 0]
         made = Daemon(self.place, role, flags + self.shared + list(extra), name=f"{role}{number}")
         self.daemons.append(made)
         return made
