@@ -144,7 +144,7 @@ def kill_group(child):
 def count(out):
     """Read cmocka's lines.  A program that broke counts as one failure at least,
     and so does one that ran nothing."""
-    reason, repeating = "", False
+    reason, last, repeating = "", "", False
     for line in out.output.splitlines():
         if line.startswith("[==========]"):
             repeating = "Running" not in line       # a group's end: cmocka lists it again
@@ -157,8 +157,11 @@ def count(out):
         elif re.match(r"\[  FAILED  \] (?!\d+ test)", line):
             out.failed += 1
         elif re.match(r"\[  SKIPPED \] (?!\d+ test)", line):
-            out.skips.append((line[len("[  SKIPPED ] "):], reason or "it gives no reason"))
-            reason = ""
+            out.skips.append((line[len("[  SKIPPED ] "):], reason or last or "it gives no reason"))
+        elif line.startswith("[ RUN      ]"):
+            reason = last = ""
+        elif not line.startswith("["):
+            last = line                             # its last words, when it says no "skip:"
     if out.trouble and out.failed == 0:
         out.failed = 1
     if not out.trouble and out.failed:

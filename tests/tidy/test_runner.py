@@ -38,6 +38,13 @@ class Counting(unittest.TestCase):
         self.assertEqual((out.passed, out.failed), (1, 1))
         self.assertEqual(out.skips, [("b", "no network")])
 
+    def test_a_skip_without_the_word_gives_its_last_line_as_the_reason(self):
+        for said, reason in (('echo "this processor has none"', "this processor has none"),
+                             ("", "it gives no reason")):
+            out = self.outcome(f'echo noise; echo "[ RUN      ] a"; {said or ":"}; '
+                               'echo "[  SKIPPED ] a"')
+            self.assertEqual(out.skips, [("a", reason)])
+
     def test_two_groups_add_up(self):
         out = self.outcome(GOOD + GOOD)
         self.assertEqual((out.passed, out.failed, len(out.skips)), (2, 2, 2))
