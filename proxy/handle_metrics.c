@@ -28,12 +28,20 @@ static void s_set_count(json_t *into, const char *key, uint64_t value)
     json_object_set_new(into, key, json_integer((json_int_t)value));
 }
 
+/* HOST:PORT as Milvus shows it; a node inside this process is reached by its operations port. */
+static const char *s_place(const Elanus__NodeInfo *info)
+{
+    static const char s_tcp[] = "tcp://";
+    bool tcp = strncmp(info->address, s_tcp, sizeof s_tcp - 1) == 0;
+    return tcp ? info->address + sizeof s_tcp - 1 : info->ops_address;
+}
+
 static json_t *s_hardware(const Elanus__Member *member)
 {
     static const Elanus__NodeStatus s_unknown;
     const Elanus__NodeStatus *status = member->status ? member->status : &s_unknown;
     json_t *hardware = json_object();
-    json_object_set_new(hardware, "ip", json_string(member->info->address));
+    json_object_set_new(hardware, "ip", json_string(s_place(member->info)));
     s_set_count(hardware, "cpu_core_count", (uint64_t)status->cpu_cores);
     json_object_set_new(hardware, "cpu_core_usage", json_real(status->cpu_percent));
     s_set_count(hardware, "memory", status->memory_total);

@@ -484,8 +484,8 @@ static int s_help(const daemon_plan_t *plan)
 {
     buf_scoped flags = {0};
     config_print_flags(&plan->config, &flags);
-    printf("%s - %s\n\n%s\n  --KEY VALUE   any key of `elanus config`\n"
-           "  --version     print the version\n", plan->name, plan->about, buf_str(&flags));
+    printf("%s - %s\n\n%s  --version      print the version\n", plan->name, plan->about,
+           buf_str(&flags));
     return EXIT_SERVED;
 }
 
