@@ -210,7 +210,7 @@ static void every_flip_is_refused_or_cut(void **state)
     uint64_t ends[7], len = 0;
     for (size_t at = 0; at < 4096; at++) {
         owned(wal_disk) disk = s_killed_log(&ctx, ends);
-        wal_ram_bytes(disk, "0000000000000001.wal", &len)[at] ^= 1 << at % 8;
+        wal_ram_bytes(disk, "0000000000000001.wal", &len)[at] ^= (uint8_t)(1 << at % 8);
         int n = s_outcome(&ctx, disk);
         if (at < ends[4])
             assert_int_equal(n, -1);
@@ -232,12 +232,12 @@ static void after_a_close_every_flip_is_refused(void **state)
     uint64_t ends[7], len = 0;
     for (size_t at = 0; at < 4096; at++) {
         owned(wal_disk) disk = s_small_log(&ctx, ends);
-        wal_ram_bytes(disk, "0000000000000001.wal", &len)[at] ^= 1 << at % 8;
+        wal_ram_bytes(disk, "0000000000000001.wal", &len)[at] ^= (uint8_t)(1 << at % 8);
         assert_int_equal(s_outcome(&ctx, disk), at < ends[6] ? -1 : 6);
     }
     for (size_t at = 0; at < 64; at++) {
         owned(wal_disk) disk = s_small_log(&ctx, ends);
-        wal_ram_bytes(disk, "epoch", &len)[at] ^= 1 << at % 8;
+        wal_ram_bytes(disk, "epoch", &len)[at] ^= (uint8_t)(1 << at % 8);
         assert_int_equal(s_outcome(&ctx, disk), -1);
     }
     ctx_fini(&ctx);
