@@ -110,23 +110,28 @@ void act_meta_watch(actions_t *act, const char *prefix, uint64_t cookie)
     s_meta(act, META_WATCH, prefix, cookie);
 }
 
-void act_meta_txn(actions_t *act, const meta_txn_t *txn, uint64_t cookie)
+meta_txn_t act_copy_txn(ctx_t *ctx, const meta_txn_t *txn)
 {
-    meta_cmp_t *cmps = ctx_new(&act->memory, (txn->n_cmps + 1) * sizeof *cmps);
-    meta_op_t *ops = ctx_new(&act->memory, (txn->n_ops + 1) * sizeof *ops);
+    meta_cmp_t *cmps = ctx_new(ctx, (txn->n_cmps + 1) * sizeof *cmps);
+    meta_op_t *ops = ctx_new(ctx, (txn->n_ops + 1) * sizeof *ops);
     for (size_t i = 0; i < txn->n_cmps; i++) {
         cmps[i] = txn->cmps[i];
-        cmps[i].key = s_text(act, cmps[i].key);
-        cmps[i].value = s_bytes(act, cmps[i].value);
+        cmps[i].key = ctx_strdup(ctx, cmps[i].key);
+        check(ctx_copy(ctx, cmps[i].value, &cmps[i].value) == OK);
     }
     for (size_t i = 0; i < txn->n_ops; i++) {
         ops[i] = txn->ops[i];
-        ops[i].key = s_text(act, ops[i].key);
-        ops[i].value = s_bytes(act, ops[i].value);
+        ops[i].key = ctx_strdup(ctx, ops[i].key);
+        check(ctx_copy(ctx, ops[i].value, &ops[i].value) == OK);
     }
+    return (meta_txn_t){ .cmps = cmps, .n_cmps = txn->n_cmps, .ops = ops, .n_ops = txn->n_ops };
+}
+
+void act_meta_txn(actions_t *act, const meta_txn_t *txn, uint64_t cookie)
+{
     vec_push(&act->list, &(action_t){
         .kind = ACT_META, .op = META_TXN, .key = "", .cookie = cookie,
-        .txn = { .cmps = cmps, .n_cmps = txn->n_cmps, .ops = ops, .n_ops = txn->n_ops },
+        .txn = act_copy_txn(&act->memory, txn),
     });
 }
 

@@ -211,25 +211,6 @@ static void s_op_start(host_t *self, op_t *op)
     vec_push(&self->failed, &op);
 }
 
-static void s_copy_txn(op_t *op)
-{
-    meta_txn_t *txn = &op->ask.txn;
-    meta_cmp_t *cmps = ctx_new(&op->ctx, (txn->n_cmps + 1) * sizeof *cmps);
-    meta_op_t *ops = ctx_new(&op->ctx, (txn->n_ops + 1) * sizeof *ops);
-    for (size_t i = 0; i < txn->n_cmps; i++) {
-        cmps[i] = txn->cmps[i];
-        cmps[i].key = ctx_strdup(&op->ctx, cmps[i].key);
-        check(ctx_copy(&op->ctx, cmps[i].value, &cmps[i].value) == OK);
-    }
-    for (size_t i = 0; i < txn->n_ops; i++) {
-        ops[i] = txn->ops[i];
-        ops[i].key = ctx_strdup(&op->ctx, ops[i].key);
-        check(ctx_copy(&op->ctx, ops[i].value, &ops[i].value) == OK);
-    }
-    txn->cmps = cmps;
-    txn->ops = ops;
-}
-
 static void s_do_op(host_t *self, const action_t *action)
 {
     op_t *op = mem_new(sizeof *op);
@@ -237,7 +218,7 @@ static void s_do_op(host_t *self, const action_t *action)
     ctx_init(&op->ctx);
     if (action->kind == ACT_META) {
         op->ask.key = ctx_strdup(&op->ctx, action->key);
-        s_copy_txn(op);
+        op->ask.txn = act_copy_txn(&op->ctx, &action->txn);
     }
     if (action->kind == ACT_META && action->op == META_WATCH) {
         follow_t *follow = mem_new(sizeof *follow);

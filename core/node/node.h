@@ -159,6 +159,10 @@ void act_timer(actions_t *act, uint32_t timer, int64_t after_ms);
 void act_meta_get(actions_t *act, const char *key, uint64_t cookie);
 void act_meta_list(actions_t *act, const char *prefix, uint64_t cookie);
 void act_meta_txn(actions_t *act, const meta_txn_t *txn, uint64_t cookie);
+
+/* All of a transaction in the arena of ctx: for those who run it later.  Aborts without memory. */
+meta_txn_t act_copy_txn(ctx_t *ctx, const meta_txn_t *txn);
+
 void act_lease_grant(actions_t *act, int64_t ttl_ms, uint64_t cookie);
 void act_lease_keep(actions_t *act, int64_t lease, uint64_t cookie);
 void act_lease_revoke(actions_t *act, int64_t lease, uint64_t cookie);

@@ -187,31 +187,13 @@ static void s_do_timer(sim_t *self, int n, uint32_t timer, int64_t after_ms)
     check(!"too many timers for one node");
 }
 
-static void s_copy_txn(ctx_t *mem, meta_txn_t *txn)
-{
-    meta_cmp_t *cmps = ctx_new(mem, (txn->n_cmps + 1) * sizeof *cmps);
-    meta_op_t *ops = ctx_new(mem, (txn->n_ops + 1) * sizeof *ops);
-    for (size_t i = 0; i < txn->n_cmps; i++) {
-        cmps[i] = txn->cmps[i];
-        cmps[i].key = ctx_strdup(mem, cmps[i].key);
-        check(ctx_copy(mem, cmps[i].value, &cmps[i].value) == OK);
-    }
-    for (size_t i = 0; i < txn->n_ops; i++) {
-        ops[i] = txn->ops[i];
-        ops[i].key = ctx_strdup(mem, ops[i].key);
-        check(ctx_copy(mem, ops[i].value, &ops[i].value) == OK);
-    }
-    txn->cmps = cmps;
-    txn->ops = ops;
-}
-
 static void s_do_work(sim_t *self, int n, const action_t *action)
 {
     item_t *item = sim_item(self, action->kind == ACT_JOB ? I_JOB : I_META, n, sim_latency(self));
     item->ask = *action;
     if (action->kind == ACT_META) {
         item->ask.key = ctx_strdup(&item->mem, action->key);
-        s_copy_txn(&item->mem, &item->ask.txn);
+        item->ask.txn = act_copy_txn(&item->mem, &action->txn);
     }
     sim_push(self, item);
 }
