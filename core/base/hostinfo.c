@@ -77,7 +77,7 @@ static int32_t s_cgroup_cores(void)
     return (int32_t)((quota + period - 1) / period);
 }
 
-static int32_t s_cores(void)
+int32_t hostinfo_cores(void)
 {
     cpu_set_t set;
     int32_t cores = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
@@ -200,7 +200,7 @@ static void s_fds(hostinfo_t *ret)
 
 err_t hostinfo_read(ctx_t *ctx, const char *disk_path, hostinfo_t *ret)
 {
-    hostinfo_t info = { .cpu_cores = s_cores() };
+    hostinfo_t info = { .cpu_cores = hostinfo_cores() };
     if (!s_machine_memory(&info) || !s_process(&info))
         return ctx_fail(ctx, ERR_IO_FAILED, "cannot read /proc/meminfo and /proc/self/stat: %s; "
                                             "is /proc mounted?", strerror(errno));

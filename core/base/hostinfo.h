@@ -30,6 +30,9 @@ typedef struct hostinfo {
  * Cost    some 0.1 ms        Thread  any */
 err_t must_use hostinfo_read(ctx_t *ctx, const char *disk_path, hostinfo_t *ret);
 
+/* Cores this process may use, at least 1. */
+int32_t hostinfo_cores(void);
+
 /* The machine's name, "localhost" when it has none. */
 void hostinfo_name(char *ret, size_t room);
 

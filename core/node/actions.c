@@ -57,6 +57,25 @@ void act_reply(actions_t *act, net_from_t from, view_t payload)
     });
 }
 
+void act_call_moved(actions_t *act, const char *endpoint, uint32_t method, buf_t *payload,
+                    int64_t timeout_ms, uint64_t cookie)
+{
+    check(timeout_ms > 0);
+    vec_push(&act->list, &(action_t){
+        .kind = ACT_CALL, .cookie = cookie, .endpoint = s_text(act, endpoint), .moved = true,
+        .call = { .method = method, .payload = buf_view(payload), .timeout_ms = timeout_ms },
+    });
+    *payload = (buf_t){ .most_bytes = payload->most_bytes };
+}
+
+void act_reply_moved(actions_t *act, net_from_t from, buf_t *payload)
+{
+    vec_push(&act->list, &(action_t){
+        .kind = ACT_REPLY, .from = from, .payload = buf_view(payload), .text = "", .moved = true,
+    });
+    *payload = (buf_t){ .most_bytes = payload->most_bytes };
+}
+
 void act_refuse(actions_t *act, net_from_t from, err_t err, const char *format, ...)
 {
     check(err != OK);
@@ -162,6 +181,12 @@ void act_lease_revoke(actions_t *act, int64_t lease, uint64_t cookie)
 void act_job(actions_t *act, job_fn *fn, void *arg, uint64_t cookie)
 {
     vec_push(&act->list, &(action_t){ .kind = ACT_JOB, .fn = fn, .item = arg, .cookie = cookie });
+}
+
+void act_compute(actions_t *act, job_fn *fn, void *arg, uint64_t cookie)
+{
+    vec_push(&act->list, &(action_t){ .kind = ACT_JOB, .fn = fn, .item = arg, .cookie = cookie,
+                                      .compute = true });
 }
 
 void act_item(actions_t *act, void *item)

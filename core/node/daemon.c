@@ -30,7 +30,7 @@ struct daemon {
     int64_t started_ms;
     meta_t *meta;
     store_t *store;
-    pool_t *io;
+    pool_t *io, *compute;
     ops_t *ops;
     host_t *hosts[MOST_SEATS];
     _Atomic int n_hosts;        /* the ops thread looks too */
@@ -241,7 +241,8 @@ static err_t s_open_host(ctx_t *ctx, daemon_t *self, const seat_t *seat)
     };
     advertise_t how = { self, seat->ip_key ? config_str(config, seat->ip_key) : "" };
     host_options_t options = {
-        .role = seat->role, .meta = self->meta, .io = self->io, .left = s_left,
+        .role = seat->role, .meta = self->meta, .io = self->io, .compute = self->compute,
+        .left = s_left,
         .curve = curve.key_file[0] && !self->plan->standalone ? &curve : NULL,
         .advertise = s_advertise, .advertise_arg = &how,
         .self = {
@@ -318,6 +319,8 @@ static err_t s_set_up(ctx_t *ctx, daemon_t *self)
     TRY(s_open_meta(ctx, self));
     TRY(s_open_store(ctx, self));
     self->io = pool_new("io", (int)config_int(self->config, "elanus.threads.io"));
+    int compute = (int)config_int(self->config, "elanus.threads.compute");
+    self->compute = pool_new("compute", compute > 0 ? compute : hostinfo_cores());
     for (const seat_t *seat = self->plan->seats; seat->role; seat++)
         TRY(s_open_host(ctx, self, seat));
     TRY(s_wait_ready(ctx, self));
@@ -350,6 +353,7 @@ static err_t s_tear_down(ctx_t *ctx, daemon_t *self, err_t err)
     }
     for (int i = self->n_hosts - 1; i >= 0; i--)
         host_destroy(&self->hosts[i]);
+    pool_destroy(&self->compute);
     pool_destroy(&self->io);
     store_destroy(&self->store);
     meta_destroy(&self->meta);

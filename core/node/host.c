@@ -69,7 +69,7 @@ struct host {
     node_self_t self;
     ctx_t strings;              /* owns self's strings */
     meta_t *meta;
-    pool_t *io;
+    pool_t *io, *compute;
     net_t *net;
     queue_t *mail;
     void *node;
@@ -204,7 +204,7 @@ static void s_op_start(host_t *self, op_t *op)
     ctx_clear(&op->ctx);
     op->ctx.deadline_ms = INT64_MAX;
     self->pending++;
-    if (pool_run(self->io, s_op_run, op))
+    if (pool_run(op->ask.compute ? self->compute : self->io, s_op_run, op))
         return;
     self->pending--;
     op->err = ctx_fail(&op->ctx, ERR_QUEUE_FULL, "%s", "");
@@ -268,10 +268,22 @@ static void s_op_ended(host_t *self, op_t *op)
 
 /* --- calls --------------------------------------------------------------------- */
 
+static void s_release(void *payload, void *hint)
+{
+    (void)hint;
+    buf_t bytes = { .ptr = payload };
+    buf_fini(&bytes);
+}
+
 static void s_do_call(host_t *self, const action_t *action)
 {
     uint64_t call_id = 0;
-    err_t err = net_call(self->net, action->endpoint, &action->call, &call_id);
+    net_call_t call = action->call;
+    if (action->moved)
+        call.release = s_release;
+    err_t err = net_call(self->net, action->endpoint, &call, &call_id);
+    if (err != OK && action->moved)
+        s_release((void *)call.payload.ptr, NULL);
     if (err == OK) {
         map_put_u64(self->cookies, call_id, (void *)(uintptr_t)(action->cookie + 1));
         return;
@@ -375,7 +387,11 @@ static void s_act_one(host_t *self, const action_t *action)
         s_do_call(self, action);
         break;
     case ACT_REPLY:
-        net_reply(self->net, action->from, action->err, action->text, action->payload);
+        if (action->moved)
+            net_reply_lent(self->net, action->from, action->payload, s_release, NULL);
+        else
+            net_reply(self->net, action->from, action->err, action->text,
+                      action->payload);
         break;
     case ACT_DIAL:
         if (net_dial(self->net, action->endpoint, action->expect_id) != OK)
@@ -619,6 +635,7 @@ err_t host_open(ctx_t *ctx, const host_options_t *options, host_t **ret)
     self->net = opened;
     self->meta = options->meta;
     self->io = options->io;
+    self->compute = options->compute ? options->compute : options->io;
     self->sink = options->sink;
     self->sink_arg = options->sink_arg;
     self->left = options->left;

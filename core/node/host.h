@@ -29,6 +29,7 @@ typedef struct host_options {
     const net_curve_t *curve;   /* NULL: plain */
     meta_t *meta;               /* borrowed, like io */
     pool_t *io;
+    pool_t *compute;            /* borrowed; NULL: io does that work too */
     void (*sink)(void *arg, void *item);    /* ACT_ITEM: the item is moved to it; node's thread */
     void *sink_arg;
     void (*left)(void *arg);    /* the node has left by itself or after host_stop; node's thread */

@@ -21,6 +21,7 @@
 #define CORE_NODE_NODE_H
 
 #include "core/base/base.h"
+#include "core/base/buf.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
 #include "core/base/vec.h"
@@ -116,6 +117,7 @@ typedef struct action {
     err_t err;
     const char *text;
     view_t payload;             /* REPLY */
+    bool moved;                 /* CALL, REPLY: the payload is a buf_t's bytes, freed by who runs it */
     uint64_t expect_id;         /* DIAL */
     uint32_t timer;             /* TIMER */
     int64_t after_ms;           /* TIMER; < 0: disarm */
@@ -124,6 +126,7 @@ typedef struct action {
     meta_txn_t txn;
     int64_t lease, ttl_ms, timeout_ms;
     job_fn *fn;                 /* JOB */
+    bool compute;               /* JOB: on a thread that searches and builds, not on an I/O one */
     void *item;                 /* JOB: argument; ITEM: moved to the role's I/O */
 } action_t;
 
@@ -146,6 +149,11 @@ uint64_t act_cookie(actions_t *act);
 void act_call(actions_t *act, const char *endpoint, uint32_t method, view_t payload,
               int64_t timeout_ms, uint64_t cookie);
 void act_reply(actions_t *act, net_from_t from, view_t payload);
+
+/* The same with a large payload: the bytes of buf are moved, not copied; buf is empty after. */
+void act_call_moved(actions_t *act, const char *endpoint, uint32_t method, buf_t *payload,
+                    int64_t timeout_ms, uint64_t cookie);
+void act_reply_moved(actions_t *act, net_from_t from, buf_t *payload);
 void act_refuse(actions_t *act, net_from_t from, err_t err, const char *format, ...)
     printf_like(4, 5);
 void act_dial(actions_t *act, const char *endpoint, uint64_t expect_id);
@@ -168,7 +176,9 @@ void act_lease_keep(actions_t *act, int64_t lease, uint64_t cookie);
 void act_lease_revoke(actions_t *act, int64_t lease, uint64_t cookie);
 void act_meta_watch(actions_t *act, const char *prefix, uint64_t cookie);
 
+/* A job on an I/O thread (it waits), or on a compute thread (it works; about one a core). */
 void act_job(actions_t *act, job_fn *fn, void *arg, uint64_t cookie);
+void act_compute(actions_t *act, job_fn *fn, void *arg, uint64_t cookie);
 void act_item(actions_t *act, void *item);
 
 /* Stop running this node: it has drained (OK), or cannot go on and says why. */

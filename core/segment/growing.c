@@ -286,6 +286,11 @@ void growing_unref(growing_t **self_p)
     mem_free(self);
 }
 
+bool growing_is_shared(const growing_t *self)
+{
+    return atomic_load_explicit(&self->refs, memory_order_acquire) > 1;
+}
+
 schema_t *growing_schema(const growing_t *self)     { return self->schema; }
 segment_id_t growing_id(const growing_t *self)      { return self->id; }
 

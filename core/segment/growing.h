@@ -24,6 +24,10 @@ growing_t *growing_ref(growing_t *self);
 void growing_unref(growing_t **self_p);
 static inline void growing_destroy(growing_t **self_p) { growing_unref(self_p); }
 
+/* Does anybody hold a reference beside the caller?  Once false, and with no table or
+ * other place left to get one from, it stays false. */
+bool growing_is_shared(const growing_t *self);
+
 schema_t *growing_schema(const growing_t *self);
 segment_id_t growing_id(const growing_t *self);
 

@@ -1,5 +1,6 @@
 /* sim_net - calls and links of the simulated world; sim.h tells what they keep of the real net */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "tests/support/sim_int.h"
 
@@ -19,6 +20,8 @@ void sim_net_call(sim_t *self, int n, const action_t *action)
     };
     ctx_init(&call->mem);
     check(ctx_copy(&call->mem, action->call.payload, &call->payload) == OK);
+    if (action->moved)
+        free((void *)action->call.payload.ptr);
     map_put_u64(self->calls, call->id, call);
     item_t *send = sim_item(self, I_CALL, n, sim_latency(self));
     send->id = call->id;
@@ -35,6 +38,8 @@ void sim_net_reply(sim_t *self, int n, const action_t *action)
     reply->err = action->err;
     reply->text = ctx_strdup(&reply->mem, action->text);
     check(ctx_copy(&reply->mem, action->payload, &reply->payload) == OK);
+    if (action->moved)
+        free((void *)action->payload.ptr);
     sim_push(self, reply);
 }
 

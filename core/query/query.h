@@ -1,0 +1,120 @@
+/* query - reading segments: search (the nearest rows) and retrieve (rows by filter or key)
+ *
+ * Both are pure work over segments that the caller has pinned: no I/O of its
+ * own but the lazy columns of a sealed segment, no network, no metadata.  A
+ * read is cut into parts so that several threads can do it:
+ *
+ *     search_t *s = NULL;
+ *     TRY(search_new(ctx, &plan, sources, n, &s));
+ *     for (size_t i = 0; i < search_parts(s); i++)        // on any threads, beside each other
+ *         TRY(search_run(ctx_of_that_thread, s, i));
+ *     TRY(search_finish(ctx, s, &found));                 // when all parts have ended
+ *
+ * A row takes part when its segment is among the sources, it is visible at
+ * read_ts (core/segment/segment.h), its partition is asked for, and the filter
+ * is true for it.  Two rows of one primary key (inserted twice) count once: the
+ * best score for a search, the newest for a retrieve.
+ */
+#ifndef CORE_QUERY_QUERY_H
+#define CORE_QUERY_QUERY_H
+
+#include "core/expr/expr.h"
+#include "core/segment/growing.h"
+#include "core/segment/sealed.h"
+
+/* One segment to read: exactly one of both is set; a reference is taken. */
+typedef struct query_source {
+    growing_t *growing;
+    sealed_t *sealed;
+} query_source_t;
+
+typedef enum { METRIC_L2, METRIC_IP, METRIC_COSINE, METRIC_HAMMING, METRIC_JACCARD } metric_t;
+
+/* "L2" …; false: there is no such metric. */
+bool metric_parse(const char *name, metric_t *ret);
+bool metric_descends(metric_t metric);          /* greater is nearer */
+
+/* --- search ------------------------------------------------------------------ */
+
+typedef struct search_plan {
+    schema_t *schema;           /* borrowed for the life of the search, as everything here */
+    expr_t *filter;             /* NULL: all rows */
+    uint64_t read_ts;
+    size_t field;               /* place of the vector field in the schema */
+    metric_t metric;
+    size_t topk;                /* 1..LIMIT_TOPK */
+    column_t queries;           /* of the field's type; n = nq */
+    bool has_radius, has_range_filter;
+    float radius, range_filter; /* Milvus's range search, in the metric's own scores */
+    size_t group_field;         /* SIZE_MAX: none */
+    size_t group_size;          /* hits a group, at least 1 */
+    bool strict_group_size;
+    const size_t *outputs;      /* [n_outputs] places in the schema */
+    size_t n_outputs;
+} search_plan_t;
+
+/* Hits of query q are the next hits[q] of each column, best first.  Owned by the caller. */
+typedef struct search_found {
+    size_t nq;
+    uint32_t *hits;             /* [nq] */
+    size_t n;                   /* all hits */
+    float *scores;              /* [n] as clients see them: L2 squared, COSINE in [-1, 1] … */
+    column_builder_t pks;
+    column_builder_t groups;    /* used with group_field */
+    column_builder_t *outputs;  /* [n_outputs] */
+    size_t n_outputs;
+} search_found_t;
+
+void search_found_fini(search_found_t *self);
+
+typedef struct search search_t;
+
+/* Errors  ERR_MEMORY; ERR_PARAM_INVALID when metric and field do not go together */
+err_t must_use search_new(ctx_t *ctx, const search_plan_t *plan, const query_source_t *sources,
+                          size_t n_sources, search_t **ret);
+void search_destroy(search_t **self_p);
+
+/* How many pieces of work of about equal size; may be 0. */
+size_t search_parts(const search_t *self);
+
+/* Do part i, once.  Errors: of expr_eval, brute_search, sealed_column.  Thread  any */
+err_t must_use search_run(ctx_t *ctx, search_t *self, size_t i);
+
+/* Merge the parts and read the output fields of the hits. */
+err_t must_use search_finish(ctx_t *ctx, search_t *self, search_found_t *ret);
+
+/* --- retrieve ---------------------------------------------------------------- */
+
+typedef struct retrieve_plan {
+    schema_t *schema;
+    expr_t *filter;             /* NULL: all rows */
+    uint64_t read_ts;
+    const column_t *pks;        /* these keys only; NULL: any */
+    size_t limit;               /* the rows with the least primary keys; 0: all */
+    bool count;                 /* only how many; each key counts once */
+    const size_t *outputs;
+    size_t n_outputs;
+    size_t most_bytes;          /* of the answer; more is ERR_PARAM_TOO_LARGE; 0: no bound */
+} retrieve_plan_t;
+
+/* Rows by primary key, each key once. */
+typedef struct retrieved {
+    uint64_t count;
+    column_builder_t pks;
+    uint64_t *ts;               /* [pks.n] */
+    column_builder_t *outputs;
+    size_t n_outputs;
+} retrieved_t;
+
+void retrieved_fini(retrieved_t *self);
+
+typedef struct retrieve retrieve_t;
+
+err_t must_use retrieve_new(ctx_t *ctx, const retrieve_plan_t *plan, const query_source_t *sources,
+                            size_t n_sources, retrieve_t **ret);
+void retrieve_destroy(retrieve_t **self_p);
+size_t retrieve_parts(const retrieve_t *self);
+err_t must_use retrieve_run(ctx_t *ctx, retrieve_t *self, size_t i);
+err_t must_use retrieve_finish(ctx_t *ctx, retrieve_t *self, retrieved_t *ret);
+
+#endif
