@@ -15,7 +15,9 @@
 #include "core/meta/meta.h"
 #include "elanus.pb-c.h"
 
-typedef enum { DIRECTORY_SESSION, DIRECTORY_OWNER, DIRECTORY_REPLICA, DIRECTORY_KINDS } directory_kind_t;
+typedef enum {
+    DIRECTORY_SESSION, DIRECTORY_OWNER, DIRECTORY_REPLICA, DIRECTORY_KINDS
+} directory_kind_t;
 
 typedef struct directory directory_t;
 

@@ -25,7 +25,8 @@ const char *segments_root(segments_kind_t kind);        /* "seg/", "ckpt/" */
 typedef void segments_fn(void *arg, uint64_t collection, uint64_t segment,
                          const Elanus__Segment *now);
 
-/* A batch of the watch; fn (may be NULL) hears of every seg/ key that changed. */
+/* A batch of the watch; fn (may be NULL) hears of every seg/ key that changed by it.  What
+ * segments_put has shown already does not change. */
 void segments_watched(segments_t *self, ctx_t *ctx, segments_kind_t kind,
                       const meta_change_t *changes, size_t n, segments_fn *fn, void *arg);
 bool segments_synced(const segments_t *self);           /* both kinds */
