@@ -117,7 +117,7 @@ typedef struct action {
     err_t err;
     const char *text;
     view_t payload;             /* REPLY */
-    bool moved;                 /* CALL, REPLY: the payload is a buf_t's bytes, freed by who runs it */
+    bool moved;                 /* CALL, REPLY: the bytes of a buf_t; who runs it frees them */
     uint64_t expect_id;         /* DIAL */
     uint32_t timer;             /* TIMER */
     int64_t after_ms;           /* TIMER; < 0: disarm */
