@@ -1,0 +1,231 @@
+/* data_int - what the files of the data node share; nobody else includes it
+ *
+ *     OPEN_CHANNEL   data_channel.c   claim, log, replay (data_replay.c), ACTIVE; close, lost
+ *     WRITE          data_write.c     check, stamp, append, commit, apply, answer
+ *     FOLLOW …       data_follow.c    who reads hears of what was applied
+ *     segments       data_segment.c   growing segments, ids for them, memory
+ *     persistence    data_flush.c …   sealed segments to the store, deltalogs, checkpoint,
+ *                                     compaction, garbage: the data_persist_* calls
+ *
+ * One thread, the node's, owns everything here.  Jobs get what they need in an argument of
+ * their own and never look at these structures; when they are back, the channel they worked
+ * for may be gone: see data_channel_hold.
+ */
+#ifndef DATANODE_DATA_INT_H
+#define DATANODE_DATA_INT_H
+
+#include "datanode/data_node.h"
+#include "core/base/limits.h"
+#include "core/base/map.h"
+#include "core/base/vec.h"
+#include "core/catalog/catalog.h"
+#include "core/catalog/directory.h"
+#include "core/catalog/segments.h"
+#include "core/node/member.h"
+#include "core/segment/growing.h"
+#include "core/wal/wal.h"
+
+/* Timer numbers: 100.. here, 120.. of persistence */
+enum { TIMER_DATA_IDS = 100, TIMER_DATA_PARKED, TIMER_DATA_REOPEN, TIMER_DATA_STOP,
+       TIMER_DATA_PERSIST = 120 };
+
+typedef struct data_node data_node_t;
+typedef struct data_channel data_channel_t;
+typedef struct data_shard data_shard_t;
+typedef struct data_write data_write_t;
+
+typedef enum {
+    DATA_GROWING,               /* takes rows */
+    DATA_SEALED,                /* no more; to be flushed once `pending` is 0 */
+    DATA_FLUSHED,               /* metadata names its objects; kept, for its deletes, as long as a
+                                 * reader of this process shares it */
+} data_segment_state_t;
+
+typedef struct data_segment {
+    uint64_t id, partition;
+    growing_t *rows;            /* one reference; shown in live.h until FLUSHED */
+    data_segment_state_t state;
+    wal_position_t first, last; /* of the applied entries that hold its rows; {0,0}: none yet */
+    int64_t opened_ms, touched_ms;      /* wall clock, of its first and last rows */
+    uint32_t pending;           /* entries meant for it that are not applied yet */
+    uint64_t pending_bytes, pending_rows;
+    uint64_t counted;           /* its share of data_node.bytes */
+
+    /* Persistence's own */
+    bool flushing;              /* a plan of it is being put, or named */
+    uint64_t attempts;
+} data_segment_t;
+
+/* The keys of one entry.  They are kept until the checkpoint has passed them. */
+typedef struct data_delete {
+    wal_position_t at;
+    uint64_t ts;
+    int64_t partition;          /* -1: all */
+    buf_t bytes;                /* the column as bytes (core/schema/column.h); owned */
+    column_t pks;               /* into them */
+} data_delete_t;
+
+/* One shard of one collection: a vchannel. */
+struct data_shard {
+    data_channel_t *channel;
+    char *name;                 /* of the vchannel */
+    uint64_t number;            /* nobody else in this process has it */
+    uint64_t collection;
+    schema_t *schema;
+    vec_t segments;             /* of data_segment_t *, owned, oldest first */
+    vec_t deletes;              /* of data_delete_t, by position */
+    uint64_t delete_bytes;
+    uint64_t last_ts;           /* of its last applied entry */
+    wal_position_t last;
+    vec_t followers;            /* parked FOLLOWs; data_follow.c */
+};
+
+typedef enum {
+    CHANNEL_CLAIMING,           /* owner/ is being compared and swapped */
+    CHANNEL_LOOKING,            /* metadata is read as it is after the claim */
+    CHANNEL_OPENING,            /* a job opens and replays the log */
+    CHANNEL_ACTIVATING,         /* owner/ is being put ACTIVE */
+    CHANNEL_ACTIVE,
+    CHANNEL_CLOSING,            /* not ours any more, or to be opened again: a job closes the log */
+    CHANNEL_GONE,               /* out of the table; somebody holds it */
+} channel_state_t;
+
+/* One pchannel that this node owns, or is about to. */
+struct data_channel {
+    data_node_t *node;
+    char *name;
+    channel_state_t state;
+    uint64_t epoch;
+    int64_t owner_rev;          /* revision of owner/<name> that every transaction compares */
+    uint32_t users;             /* data_channel_hold */
+    bool reopen;                /* once it is closed */
+    vec_t openers;              /* of net_from_t: who waits for ACTIVE */
+
+    wal_disk_t *disk;
+    wal_t *log;
+    bool log_busy;              /* a job has the log: one at a time */
+    wal_position_t truncate_to; /* asked for and not done yet; {0,0}: nothing */
+
+    data_write_t *first, *last; /* appended and not applied, in order */
+    uint64_t pending_bytes;
+    wal_position_t applied;     /* everything up to here is in the shards */
+    uint64_t applied_ts;
+    wal_position_t ckpt;        /* as metadata has it */
+    uint64_t ckpt_ts;
+
+    map_t *shards;              /* vchannel -> data_shard_t, owned */
+    map_t *requests;            /* the recent ones; data_write.c */
+    vec_t recent;               /* the same in order */
+    size_t recent_from;
+};
+
+struct data_node {
+    member_t member;            /* first: shared by all roles */
+    const data_options_t *options;
+    catalog_t *catalog;
+    directory_t *directory;
+    segments_t *segments;
+    map_t *channels;            /* pchannel -> data_channel_t, owned */
+    map_t *ahead;               /* coll/ key -> revision read before the watch showed it */
+    int64_t coll_rev;           /* of the newest change of coll/ the watch has shown */
+    uint64_t last_ts;           /* the clock: nothing is stamped at or below it */
+    uint64_t shards_made;
+    bool stopping;              /* EV_STOP came: no new work */
+    bool looking, look_again;   /* metadata is being read for channels that were claimed */
+    uint32_t looks_left;
+
+    uint64_t next_id, end_id;   /* ids of METHOD_ALLOC_IDS at hand */
+    uint64_t spare_id, spare_end;
+    bool ids_asked;
+    vec_t parked;               /* writes that wait for an id or for the catalog; data_write.c */
+    vec_t questions;            /* FRONTIERs that wait; data_follow.c */
+    uint64_t parked_bytes;
+    uint64_t bytes;             /* of memory: growing and sealed segments, deletes */
+    uint64_t commits, writes;   /* counted for /metrics */
+
+    void *persist;              /* persistence's own, made by data_persist_make */
+};
+
+/* --- data_channel.c -------------------------------------------------------------------- */
+
+void data_channel_open(data_node_t *self, const event_t *ev, actions_t *act);  /* OPEN_CHANNEL */
+
+/* ACTIVE, or NULL. */
+data_channel_t *data_channel_live(const data_node_t *self, const char *pchannel);
+data_channel_t *data_channel_of(const data_node_t *self, const char *vchannel);
+data_shard_t *data_shard_of(const data_node_t *self, const char *vchannel);
+
+/* Across a job or a metadata operation: the structure stays, but `state` may be GONE, or `epoch`
+ * another one, when it is back.  Then whatever was being done for it is void. */
+data_channel_t *data_channel_hold(data_channel_t *channel);
+void data_channel_release(data_channel_t **channel_p);
+
+/* What each transaction for this channel compares; when it was not applied for that reason, the
+ * channel is somebody else's: data_channel_lost. */
+meta_cmp_t data_channel_guard(const data_channel_t *channel, ctx_t *ctx);
+void data_channel_lost(data_channel_t *channel, const event_t *ev, actions_t *act);
+
+/* Close and open again under a new epoch: what became of the log's last writes is unknown. */
+void data_channel_reopen(data_channel_t *channel, const event_t *ev, actions_t *act,
+                         const char *why);
+
+/* Metadata has this checkpoint now: forget deletes behind it and cut the log, when it is free. */
+void data_channel_ckpt(data_channel_t *channel, wal_position_t at, uint64_t ts, actions_t *act);
+
+/* The newest position a checkpoint may have at this time, because of requests that may come
+ * again (options.repeat_ms): a replay behind it still meets them.  At most `applied`. */
+wal_position_t data_channel_ckpt_most(const data_channel_t *channel, int64_t wall_ms);
+
+/* --- data_segment.c -------------------------------------------------------------------- */
+
+data_segment_t *data_segment_find(const data_shard_t *shard, uint64_t id);
+
+/* No more rows.  data_persist_sealed follows once nothing of it is pending: at once or later. */
+void data_segment_seal(data_shard_t *shard, data_segment_t *segment, const event_t *ev,
+                       actions_t *act);
+
+/* Metadata has it FLUSHED: nobody gets a new reference; deletes are applied while a reader
+ * shares it, then it goes by itself. */
+void data_segment_flushed(data_shard_t *shard, data_segment_t *segment);
+
+/* An id nobody has; 0: none at hand, they are on their way. */
+uint64_t data_id(data_node_t *self, actions_t *act);
+
+/* A timestamp above all given out: nothing is stamped at or below it from now on. */
+uint64_t data_now(data_node_t *self, const event_t *ev);
+
+/* --- persistence: called from the rest of the node ----------------------------------------- */
+
+void data_persist_make(data_node_t *self);
+void data_persist_end(data_node_t *self);
+void data_persist_start(data_node_t *self, const event_t *ev, actions_t *act);
+
+/* TIMER_DATA_PERSIST and above, METHOD_SEAL, METHOD_COMPACT, METHOD_COMPACTION.  False: none
+ * of these. */
+bool data_persist_event(data_node_t *self, const event_t *ev, actions_t *act);
+
+/* The channel is ACTIVE; its shards are as the replay left them. */
+void data_persist_opened(data_channel_t *channel, const event_t *ev, actions_t *act);
+
+/* It is not any more; the shards are freed next.  Jobs may still be under way. */
+void data_persist_closing(data_channel_t *channel);
+
+/* Something was applied: `applied`, rows and deletes moved on. */
+void data_persist_applied(data_channel_t *channel, const event_t *ev, actions_t *act);
+
+/* A SEALED segment that nothing is pending for: flush it. */
+void data_persist_sealed(data_shard_t *shard, data_segment_t *segment, const event_t *ev,
+                         actions_t *act);
+
+/* Its collection or partition was dropped; it is freed next. */
+void data_persist_segment_gone(data_shard_t *shard, data_segment_t *segment);
+void data_persist_shard_gone(data_shard_t *shard);
+
+/* A seg/ key changed; now NULL: deleted. */
+void data_persist_saw(data_node_t *self, uint64_t collection, uint64_t segment,
+                      const Elanus__Segment *now);
+
+/* Half of options.memory_bytes is used: flush the biggest. */
+void data_persist_pressure(data_node_t *self, const event_t *ev, actions_t *act);
+
+#endif
