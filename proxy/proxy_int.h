@@ -3,7 +3,9 @@
 #define PROXY_PROXY_INT_H
 
 #include "common.pb-c.h"
+#include "core/base/map.h"
 #include "core/catalog/catalog.h"
+#include "core/catalog/directory.h"
 #include "core/node/member.h"
 #include "core/wire/pb.h"
 #include "milvus.pb-c.h"
@@ -12,10 +14,11 @@
 
 #define PROXY_VERSION "2.4.23-elanus-" ELANUS_VERSION
 
-enum { TIMER_PROXY_ASK = 100, TIMER_PROXY_WHEN = 101 };
+enum { TIMER_PROXY_ASK = 100, TIMER_PROXY_WHEN = 101, TIMER_PROXY_NEWS = 102 };
 
 typedef struct ask ask_t;
 typedef struct when when_t;
+typedef struct news news_t;
 
 struct proxy_node {
     member_t member;            /* first: shared by all roles */
@@ -23,6 +26,10 @@ struct proxy_node {
     ask_t *parked;              /* questions that wait for a leader */
     catalog_t *catalog;         /* as the watches show it */
     when_t *whens;              /* calls that wait for it to be newer */
+    directory_t *directory;     /* nodes, owners, replicas: as the watches show them */
+    news_t *news;               /* who waits for a change of the directory */
+    int64_t news_due_ms;        /* when the first of them has waited long enough */
+    map_t *links;               /* addresses of data and query nodes that we dialled */
     uint64_t ddl_count;         /* of this incarnation, for tokens */
     int64_t last_identifier;
     uint64_t last_ts;
@@ -75,6 +82,18 @@ err_t proxy_collection(proxy_node_t *self, proxy_call_t *call, const char *name,
                        const Elanus__Collection **ret);
 err_t proxy_partition(proxy_call_t *call, const Elanus__Collection *coll, const char *name,
                       const Elanus__Partition **ret);
+
+/* proxy_directory.c: questions about nodes, owners and replicas go to self->directory. */
+
+void proxy_directory_start(proxy_node_t *self, actions_t *act);
+void proxy_directory_fini(proxy_node_t *self);
+void proxy_directory_timer(proxy_node_t *self, const event_t *ev, actions_t *act);
+
+/* Call `then` once: when the directory has changed, or after wait_ms at the latest.  Who
+ * finds no owner or leader waits so and looks again.  arg is borrowed. */
+typedef void proxy_news_fn(proxy_node_t *self, void *arg, const event_t *ev, actions_t *act);
+void proxy_news(proxy_node_t *self, const event_t *ev, actions_t *act, int64_t wait_ms,
+                proxy_news_fn *then, void *arg);
 
 /* proxy_answer.c */
 

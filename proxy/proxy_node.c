@@ -22,6 +22,7 @@ static void s_end(void *node)
     proxy_node_t *self = node;
     proxy_ask_fini(self);
     proxy_catalog_fini(self);
+    proxy_directory_fini(self);
     member_fini(&self->member);
     mem_free(self);
 }
@@ -69,9 +70,12 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
             proxy_ask_parked(self, ev, act);
         else if (ev->timer == TIMER_PROXY_WHEN)
             proxy_catalog_timer(self, ev, act);
+        else if (ev->timer == TIMER_PROXY_NEWS)
+            proxy_directory_timer(self, ev, act);
         break;
     case EV_START:
         proxy_catalog_start(self, act);
+        proxy_directory_start(self, act);
         break;
     case EV_CALL:
         act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "proxy has no method %u",

@@ -1,0 +1,157 @@
+/* proxy_directory - who owns a channel, who serves a collection, and links to them
+ *
+ * The proxy follows the metadata of nodes, owners and replicas by itself, and
+ * keeps a link to each data and query node that is registered.  A request that
+ * finds its channel without an owner, or its shard without a leader, waits for
+ * news: the next change of that picture, or a time.  It looks again then, so it
+ * makes no difference what the news was.
+ *
+ * Waiting requests are woken all together.  Channels move seldom, and many
+ * requests wait only while one is without an owner: then one change frees them
+ * all.
+ */
+#include "proxy/proxy_int.h"
+
+struct news {
+    news_t *next;
+    proxy_news_fn *then;
+    void *arg;
+    int64_t until_ms;
+};
+
+/* --- news ------------------------------------------------------------------------ */
+
+/* Let go all, or those whose time is over. */
+static void s_tell(proxy_node_t *self, const event_t *ev, actions_t *act, bool all)
+{
+    news_t *list = self->news, *later = NULL;
+    self->news = NULL;
+    while (list) {
+        news_t *news = list;
+        list = news->next;
+        if (all || ev->now_ms >= news->until_ms) {
+            news->then(self, news->arg, ev, act);
+            mem_free(news);
+        } else {
+            news->next = later;
+            later = news;
+        }
+    }
+    while (later) {                             /* those may have begun to wait anew */
+        news_t *news = later;
+        later = news->next;
+        news->next = self->news;
+        self->news = news;
+    }
+}
+
+static void s_wind(proxy_node_t *self, const event_t *ev, actions_t *act)
+{
+    int64_t due = INT64_MAX;
+    for (const news_t *news = self->news; news; news = news->next)
+        due = news->until_ms < due ? news->until_ms : due;
+    if (self->news)
+        act_timer(act, TIMER_PROXY_NEWS, due > ev->now_ms ? due - ev->now_ms : 0);
+    self->news_due_ms = due;
+}
+
+void proxy_news(proxy_node_t *self, const event_t *ev, actions_t *act, int64_t wait_ms,
+                proxy_news_fn *then, void *arg)
+{
+    check(wait_ms > 0);
+    news_t *news = mem_new(sizeof *news);
+    *news = (news_t){ .next = self->news, .then = then, .arg = arg,
+                      .until_ms = ev->now_ms + wait_ms };
+    bool first = !self->news;
+    self->news = news;
+    if (first || news->until_ms < self->news_due_ms) {
+        self->news_due_ms = news->until_ms;
+        act_timer(act, TIMER_PROXY_NEWS, wait_ms);
+    }
+}
+
+void proxy_directory_timer(proxy_node_t *self, const event_t *ev, actions_t *act)
+{
+    s_tell(self, ev, act, false);
+    s_wind(self, ev, act);
+}
+
+/* --- links ------------------------------------------------------------------------- */
+
+static const char *const s_roles[] = { "datanode", "querynode" };
+
+/* Link by address: two nodes never share one at a time. */
+static void s_dial_new(proxy_node_t *self, const event_t *ev, actions_t *act, map_t *there)
+{
+    for (size_t r = 0; r < ARRAY_LEN(s_roles); r++) {
+        const Elanus__NodeInfo **nodes = NULL;
+        size_t n = directory_nodes(self->directory, ev->ctx, s_roles[r], &nodes);
+        for (size_t i = 0; i < n; i++) {
+            map_put_str(there, nodes[i]->address, self);
+            if (map_put_str(self->links, nodes[i]->address, self) == NULL)
+                act_dial(act, nodes[i]->address, nodes[i]->id);
+        }
+    }
+}
+
+static void s_hang_up_gone(proxy_node_t *self, actions_t *act, const map_t *there)
+{
+    view_t address;
+    void *link = NULL;
+    for (size_t at = 0; map_next(self->links, &at, &address, &link); ) {
+        if (map_get(there, address))
+            continue;
+        char endpoint[sizeof self->member.leader_address];
+        size_t len = address.len < sizeof endpoint ? address.len : sizeof endpoint - 1;
+        memcpy(endpoint, address.ptr, len);
+        endpoint[len] = '\0';
+        map_del(self->links, address);
+        act_hang_up(act, endpoint);
+    }
+}
+
+static void s_link(proxy_node_t *self, const event_t *ev, actions_t *act)
+{
+    if (!directory_synced(self->directory, DIRECTORY_SESSION))
+        return;
+    owned(map) there = map_new();
+    s_dial_new(self, ev, act, there);
+    s_hang_up_gone(self, act, there);
+}
+
+/* --- the picture --------------------------------------------------------------------- */
+
+static void s_watched(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    proxy_node_t *self = node;
+    directory_kind_t kind = (directory_kind_t)(uintptr_t)arg;
+    if (ev->kind != EV_WATCH) {
+        log_event(LOG_ERROR, "watch_failed", "prefix=%s why=\"%s\"", directory_root(kind),
+                  ev->text);
+        return;
+    }
+    directory_watched(self->directory, ev->ctx, kind, ev->watch.changes, ev->watch.n);
+    if (kind == DIRECTORY_SESSION)
+        s_link(self, ev, act);
+    s_tell(self, ev, act, true);
+}
+
+void proxy_directory_start(proxy_node_t *self, actions_t *act)
+{
+    self->directory = directory_new();
+    self->links = map_new();
+    for (int kind = 0; kind < DIRECTORY_KINDS; kind++)
+        act_meta_watch(act, directory_root((directory_kind_t)kind),
+                       wait_always(self->member.waits, act, s_watched, (void *)(uintptr_t)kind));
+}
+
+void proxy_directory_fini(proxy_node_t *self)
+{
+    while (self->news) {
+        news_t *news = self->news;
+        self->news = news->next;
+        mem_free(news);
+    }
+    map_destroy(&self->links);
+    directory_destroy(&self->directory);
+}
