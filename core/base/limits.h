@@ -85,6 +85,9 @@
 #define LIMIT_STORE_FOOTERS_BYTES (8u << 20)    /* footers kept per store */
 #define LIMIT_STORE_LOCAL_DIRS  65536           /* directories remembered as synced */
 
+/* Reading */
+#define LIMIT_GROUP_SIZE        10000           /* hits of one group; the proxy allows fewer */
+
 /* Segments */
 #define LIMIT_SEGMENT_ROWS      (1u << 28) /* a row's place is a uint32, pk tables twice that */
 #define LIMIT_BLOCK_ROWS        4096            /* of a growing segment */

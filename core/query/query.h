@@ -11,9 +11,14 @@
  *     TRY(search_finish(ctx, s, &found));                 // when all parts have ended
  *
  * A row takes part when its segment is among the sources, it is visible at
- * read_ts (core/segment/segment.h), its partition is asked for, and the filter
- * is true for it.  Two rows of one primary key (inserted twice) count once: the
- * best score for a search, the newest for a retrieve.
+ * read_ts (core/segment/segment.h), and the filter is true for it; in a search
+ * its vector must not be null.  Two rows of one primary key (inserted twice) are
+ * one result: the best score for a search, the newest for a retrieve.  Only
+ * count(*) counts rows, as Milvus does.
+ *
+ * The answer depends on the rows alone: not on threads, on the order of parts or
+ * on how rows are spread over segments.  Equal scores are ordered by primary
+ * key, the smaller first.
  */
 #ifndef CORE_QUERY_QUERY_H
 #define CORE_QUERY_QUERY_H
@@ -33,6 +38,7 @@ typedef enum { METRIC_L2, METRIC_IP, METRIC_COSINE, METRIC_HAMMING, METRIC_JACCA
 /* "L2" …; false: there is no such metric. */
 bool metric_parse(const char *name, metric_t *ret);
 bool metric_descends(metric_t metric);          /* greater is nearer */
+const char *metric_name(metric_t metric);
 
 /* --- search ------------------------------------------------------------------ */
 
@@ -42,18 +48,21 @@ typedef struct search_plan {
     uint64_t read_ts;
     size_t field;               /* place of the vector field in the schema */
     metric_t metric;
-    size_t topk;                /* 1..LIMIT_TOPK */
+    size_t topk;                /* 1..LIMIT_TOPK hits; with group_field: groups */
     column_t queries;           /* of the field's type; n = nq */
     bool has_radius, has_range_filter;
     float radius, range_filter; /* Milvus's range search, in the metric's own scores */
     size_t group_field;         /* SIZE_MAX: none */
-    size_t group_size;          /* hits a group, at least 1 */
-    bool strict_group_size;
+    size_t group_size;          /* hits a group, 1..LIMIT_GROUP_SIZE */
+    bool strict_group_size;     /* fill all groups; else rows behind the last group's first
+                                   hit are left out, as Milvus's iterator stops there */
     const size_t *outputs;      /* [n_outputs] places in the schema */
     size_t n_outputs;
+    size_t most_bytes;          /* of the answer; 0: no bound */
 } search_plan_t;
 
-/* Hits of query q are the next hits[q] of each column, best first.  Owned by the caller. */
+/* Hits of query q are the next hits[q] of each column, best first; grouped: group by group,
+ * the best group first.  Owned by the caller. */
 typedef struct search_found {
     size_t nq;
     uint32_t *hits;             /* [nq] */
@@ -80,7 +89,8 @@ size_t search_parts(const search_t *self);
 /* Do part i, once.  Errors: of expr_eval, brute_search, sealed_column.  Thread  any */
 err_t must_use search_run(ctx_t *ctx, search_t *self, size_t i);
 
-/* Merge the parts and read the output fields of the hits. */
+/* Merge the parts and read the output fields of the hits; once, all parts have ended well.
+ * Errors  of sealed_column; ERR_MEMORY; ERR_UNEXPECTED  more than most_bytes: Milvus's text */
 err_t must_use search_finish(ctx_t *ctx, search_t *self, search_found_t *ret);
 
 /* --- retrieve ---------------------------------------------------------------- */
@@ -91,15 +101,15 @@ typedef struct retrieve_plan {
     uint64_t read_ts;
     const column_t *pks;        /* these keys only; NULL: any */
     size_t limit;               /* the rows with the least primary keys; 0: all */
-    bool count;                 /* only how many; each key counts once */
+    bool count;                 /* only how many rows, repeated keys too; no limit then */
     const size_t *outputs;
     size_t n_outputs;
-    size_t most_bytes;          /* of the answer; more is ERR_PARAM_TOO_LARGE; 0: no bound */
+    size_t most_bytes;          /* of the answer; 0: no bound */
 } retrieve_plan_t;
 
-/* Rows by primary key, each key once. */
+/* Rows by primary key, each key once; only `count` when only that was asked for. */
 typedef struct retrieved {
-    uint64_t count;
+    uint64_t count;             /* when that was asked for; then there are no rows */
     column_builder_t pks;
     uint64_t *ts;               /* [pks.n] */
     column_builder_t *outputs;
