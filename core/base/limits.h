@@ -93,6 +93,8 @@
 #define LIMIT_BLOCK_ROWS        4096            /* of a growing segment */
 #define LIMIT_BLOCK_BYTES       (1u << 20)      /* aim, for all fields of a fixed width together */
 
+#define LIMIT_MERGE_SEGMENTS    30              /* of one compaction; Milvus's maxSegment */
+
 #define LIMIT_BINLOG_BYTES      (256u << 20)    /* cells of one field in one object, about */
 #define LIMIT_BINLOG_PAGE_BYTES (128u << 20)    /* one page: the biggest cell and some */
 #define LIMIT_BINLOG_PAGES      (1u << 20)

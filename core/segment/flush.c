@@ -287,6 +287,12 @@ size_t flush_objects(const flush_t *self)                   { return self->objec
 const char *flush_key(const flush_t *self, size_t i)        { return s_object(self, i)->key; }
 const sealed_files_t *flush_files(const flush_t *self)      { return &self->files; }
 uint64_t flush_bytes(const flush_t *self)                   { return self->bytes; }
+uint64_t flush_deleted(const flush_t *self)                 { return self->dead.n; }
+
+size_t flush_binlogs(const flush_t *self)
+{
+    return self->files.n_parts * (self->n_fields + 1);
+}
 
 /* --- growing segments ------------------------------------------ */
 

@@ -64,5 +64,7 @@ err_t must_use flush_put(ctx_t *ctx, flush_t *self, store_t *store);
 /* What was planned, borrowed; n_rows 0: there is nothing to write, and no object. */
 const sealed_files_t *flush_files(const flush_t *self);
 uint64_t flush_bytes(const flush_t *self);      /* put so far */
+uint64_t flush_deleted(const flush_t *self);    /* of the rows: dead ones */
+size_t flush_binlogs(const flush_t *self);      /* names in flush_files()->binlogs */
 
 #endif
