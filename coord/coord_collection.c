@@ -8,8 +8,6 @@
 #include "coord/coord_int.h"
 #include "core/base/limits.h"
 
-enum { PCHANNELS = 16 };
-
 /* --- create ----------------------------------------------------------------------- */
 
 static bool s_same_pairs(Elanus__Pair *const *a, size_t n_a, Elanus__Pair *const *b, size_t n_b)
@@ -49,8 +47,8 @@ static bool s_same(const Elanus__Collection *known, const Elanus__Ddl *ask)
     return same;
 }
 
-/* Shards that each physical channel carries already. */
-static void s_count_channels(coord_node_t *self, ctx_t *ctx, size_t load[PCHANNELS])
+/* Shards that each physical channel carries already: [channels_most]. */
+static void s_count_channels(coord_node_t *self, ctx_t *ctx, size_t *load)
 {
     const void **all = NULL;
     size_t n = catalog_list(self->catalog, ctx, CATALOG_COLLECTION, &all);
@@ -60,7 +58,7 @@ static void s_count_channels(coord_node_t *self, ctx_t *ctx, size_t load[PCHANNE
             int channel = -1;
             const char *tail = strstr(coll->vchannels[v], "-rootcoord-dml_");
             if (tail && sscanf(tail, "-rootcoord-dml_%d_", &channel) == 1 && channel >= 0 &&
-                channel < PCHANNELS)
+                channel < self->channels_most)
                 load[channel]++;
         }
     }
@@ -70,12 +68,12 @@ static void s_count_channels(coord_node_t *self, ctx_t *ctx, size_t load[PCHANNE
 static void s_place(coord_node_t *self, ddl_t *ddl, Elanus__Collection *coll)
 {
     ctx_t *ctx = &ddl->memory;
-    size_t load[PCHANNELS] = {0};
+    size_t *load = ctx_new(ctx, (size_t)self->channels_most * sizeof *load);
     s_count_channels(self, ctx, load);
     coll->vchannels = ctx_new(ctx, (ddl->ask->shards + 1) * sizeof(char *));
     for (uint32_t shard = 0; shard < ddl->ask->shards; shard++) {
         int best = 0;
-        for (int channel = 1; channel < PCHANNELS; channel++)
+        for (int channel = 1; channel < self->channels_most; channel++)
             best = load[channel] < load[best] ? channel : best;
         load[best]++;
         coll->vchannels[coll->n_vchannels++] =
@@ -180,6 +178,7 @@ err_t coord_drop_collection(coord_node_t *self, ddl_t *ddl)
         coord_ddl_delete(ddl, catalog_key_index(ctx, coll->id, indexes[i]->id));
     if (catalog_load(self->catalog, coll->id))
         coord_ddl_delete(ddl, catalog_key_load(ctx, coll->id));
+    coord_replicas_drop(self, ddl, coll->id);
     coord_ddl_delete(ddl, catalog_key_collection(ctx, coll->id));
     return OK;
 }

@@ -169,8 +169,18 @@ static void s_push(coord_node_t *self, ddl_t *ddl)
     self->ddl_last = ddl;
 }
 
+static void s_refuse(ddl_t *ddl, actions_t *act, err_t err, const char *text)
+{
+    if (ddl->method != ELANUS__METHOD__METHOD_NONE)
+        act_refuse(act, ddl->from, err, "%s", text);
+    else if (err != ERR_SERVICE_NOT_READY)
+        log_event(LOG_WARN, "wish_failed", "why=\"%s\"", text);
+}
+
 static void s_answer(coord_node_t *self, ddl_t *ddl, actions_t *act)
 {
+    if (ddl->method == ELANUS__METHOD__METHOD_NONE)
+        return;
     int64_t revisions[CATALOG_KINDS];
     for (int kind = 0; kind < CATALOG_KINDS; kind++)
         revisions[kind] = catalog_rev(self->catalog, (catalog_kind_t)kind);
@@ -184,16 +194,36 @@ static void s_answer(coord_node_t *self, ddl_t *ddl, actions_t *act)
     act_reply(act, ddl->from, pb_pack(&ddl->memory, ids ? (void *)&range : (void *)&done));
 }
 
-/* The catalog after our own transaction. */
-static void s_apply(coord_node_t *self, ddl_t *ddl, int64_t rev)
+static bool s_starts(const char *key, const char *root)
 {
+    return strncmp(key, root, strlen(root)) == 0;
+}
+
+static void s_apply_op(coord_node_t *self, ddl_t *ddl, const meta_op_t *op, int64_t rev)
+{
+    bool gone = op->kind == META_DELETE;
+    if (s_starts(op->key, directory_root(DIRECTORY_REPLICA)))
+        check(directory_put(self->directory, &ddl->memory, op->key, gone ? NULL : &op->value,
+                            rev) == OK);
+    else if (gone)
+        catalog_delete(self->catalog, op->key, rev);
+    else
+        check(catalog_put(self->catalog, &ddl->memory, op->key, op->value, rev) == OK);
+}
+
+/* Catalog and directory after our own transaction; what follows from it is looked for soon. */
+static void s_apply(coord_node_t *self, ddl_t *ddl, const event_t *ev, actions_t *act)
+{
+    bool look = false;
     for (size_t i = 0; i < ddl->ops.len; i++) {
         const meta_op_t *op = vec_at(&ddl->ops, i);
-        if (op->kind == META_DELETE)
-            catalog_delete(self->catalog, op->key, rev);
-        else
-            check(catalog_put(self->catalog, &ddl->memory, op->key, op->value, rev) == OK);
+        s_apply_op(self, ddl, op, ev->meta.txn.rev);
+        look |= s_starts(op->key, catalog_root(CATALOG_COLLECTION)) ||
+                s_starts(op->key, catalog_root(CATALOG_LOAD)) ||
+                s_starts(op->key, directory_root(DIRECTORY_REPLICA));
     }
+    if (look)
+        coord_look_at(self, ev->now_ms, ev, act);
 }
 
 static void s_done(void *node, void *arg, const event_t *ev, actions_t *act)
@@ -204,12 +234,13 @@ static void s_done(void *node, void *arg, const event_t *ev, actions_t *act)
     self->ddl_now = NULL;
     bool leads = elect_leads(&self->elect);
     if (ev->err == OK && ev->meta.txn.applied && leads) {
-        s_apply(self, ddl, ev->meta.txn.rev);
+        s_apply(self, ddl, ev, act);
         s_answer(self, ddl, act);
     } else {
-        act_refuse(act, ddl->from, ERR_SERVICE_NOT_READY, "coord-%llu %s",
-                   (unsigned long long)self->member.self->id,
-                   ev->err != OK ? ev->text : "does not lead any more");
+        s_refuse(ddl, act, ERR_SERVICE_NOT_READY,
+                 ctx_printf(&ddl->memory, "coord-%llu %s",
+                            (unsigned long long)self->member.self->id,
+                            ev->err != OK ? ev->text : "does not lead any more"));
         if (leads)
             coord_root_load(self, ev, act);     /* what is in metadata counts */
     }
@@ -236,7 +267,7 @@ static err_t s_plan(coord_node_t *self, ddl_t *ddl)
         self->next_id += ddl->n_ids;
         return OK;
     }
-    TRY(s_plan_of(ddl->method)(self, ddl));
+    TRY(ddl->plan(self, ddl));
     if (ddl->ops.len + 1 > LIMIT_META_TXN_OPS)
         return ctx_fail(&ddl->memory, ERR_PARAM_TOO_LARGE, "one change of %zu metadata keys",
                         ddl->ops.len);
@@ -259,6 +290,7 @@ void coord_ddl_go_on(coord_node_t *self, const event_t *ev, actions_t *act)
     while (self->ready && !self->ddl_now && self->ddl_first) {
         ddl_t *ddl = s_pop(self);
         ddl->wall_ms = ev->wall_ms;
+        ddl->now_ms = ev->now_ms;
         uint64_t next = self->next_id, end = self->end_id;
         err_t err = s_plan(self, ddl);
         if (err == OK && ddl->ops.len > 0) {
@@ -269,7 +301,7 @@ void coord_ddl_go_on(coord_node_t *self, const event_t *ev, actions_t *act)
             s_answer(self, ddl, act);
         } else {
             s_forget_ids(self, next, end);
-            act_refuse(act, ddl->from, err, "%s", ddl->memory.text);
+            s_refuse(ddl, act, err, ddl->memory.text);
         }
         s_free(ddl);
     }
@@ -279,10 +311,12 @@ void coord_ddl_go_on(coord_node_t *self, const event_t *ev, actions_t *act)
 void coord_ddl_lost(coord_node_t *self, actions_t *act)
 {
     for (ddl_t *ddl = s_pop(self); ddl; ddl = s_pop(self)) {
-        act_refuse(act, ddl->from, ERR_SERVICE_NOT_READY, "coord-%llu does not lead any more",
-                   (unsigned long long)self->member.self->id);
+        s_refuse(ddl, act, ERR_SERVICE_NOT_READY,
+                 ctx_printf(&ddl->memory, "coord-%llu does not lead any more",
+                            (unsigned long long)self->member.self->id));
         s_free(ddl);
     }
+    self->replicas_queued = false;
 }
 
 static err_t s_read(ddl_t *ddl, view_t payload)
@@ -300,6 +334,22 @@ static err_t s_read(ddl_t *ddl, view_t payload)
     return OK;
 }
 
+static ddl_t *s_new(uint32_t method, ddl_fn *plan)
+{
+    ddl_t *ddl = mem_new(sizeof *ddl);
+    *ddl = (ddl_t){ .method = method, .plan = plan };
+    ctx_init(&ddl->memory);
+    vec_init(&ddl->ops, sizeof(meta_op_t));
+    return ddl;
+}
+
+/* Something that we ourselves find necessary, in its turn. */
+void coord_ddl_wish(coord_node_t *self, ddl_fn *plan, const event_t *ev, actions_t *act)
+{
+    s_push(self, s_new(ELANUS__METHOD__METHOD_NONE, plan));
+    coord_ddl_go_on(self, ev, act);
+}
+
 void coord_ddl_call(coord_node_t *self, const event_t *ev, actions_t *act)
 {
     uint32_t method = ev->call.method;
@@ -309,10 +359,8 @@ void coord_ddl_call(coord_node_t *self, const event_t *ev, actions_t *act)
                    method);
         return;
     }
-    ddl_t *ddl = mem_new(sizeof *ddl);
-    *ddl = (ddl_t){ .from = ev->call.from, .method = method };
-    ctx_init(&ddl->memory);
-    vec_init(&ddl->ops, sizeof(meta_op_t));
+    ddl_t *ddl = s_new(method, s_plan_of(method));
+    ddl->from = ev->call.from;
     if (s_read(ddl, ev->call.payload) != OK) {
         act_refuse(act, ddl->from, ddl->memory.err, "%s", ddl->memory.text);
         s_free(ddl);

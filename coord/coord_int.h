@@ -6,6 +6,7 @@
 #include "core/base/map.h"
 #include "core/base/vec.h"
 #include "core/catalog/catalog.h"
+#include "core/catalog/directory.h"
 #include "core/node/elect.h"
 
 #define COORD_DEFAULT_DB    "default"
@@ -13,28 +14,37 @@
 #define COORD_ID_KEY        "id/global"
 #define COORD_FIRST_ID      100u            /* below: what is always there */
 
+enum { TIMER_COORD_LOOK = 100, COORD_CHANNELS = 4 };
+
 /* A registered node. */
 typedef struct peer {
     uint64_t id, incarnation;
     char role[16];
     char address[128];
     view_t packed;              /* its NodeInfo as registered; owned */
+    int64_t down_since_ms;      /* since when its link is not up, seen by this leader */
 } peer_t;
 
 typedef struct gather gather_t;
+typedef struct ddl ddl_t;
+
+/* Plan a change: look at the catalog, note what to write.  No writes and OK: nothing to do.
+ * Errors with Milvus's codes and texts. */
+typedef err_t ddl_fn(coord_node_t *self, ddl_t *ddl);
 
 /* One change of the catalog, from its arrival to its answer. */
-typedef struct ddl {
-    struct ddl *next;
+struct ddl {
+    ddl_t *next;
     net_from_t from;
-    uint32_t method;
+    uint32_t method;            /* 0: our own wish, which nobody waits for */
+    ddl_fn *plan;               /* NULL: CATALOG, ALLOC_IDS */
     ctx_t memory;               /* of all below */
     Elanus__Ddl *ask;
     uint32_t n_ids;             /* ALLOC_IDS: how many */
     uint64_t first_id;
     vec_t ops;                  /* of meta_op_t: what to write */
-    int64_t wall_ms;            /* when it was planned */
-} ddl_t;
+    int64_t wall_ms, now_ms;    /* when it was planned */
+};
 
 struct coord_node {
     member_t member;            /* first: shared by all roles */
@@ -46,6 +56,12 @@ struct coord_node {
     bool ready;                 /* leading, and the state is read */
     gather_t *gathers;          /* CLUSTER requests being answered */
 
+    int channels_most;          /* rootCoord.dmlChannelNum */
+    directory_t *directory;     /* owner/ and replica/ */
+    map_t *channels;            /* leader: name -> channel_t, owned (coord_channels.c) */
+    bool replicas_queued;       /* a look at the replicas waits among the changes */
+    int64_t look_at_ms;         /* TIMER_COORD_LOOK is set for then; 0: not */
+
     catalog_t *catalog;         /* leader: as its last transaction left it */
     uint64_t load_round;        /* counts take-overs and reloads */
     uint64_t next_id, end_id;   /* ids reserved in metadata and not given out */
@@ -56,12 +72,35 @@ struct coord_node {
 
 /* coord_peers.c: sessions, links, health */
 void coord_peers_start(coord_node_t *self, actions_t *act);
-void coord_peers_link(coord_node_t *self, actions_t *act);      /* became leader: dial all */
+void coord_peers_link(coord_node_t *self, const event_t *ev, actions_t *act);   /* leads: dial all */
 void coord_peers_unlink(coord_node_t *self, actions_t *act);
 void coord_peers_event(coord_node_t *self, const event_t *ev, actions_t *act);
 void coord_peers_cluster(coord_node_t *self, const event_t *ev, actions_t *act);
 bool coord_peers_keep(coord_node_t *self, const char *address);
+
+/* Nodes of a role by id; an array in the arena. */
+size_t coord_peers_of(const coord_node_t *self, ctx_t *ctx, const char *role, peer_t ***ret);
+bool   coord_peer_up(const coord_node_t *self, const peer_t *peer);
+
+/* Its link is down for so long that its work must go elsewhere.  While it is not yet:
+ * *due_ms is lowered to when it will be. */
+bool   coord_peer_lost(const coord_node_t *self, const peer_t *peer, int64_t now_ms,
+                       int64_t *due_ms);
 void coord_peers_fini(coord_node_t *self);
+
+/* coord_node.c: look after channels and replicas at this time, or sooner; leader only */
+void coord_look_at(coord_node_t *self, int64_t at_ms, const event_t *ev, actions_t *act);
+
+/* coord_channels.c: every channel in use gets an owner */
+void coord_channels_look(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms);
+void coord_channels_forget(coord_node_t *self);
+
+/* coord_replicas.c: every loaded collection gets its replicas.  `place` and `drop` note
+ * writes of one collection in a change that is being planned. */
+void coord_replicas_look(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms);
+err_t must_use coord_replicas_check(coord_node_t *self, ddl_t *ddl, const Elanus__Load *load);
+void coord_replicas_place(coord_node_t *self, ddl_t *ddl, const Elanus__Load *load);
+void coord_replicas_drop(coord_node_t *self, ddl_t *ddl, uint64_t collection);
 
 /* coord_root.c: what a leader reads when it takes over, and again when it does not know what
  * became of a transaction */
@@ -69,6 +108,7 @@ void coord_root_load(coord_node_t *self, const event_t *ev, actions_t *act);
 
 /* coord_ddl.c: changes of the catalog, one at a time */
 void coord_ddl_call(coord_node_t *self, const event_t *ev, actions_t *act);
+void coord_ddl_wish(coord_node_t *self, ddl_fn *plan, const event_t *ev, actions_t *act);
 void coord_ddl_go_on(coord_node_t *self, const event_t *ev, actions_t *act);
 void coord_ddl_lost(coord_node_t *self, actions_t *act);
 void coord_ddl_fini(coord_node_t *self);
@@ -78,10 +118,6 @@ void     coord_ddl_put(ddl_t *ddl, const char *key, const void *message);
 void     coord_ddl_delete(ddl_t *ddl, const char *key);
 uint64_t coord_ddl_id(coord_node_t *self, ddl_t *ddl);
 uint64_t coord_ddl_ts(coord_node_t *self, const ddl_t *ddl);
-
-/* Plan a change: look at the catalog, note what to write.  No writes and OK: nothing to do.
- * Errors with Milvus's codes and texts. */
-typedef err_t ddl_fn(coord_node_t *self, ddl_t *ddl);
 
 err_t coord_find_database(coord_node_t *self, ddl_t *ddl, const Elanus__Database **ret);
 err_t coord_find_collection(coord_node_t *self, ddl_t *ddl, const Elanus__Collection **ret);

@@ -1,8 +1,8 @@
 /* coord_load - what shall be loaded: collections and partitions
  *
- * Here is only the wish, load/<collection>.  Making it true (a target, its
- * placement on query nodes, progress) is the query coordinator's, which will
- * follow these keys.
+ * The wish is load/<collection>; the replicas that shall serve it are placed in
+ * the same transaction (coord_replicas.c).  The query nodes that these name
+ * follow the keys and load in the background, so this answers at once.
  */
 #include "coord/coord_int.h"
 #include "core/base/limits.h"
@@ -86,8 +86,11 @@ err_t coord_load(coord_node_t *self, ddl_t *ddl)
         if (!load.whole && !s_listed(load.partitions, load.n_partitions, id))
             load.partitions[load.n_partitions++] = id;
     }
-    if (!known || !s_same(known, &load))
-        coord_ddl_put(ddl, catalog_key_load(ctx, coll->id), &load);
+    if (known && s_same(known, &load))
+        return OK;
+    TRY(coord_replicas_check(self, ddl, &load));
+    coord_ddl_put(ddl, catalog_key_load(ctx, coll->id), &load);
+    coord_replicas_place(self, ddl, &load);
     return OK;
 }
 
@@ -124,9 +127,11 @@ err_t coord_release(coord_node_t *self, ddl_t *ddl)
     if (ddl->ask->n_partitions > 0)
         TRY(s_keep(ddl, coll, known, &load));
     const char *key = catalog_key_load(&ddl->memory, coll->id);
-    if (load.n_partitions == 0)
+    if (load.n_partitions == 0) {
         coord_ddl_delete(ddl, key);
-    else if (load.n_partitions != known->n_partitions || known->whole)
+        coord_replicas_drop(self, ddl, coll->id);
+    } else if (load.n_partitions != known->n_partitions || known->whole) {
         coord_ddl_put(ddl, key, &load);
+    }
     return OK;
 }

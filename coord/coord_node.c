@@ -25,7 +25,7 @@ static bool s_keeps_link(void *node, const char *address)
 static void s_on_lead(void *node, const event_t *ev, actions_t *act)
 {
     coord_node_t *self = node;
-    coord_peers_link(self, act);
+    coord_peers_link(self, ev, act);
     coord_root_load(self, ev, act);
 }
 
@@ -36,11 +36,39 @@ static void s_on_lost(void *node, const event_t *ev, actions_t *act)
     self->ready = false;
     coord_peers_unlink(self, act);
     coord_ddl_lost(self, act);
+    coord_channels_forget(self);
 }
+
+/* --- looking after channels and replicas ---------------------------------------- */
+
+/* Many changes at once are looked at once: the timer runs behind them. */
+void coord_look_at(coord_node_t *self, int64_t at_ms, const event_t *ev, actions_t *act)
+{
+    if (!self->ready || (self->look_at_ms && self->look_at_ms <= at_ms))
+        return;
+    self->look_at_ms = at_ms;
+    act_timer(act, TIMER_COORD_LOOK, at_ms > ev->now_ms ? at_ms - ev->now_ms : 0);
+}
+
+static void s_timer(coord_node_t *self, const event_t *ev, actions_t *act)
+{
+    if (elect_timer(&self->elect, self, ev, act) || ev->timer != TIMER_COORD_LOOK)
+        return;
+    self->look_at_ms = 0;
+    if (!self->ready)
+        return;
+    int64_t due_ms = INT64_MAX;
+    coord_channels_look(self, ev, act, &due_ms);
+    coord_replicas_look(self, ev, act, &due_ms);
+    if (due_ms < INT64_MAX)
+        coord_look_at(self, due_ms, ev, act);
+}
+
+/* --- life ------------------------------------------------------------------------- */
 
 static void *s_make(const node_self_t *who, const void *options)
 {
-    (void)options;
+    const coord_options_t *with = options;
     coord_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
     elect_init(&self->elect, &self->member);
@@ -52,6 +80,9 @@ static void *s_make(const node_self_t *who, const void *options)
     self->links = map_new();
     self->relisted = map_new();
     self->catalog = catalog_new();
+    self->directory = directory_new();
+    self->channels = map_new();
+    self->channels_most = with ? (int)with->channels : COORD_CHANNELS;
     return self;
 }
 
@@ -60,6 +91,9 @@ static void s_end(void *node)
     coord_node_t *self = node;
     coord_peers_fini(self);
     coord_ddl_fini(self);
+    coord_channels_forget(self);
+    map_destroy(&self->channels);
+    directory_destroy(&self->directory);
     member_fini(&self->member);
     mem_free(self);
 }
@@ -97,7 +131,7 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
         coord_peers_event(self, ev, act);
         break;
     case EV_TIMER:
-        elect_timer(&self->elect, self, ev, act);
+        s_timer(self, ev, act);
         break;
     case EV_STOP:
         self->ready = false;                    /* the lease's end removes the leader key */

@@ -1,4 +1,4 @@
-/* coord_node - the coordinator: who is there, and (by later issues) who does what
+/* coord_node - the coordinator: who is there, and who does what
  *
  * Any number of coordinators run; elect.h makes one of them lead.  The leader
  * keeps a link to every registered node, so that it learns of a death from a
@@ -7,7 +7,8 @@
  * election's guard.
  *
  *     metadata it reads       session/<role>-<id>, leader/coord, and what it writes
- *     metadata it writes      the catalog (core/catalog/catalog.h), id/global
+ *     metadata it writes      the catalog (core/catalog/catalog.h), id/global, replica/
+ *     it follows              owner/, and has channels opened by data nodes
  *     calls it answers        CLUSTER, ALLOC_IDS and every Ddl (leader only), STATUS
  */
 #ifndef COORD_COORD_NODE_H
@@ -16,6 +17,11 @@
 #include "core/node/node.h"
 
 extern const role_t coord_role;
+
+/* What role->make may be given; NULL: the defaults of the configuration. */
+typedef struct coord_options {
+    int64_t channels;           /* rootCoord.dmlChannelNum */
+} coord_options_t;
 
 typedef struct coord_node coord_node_t;
 

@@ -5,11 +5,16 @@
  * whoever depends on it (a channel moves, a segment loads elsewhere).
  */
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "coord/coord_int.h"
 #include "core/wire/pb.h"
 
-enum { STATUS_TIMEOUT_MS = 800 };
+enum {
+    STATUS_TIMEOUT_MS = 800,
+    SUSPECT_MS = 400,           /* a link that was up is down for so long: its node is lost */
+    JOIN_MS = 2000,             /* so long may one take that was never up */
+};
 
 /* --- the list --------------------------------------------------------------- */
 
@@ -71,6 +76,42 @@ static Elanus__NodeHealth s_health(const coord_node_t *self, const peer_t *peer)
     return heard - 1 == NET_UP ? ELANUS__NODE_HEALTH__NODE_UP : ELANUS__NODE_HEALTH__NODE_SUSPECT;
 }
 
+bool coord_peer_up(const coord_node_t *self, const peer_t *peer)
+{
+    return s_health(self, peer) == ELANUS__NODE_HEALTH__NODE_UP;
+}
+
+bool coord_peer_lost(const coord_node_t *self, const peer_t *peer, int64_t now_ms, int64_t *due_ms)
+{
+    Elanus__NodeHealth health = s_health(self, peer);
+    if (health == ELANUS__NODE_HEALTH__NODE_UP)
+        return false;
+    int64_t at = peer->down_since_ms +
+                 (health == ELANUS__NODE_HEALTH__NODE_JOINING ? JOIN_MS : SUSPECT_MS);
+    if (now_ms < at && at < *due_ms)
+        *due_ms = at;
+    return now_ms >= at;
+}
+
+static int s_by_id(const void *a, const void *b)
+{
+    const peer_t *x = *(peer_t *const *)a, *y = *(peer_t *const *)b;
+    return (x->id > y->id) - (x->id < y->id);
+}
+
+size_t coord_peers_of(const coord_node_t *self, ctx_t *ctx, const char *role, peer_t ***ret)
+{
+    peer_t **found = ctx_new(ctx, (map_len(self->peers) + 1) * sizeof *found);
+    size_t n = 0;
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, NULL, &value); )
+        if (strcmp(((peer_t *)value)->role, role) == 0)
+            found[n++] = value;
+    qsort(found, n, sizeof *found, s_by_id);
+    *ret = found;
+    return n;
+}
+
 static void s_remove(coord_node_t *self, view_t key, actions_t *act)
 {
     peer_t *peer = map_del(self->peers, key);
@@ -95,7 +136,8 @@ static void s_put(coord_node_t *self, const meta_item_t *item, const event_t *ev
     s_remove(self, view_str(item->key), act);
 
     peer_t *peer = mem_new(sizeof *peer);
-    *peer = (peer_t){ .id = info->id, .incarnation = info->incarnation };
+    *peer = (peer_t){ .id = info->id, .incarnation = info->incarnation,
+                      .down_since_ms = ev->now_ms };
     snprintf(peer->role, sizeof peer->role, "%s", info->role);
     snprintf(peer->address, sizeof peer->address, "%s", info->address);
     uint8_t *copy = mem_new(item->value.len);
@@ -147,18 +189,39 @@ static void s_watched(void *node, void *arg, const event_t *ev, actions_t *act)
             break;
         }
     }
+    coord_look_at(self, ev->now_ms, ev, act);
+}
+
+static void s_directory_watched(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    coord_node_t *self = node;
+    directory_kind_t kind = (directory_kind_t)(uintptr_t)arg;
+    if (ev->kind != EV_WATCH) {
+        log_event(LOG_ERROR, "watch_failed", "prefix=%s why=\"%s\"", directory_root(kind), ev->text);
+        return;
+    }
+    directory_watched(self->directory, ev->ctx, kind, ev->watch.changes, ev->watch.n);
+    coord_look_at(self, ev->now_ms, ev, act);
 }
 
 void coord_peers_start(coord_node_t *self, actions_t *act)
 {
+    static const directory_kind_t s_followed[] = { DIRECTORY_OWNER, DIRECTORY_REPLICA };
     act_meta_watch(act, MEMBER_SESSIONS, wait_always(self->member.waits, act, s_watched, NULL));
+    for (size_t i = 0; i < ARRAY_LEN(s_followed); i++)
+        act_meta_watch(act, directory_root(s_followed[i]),
+                       wait_always(self->member.waits, act, s_directory_watched,
+                                   (void *)(uintptr_t)s_followed[i]));
 }
 
-void coord_peers_link(coord_node_t *self, actions_t *act)
+void coord_peers_link(coord_node_t *self, const event_t *ev, actions_t *act)
 {
-    void *peer = NULL;
-    for (size_t at = 0; map_next(self->peers, &at, NULL, &peer); )
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, NULL, &value); ) {
+        peer_t *peer = value;
+        peer->down_since_ms = ev->now_ms;       /* nobody is judged by what happened before */
         s_dial(self, peer, act);
+    }
 }
 
 void coord_peers_unlink(coord_node_t *self, actions_t *act)
@@ -184,11 +247,13 @@ size_t coord_node_members(const coord_node_t *self, bool only_up)
 /* Heard is remembered for any address: a link may be up before its session is seen. */
 void coord_peers_event(coord_node_t *self, const event_t *ev, actions_t *act)
 {
-    (void)act;
-    const peer_t *peer = s_by_address(self, ev->peer.endpoint);
+    peer_t *peer = s_by_address(self, ev->peer.endpoint);
     bool was_up = peer && s_health(self, peer) == ELANUS__NODE_HEALTH__NODE_UP;
     map_put_str(self->links, ev->peer.endpoint, (void *)(uintptr_t)(1 + ev->peer.state));
     bool up = ev->peer.state == NET_UP;
+    if (peer && was_up && !up)
+        peer->down_since_ms = ev->now_ms;
+    coord_look_at(self, ev->now_ms, ev, act);
     if (peer && up != was_up && elect_leads(&self->elect))
         log_event(up ? LOG_INFO : LOG_WARN, up ? "node_up" : "node_suspect",
                   "node=%s-%llu why=\"%s\"", peer->role, (unsigned long long)peer->id, ev->text);

@@ -1,6 +1,6 @@
 /* coord_root - what a leader reads before it answers
  *
- *     db/ ─► coll/ ─► alias/ ─► load/ ─► index/ ─► id/global ─► ready
+ *     db/ ─► coll/ ─► alias/ ─► load/ ─► index/ ─► owner/ ─► replica/ ─► id/global ─► ready
  *
  * One list after the other is good enough: nobody but the holder of the
  * leader key writes these keys, and that is us.  The same is done again when
@@ -15,8 +15,16 @@
 
 typedef struct {
     uint64_t round;
-    int kind;                   /* CATALOG_KINDS: the ids */
+    int kind;                   /* READINGS: the ids */
 } reading_t;
+
+enum { READ_OWNERS = CATALOG_KINDS, READ_REPLICAS, READINGS };
+
+static const char *s_root(int kind)
+{
+    return kind < CATALOG_KINDS ? catalog_root((catalog_kind_t)kind)
+         : directory_root(kind == READ_OWNERS ? DIRECTORY_OWNER : DIRECTORY_REPLICA);
+}
 
 static void s_read_next(coord_node_t *self, uint64_t round, int kind, actions_t *act);
 
@@ -63,6 +71,7 @@ static void s_make_default(coord_node_t *self, const event_t *ev, actions_t *act
 static void s_ready(coord_node_t *self, const event_t *ev, actions_t *act)
 {
     self->ready = true;
+    coord_look_at(self, ev->now_ms, ev, act);
     const void **all = NULL;
     log_event(LOG_INFO, "coord_ready", "node=coord-%llu term=%lld databases=%zu collections=%zu",
               (unsigned long long)self->member.self->id, (long long)self->elect.term,
@@ -99,6 +108,20 @@ static void s_take_in(coord_node_t *self, const event_t *ev)
     }
 }
 
+/* Other leaders' last writes may not have reached our watch yet. */
+static void s_take_in_directory(coord_node_t *self, int kind, const event_t *ev)
+{
+    const meta_items_t *items = &ev->meta.items;
+    meta_change_t *changes = ctx_new(ev->ctx, (items->n + 2) * sizeof *changes);
+    changes[0].kind = META_WATCH_RESET;
+    for (size_t i = 0; i < items->n; i++)
+        changes[i + 1] = (meta_change_t){ .kind = META_WATCH_PUT, .item = items->at[i] };
+    changes[items->n + 1] = (meta_change_t){ .kind = META_WATCH_SYNCED, .item.mod_rev = items->rev };
+    directory_watched(self->directory, ev->ctx,
+                      kind == READ_OWNERS ? DIRECTORY_OWNER : DIRECTORY_REPLICA, changes,
+                      items->n + 2);
+}
+
 static void s_listed(void *node, void *arg, const event_t *ev, actions_t *act)
 {
     coord_node_t *self = node;
@@ -106,10 +129,13 @@ static void s_listed(void *node, void *arg, const event_t *ev, actions_t *act)
     if (!elect_leads(&self->elect) || reading->round != self->load_round)
         return;
     if (ev->err != OK) {
-        s_again(self, catalog_root((catalog_kind_t)reading->kind), ev, act);
+        s_again(self, s_root(reading->kind), ev, act);
         return;
     }
-    s_take_in(self, ev);
+    if (reading->kind < CATALOG_KINDS)
+        s_take_in(self, ev);
+    else
+        s_take_in_directory(self, reading->kind, ev);
     if (reading->kind == CATALOG_DATABASE && ev->meta.items.n == 0)
         s_make_default(self, ev, act);
     else
@@ -119,8 +145,8 @@ static void s_listed(void *node, void *arg, const event_t *ev, actions_t *act)
 static void s_read_next(coord_node_t *self, uint64_t round, int kind, actions_t *act)
 {
     waits_t *waits = self->member.waits;
-    if (kind < CATALOG_KINDS)
-        act_meta_list(act, catalog_root((catalog_kind_t)kind),
+    if (kind < READINGS)
+        act_meta_list(act, s_root(kind),
                       wait_owned(waits, act, s_listed, s_reading(round, kind)));
     else
         act_meta_get(act, COORD_ID_KEY, wait_owned(waits, act, s_ids, s_reading(round, kind)));

@@ -1,6 +1,6 @@
 /* elanus-coord - one leads, the others stand by: who does what in a cluster */
 #include "core/node/daemon.h"
-#include "coord/coord_node.h"
+#include "coord/coord_seat.h"
 
 int main(int argc, char **argv)
 {
@@ -8,11 +8,7 @@ int main(int argc, char **argv)
         { "port", "rootCoord.port" }, { "ops-port", "elanus.ops.port" },
         { "data", "elanus.data.dir" }, { NULL, NULL },
     };
-    const seat_t seats[] = {
-        { .role = &coord_role, .port_key = "rootCoord.port", .ip_key = "rootCoord.ip",
-          .wants_store = true },
-        { .role = NULL },
-    };
+    const seat_t seats[] = { coord_seat, { .role = NULL } };
     const daemon_plan_t plan = {
         .name = "elanus-coord",
         .about = "one leads, the others stand by: who does what in a cluster",

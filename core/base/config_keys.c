@@ -109,7 +109,9 @@ const config_key_t config_keys[] = {
     /* --- coord --- */
     TEXT("rootCoord.ip", "", "address other nodes reach this coord at; empty: found out"),
     PORT("rootCoord.port", "53100", "coord's port for other nodes"),
-    INT("rootCoord.dmlChannelNum", "16", 1, 1024, "write channels that collections share"),
+    /* Milvus has 16.  Here each is a log of its own: a preallocated file, and a sync for each
+     * group of commits; few channels make larger groups and still keep every core busy. */
+    INT("rootCoord.dmlChannelNum", "4", 1, 1024, "write channels that collections share"),
     INT("rootCoord.maxDatabaseNum", "64", 1, 65536, "databases"),
     INT("rootCoord.maxPartitionNum", "1024", 1, 65536, "partitions of a collection"),
     INT("rootCoord.maxGeneralCapacity", "65536", 1, 1e9,

@@ -61,6 +61,12 @@ void directory_watched(directory_t *self, ctx_t *ctx, directory_kind_t kind,
     picture_watched(self->picture, ctx, kind, changes, n, NULL, NULL);
 }
 
+err_t directory_put(directory_t *self, ctx_t *ctx, const char *key, const view_t *value,
+                    int64_t rev)
+{
+    return picture_wrote(self->picture, ctx, key, value, rev, NULL, NULL);
+}
+
 bool directory_synced(const directory_t *self, directory_kind_t kind)
 {
     return picture_synced(self->picture, kind);

@@ -31,6 +31,10 @@ const char *directory_root(directory_kind_t kind);
 void directory_watched(directory_t *self, ctx_t *ctx, directory_kind_t kind,
                        const meta_change_t *changes, size_t n);
 
+/* Our own transaction was applied at rev: show it before the watch does.  value NULL: deleted. */
+err_t must_use directory_put(directory_t *self, ctx_t *ctx, const char *key, const view_t *value,
+                             int64_t rev);
+
 /* That kind's watch has shown the present at least once. */
 bool directory_synced(const directory_t *self, directory_kind_t kind);
 

@@ -27,6 +27,7 @@ struct picture {
     map_t *items;                       /* key -> item_t, owned */
     struct {
         uint64_t round;                 /* counts the RESETs */
+        int64_t rev;                    /* of the last list; 0 while one comes in */
         bool synced;
     } state[PICTURE_KINDS];
 };
@@ -134,7 +135,7 @@ static bool s_known(picture_t *self, unsigned kind, const meta_item_t *told)
 {
     item_t *item = map_get_str(self->items, told->key);
     if (!item || item->rev < told->mod_rev)
-        return false;
+        return told->mod_rev <= self->state[kind].rev;  /* it was deleted before the list */
     item->round = self->state[kind].round;
     return true;
 }
@@ -168,6 +169,8 @@ static void s_synced(picture_t *self, unsigned kind, int64_t rev, const ear_t *e
         s_item_free(item);
     }
     self->state[kind].synced = true;
+    if (self->state[kind].rev < rev)
+        self->state[kind].rev = rev;
 }
 
 void picture_watched(picture_t *self, ctx_t *ctx, unsigned kind, const meta_change_t *changes,
@@ -180,6 +183,7 @@ void picture_watched(picture_t *self, ctx_t *ctx, unsigned kind, const meta_chan
         switch (changes[i].kind) {
         case META_WATCH_RESET:
             self->state[kind].round++;
+            self->state[kind].rev = 0;
             break;
         case META_WATCH_PUT:
             s_watched_put(self, ctx, kind, told, &ear);

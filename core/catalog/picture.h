@@ -5,7 +5,9 @@
  * kind, or lies under another key than its own, is logged and left out.
  *
  * Who writes keys himself shows his own transaction at once; until the watch
- * has come that far, what it says about those keys is older and is ignored.
+ * has come that far, what it says about those keys is older and is ignored.  A
+ * list of all keys that was read beside the watch goes in as RESET, PUT …,
+ * SYNCED, and the same holds for it.
  *
  * What a lookup returns is borrowed and lives until the next change of that key.
  * Thread: the node that owns it.

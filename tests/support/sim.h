@@ -60,7 +60,7 @@ meta_t *sim_meta(sim_t *self);
 uint64_t sim_hash(const sim_t *self);                   /* of everything that happened */
 uint64_t sim_steps(const sim_t *self);
 
-/* A key outside session/ and leader/ was written by a coordinator that did not
+/* A key outside session/, leader/ and owner/ was written by a coordinator that did not
  * hold the leader key at that moment: how often.  Must stay 0. */
 uint64_t sim_unguarded_writes(const sim_t *self);
 

@@ -37,7 +37,8 @@ static void s_check_guard(sim_t *self, uint64_t incarnation, const meta_txn_t *t
     bool guarded_key = false;
     for (size_t i = 0; i < txn->n_ops; i++)
         guarded_key |= !s_starts(txn->ops[i].key, MEMBER_SESSIONS) &&
-                       !s_starts(txn->ops[i].key, MEMBER_LEADER_ROOT);
+                       !s_starts(txn->ops[i].key, MEMBER_LEADER_ROOT) &&
+                       !s_starts(txn->ops[i].key, "owner/");    /* a data node's, by compare */
     if (!guarded_key)
         return;
     ctx_t ctx;

@@ -207,6 +207,29 @@ static void replicas_are_listed_by_collection(void **state)
     assert_int_equal(directory_replicas(dir, &s_ctx, 8, &replicas), 0);
 }
 
+/* A list that was read beside the watch is ahead of it. */
+static void a_list_from_elsewhere_is_not_undone_by_the_watch(void **state)
+{
+    (void)state;
+    owned(directory) dir = directory_new();
+    const meta_change_t list[] = {
+        s_reset, s_put("replica/7/5", s_replica(7, 5), 5), s_synced(10),
+    };
+    directory_watched(dir, &s_ctx, DIRECTORY_REPLICA, list, ARRAY_LEN(list));
+    view_t mine = s_replica(7, 6);
+    assert_int_equal(directory_put(dir, &s_ctx, "replica/7/6", &mine, 11), OK);
+    const meta_change_t late[] = {
+        s_put("replica/7/4", s_replica(7, 4), 6),       /* deleted before the list */
+        s_deleted("replica/7/4", 8), s_put("replica/7/8", s_replica(7, 8), 12),
+    };
+    const Elanus__Replica **replicas = NULL;
+    directory_watched(dir, &s_ctx, DIRECTORY_REPLICA, late, 1);
+    assert_int_equal(directory_replicas(dir, &s_ctx, 7, &replicas), 2);
+    directory_watched(dir, &s_ctx, DIRECTORY_REPLICA, late + 1, 2);
+    assert_int_equal(directory_replicas(dir, &s_ctx, 7, &replicas), 3);
+    assert_int_equal(replicas[2]->id, 8);
+}
+
 /* --- segments ------------------------------------------------------------------------ */
 
 typedef struct {
@@ -368,6 +391,7 @@ int main(void)
         cmocka_unit_test(an_owner_is_a_node_only_when_active_registered_and_the_same),
         cmocka_unit_test(names_of_any_length_are_only_not_found),
         cmocka_unit_test(replicas_are_listed_by_collection),
+        cmocka_unit_test(a_list_from_elsewhere_is_not_undone_by_the_watch),
         cmocka_unit_test(each_change_of_a_segment_is_told_once),
         cmocka_unit_test(our_own_puts_are_ahead_of_the_watch),
         cmocka_unit_test(our_own_deletes_are_not_undone_by_an_older_put),
