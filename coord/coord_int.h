@@ -72,7 +72,7 @@ struct coord_node {
 
 /* coord_peers.c: sessions, links, health */
 void coord_peers_start(coord_node_t *self, actions_t *act);
-void coord_peers_link(coord_node_t *self, const event_t *ev, actions_t *act);   /* leads: dial all */
+void coord_peers_link(coord_node_t *self, const event_t *ev, actions_t *act);  /* leads: dial */
 void coord_peers_unlink(coord_node_t *self, actions_t *act);
 void coord_peers_event(coord_node_t *self, const event_t *ev, actions_t *act);
 void coord_peers_cluster(coord_node_t *self, const event_t *ev, actions_t *act);

@@ -197,7 +197,8 @@ static void s_directory_watched(void *node, void *arg, const event_t *ev, action
     coord_node_t *self = node;
     directory_kind_t kind = (directory_kind_t)(uintptr_t)arg;
     if (ev->kind != EV_WATCH) {
-        log_event(LOG_ERROR, "watch_failed", "prefix=%s why=\"%s\"", directory_root(kind), ev->text);
+        log_event(LOG_ERROR, "watch_failed", "prefix=%s why=\"%s\"", directory_root(kind),
+                  ev->text);
         return;
     }
     directory_watched(self->directory, ev->ctx, kind, ev->watch.changes, ev->watch.n);

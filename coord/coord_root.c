@@ -116,7 +116,8 @@ static void s_take_in_directory(coord_node_t *self, int kind, const event_t *ev)
     changes[0].kind = META_WATCH_RESET;
     for (size_t i = 0; i < items->n; i++)
         changes[i + 1] = (meta_change_t){ .kind = META_WATCH_PUT, .item = items->at[i] };
-    changes[items->n + 1] = (meta_change_t){ .kind = META_WATCH_SYNCED, .item.mod_rev = items->rev };
+    changes[items->n + 1] = (meta_change_t){ .kind = META_WATCH_SYNCED,
+                                             .item.mod_rev = items->rev };
     directory_watched(self->directory, ev->ctx,
                       kind == READ_OWNERS ? DIRECTORY_OWNER : DIRECTORY_REPLICA, changes,
                       items->n + 2);
