@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # demo.sh - build Elanus, start it in a temporary directory, and let a real
 # Milvus client say what it sees.  `make demo` calls it; it leaves nothing
-# running and nothing behind but build/ and the cache with pymilvus in it.
+# running and nothing behind but build/ and the cache with pymilvus and MiniLM in it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -9,4 +9,5 @@ scripts/deps.sh packages
 echo "building (the first time takes a minute or two) ..."
 make -s -j"$(nproc)" all
 PYTHON=$(scripts/venv.sh 2.6.17)
-exec "$PYTHON" scripts/demo.py
+MODEL=$(scripts/minilm.sh "$PYTHON")
+exec "$PYTHON" scripts/demo.py "$MODEL"
