@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/cluster.h"
 #include "cli/standalone.h"
 #include "core/node/daemon.h"
 
@@ -38,6 +39,14 @@ typedef struct {
 
 static const command_t s_commands[] = {
     { "standalone", "run the whole database in one process", standalone_main },
+    { "up", "run a whole cluster as processes of this machine", cluster_up },
+    { "ps", "the processes of such a cluster", cluster_ps },
+    { "kill", "end one of them at once", cluster_kill },
+    { "pause", "make one stand still", cluster_pause },
+    { "resume", "let it go on, or start it again", cluster_resume },
+    { "add", "start one more of a role", cluster_add },
+    { "logs", "what one of them said", cluster_logs },
+    { "down", "end such a cluster", cluster_down },
     { "config", "print every configuration key, its default and its meaning", s_config },
     { "version", "print the version", s_version },
 };

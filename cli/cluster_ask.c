@@ -1,0 +1,123 @@
+/* cluster_ask - `elanus ps`, `kill`, `pause`, `resume`, `add`, `logs`, `down` */
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "cli/cluster.h"
+#include "cli/cluster_int.h"
+#include "core/node/daemon.h"
+
+typedef struct {
+    const char *verb, *argument;        /* argument NULL: takes none */
+    const char *about;
+} order_t;
+
+static int s_usage(const order_t *order)
+{
+    fprintf(stderr, "elanus %s - %s\n\n  elanus %s --dir DIR%s%s\n", order->verb, order->about,
+            order->verb, order->argument ? " " : "", order->argument ? order->argument : "");
+    return EXIT_USAGE;
+}
+
+/* "--dir DIR" and at most one word, in any order. */
+static bool s_flags(const order_t *order, int argc, char **argv, const char **dir,
+                    const char **word)
+{
+    for (int i = 0; i < argc; i++) {
+        if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
+            *dir = argv[++i];
+        else if (order->argument && !*word && argv[i][0] != '-')
+            *word = argv[i];
+        else
+            return false;
+    }
+    return *dir && (!order->argument || *word);
+}
+
+static int s_no_cluster(const order_t *order, const char *dir)
+{
+    fprintf(stderr, "elanus %s: no cluster runs in %s (%s); `elanus up --dir %s` starts one\n",
+            order->verb, dir, strerror(errno), dir);
+    return EXIT_NETWORK;
+}
+
+/* Ask, print what comes; the first line says whether it went well. */
+static int s_ask(const order_t *order, int argc, char **argv)
+{
+    const char *dir = NULL, *word = NULL;
+    if (!s_flags(order, argc, argv, &dir, &word))
+        return s_usage(order);
+    int fd = cluster_socket(dir, false);
+    if (fd < 0)
+        return s_no_cluster(order, dir);
+    dprintf(fd, "%s %s\n", order->verb, word ? word : "");
+    buf_scoped answer = { .most_bytes = 1 << 20 };
+    for (ssize_t n = 1; n > 0; ) {
+        uint8_t *room = buf_reserve(&answer, 4096);
+        n = room ? read(fd, room, 4096) : 0;
+        answer.len += n > 0 ? (size_t)n : 0;
+    }
+    close(fd);
+    const char *text = buf_str(&answer);
+    bool good = strncmp(text, "ok\n", 3) == 0;
+    if (good)
+        fputs(text + 3, stdout);
+    else
+        fprintf(stderr, "elanus %s: %s", order->verb,
+                text[0] ? text + strlen("error: ") : "no answer\n");
+    return good ? EXIT_SERVED : EXIT_USAGE;
+}
+
+int cluster_ps(int argc, char **argv)
+{
+    return s_ask(&(order_t){ "ps", NULL, "the processes of a local cluster" }, argc, argv);
+}
+
+int cluster_kill(int argc, char **argv)
+{
+    return s_ask(&(order_t){ "kill", "NAME", "end a process at once, as kill -9 does" }, argc,
+                 argv);
+}
+
+int cluster_pause(int argc, char **argv)
+{
+    return s_ask(&(order_t){ "pause", "NAME", "make a process stand still (SIGSTOP)" }, argc, argv);
+}
+
+int cluster_resume(int argc, char **argv)
+{
+    return s_ask(&(order_t){ "resume", "NAME", "let a paused process go on, or start one again "
+                             "that is gone" }, argc, argv);
+}
+
+int cluster_add(int argc, char **argv)
+{
+    return s_ask(&(order_t){ "add", "ROLE", "one more coord, datanode, querynode, indexnode or "
+                             "proxy" }, argc, argv);
+}
+
+int cluster_down(int argc, char **argv)
+{
+    return s_ask(&(order_t){ "down", NULL, "end a local cluster; its data stays" }, argc, argv);
+}
+
+/* Logs are files: they can be read when nothing runs any more. */
+int cluster_logs(int argc, char **argv)
+{
+    const order_t order = { "logs", "NAME", "what a process of a local cluster said" };
+    const char *dir = NULL, *word = NULL;
+    if (!s_flags(&order, argc, argv, &dir, &word) || strchr(word, '/'))
+        return s_usage(&order);
+    char path[4200], line[4096];
+    snprintf(path, sizeof path, "%s/logs/%s.log", dir, word);
+    FILE *in = fopen(path, "re");
+    if (!in) {
+        fprintf(stderr, "elanus logs: cannot read %s: %s\n", path, strerror(errno));
+        return EXIT_USAGE;
+    }
+    while (fgets(line, sizeof line, in))
+        fputs(line, stdout);
+    fclose(in);
+    return EXIT_SERVED;
+}
