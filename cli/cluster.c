@@ -109,9 +109,10 @@ static err_t s_make_dirs(ctx_t *ctx, cluster_t *self)
 {
     if (mkdir(self->dir, 0750) != 0 && errno != EEXIST)
         return ctx_fail(ctx, ERR_DISK, "cannot make %s: %s", self->dir, strerror(errno));
-    char *path = realpath(self->dir, NULL);
-    self->dir = ctx_strdup(&self->memory, path ? path : self->dir);
-    free(path);
+    char path[PATH_MAX];
+    if (!realpath(self->dir, path))
+        return ctx_fail(ctx, ERR_DISK, "cannot find %s: %s", self->dir, strerror(errno));
+    self->dir = ctx_strdup(&self->memory, path);
     mkdir(ctx_printf(ctx, "%s/logs", self->dir), 0750);
     const char *lock = ctx_printf(ctx, "%s/lock", self->dir);
     self->lock_fd = open(lock, O_RDWR | O_CREAT | O_CLOEXEC, 0640);
@@ -329,7 +330,8 @@ static void s_end(cluster_t *self)
         process_destroy(&p);
     }
     vec_fini(&self->processes);
-    unlink(ctx_printf(&self->memory, "%s/control", self->dir));
+    if (self->control_fd >= 0)                  /* else it is another one's */
+        unlink(ctx_printf(&self->memory, "%s/control", self->dir));
     const int fds[] = { self->control_fd, self->signal_fd, self->lock_fd };
     for (size_t i = 0; i < ARRAY_LEN(fds); i++)
         if (fds[i] >= 0)

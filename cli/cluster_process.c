@@ -101,8 +101,9 @@ err_t process_start(ctx_t *ctx, const cluster_t *cluster, process_t *self)
 static bool s_listens(const char *address)
 {
     const char *colon = strrchr(address, ':');
+    long port = colon ? strtol(colon + 1, NULL, 10) : 0;
     struct sockaddr_in to = { .sin_family = AF_INET,
-                              .sin_port = htons((uint16_t)atoi(colon ? colon + 1 : "0")),
+                              .sin_port = htons((uint16_t)port),
                               .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
     int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     bool yes = fd >= 0 && connect(fd, (struct sockaddr *)&to, sizeof to) == 0;

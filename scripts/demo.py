@@ -151,7 +151,7 @@ def main():
 
         rows = library(SENTENCES)
         model = minilm.Minilm(sys.argv[1])
-        print(f"\n{len(rows)} sentences of Python's library, each a vector of 384 numbers by MiniLM:")
+        print(f"\n{len(rows)} sentences of Python's library, each a MiniLM vector of 384 numbers:")
         vectors = model.embed([row["sentence"] for row in rows], progress=bar("embedding"))
         asked = model.embed([question for question, _ in QUESTIONS])
         make_collection(client)

@@ -81,7 +81,8 @@ class Minilm:
         name = f"encoder.layer.{i}"
         x = self._attend(x, mask, f"{name}.attention")
         wide = _gelu(self._linear(x, f"{name}.intermediate.dense"))
-        return self._norm(x + self._linear(wide, f"{name}.output.dense"), f"{name}.output.LayerNorm")
+        return self._norm(x + self._linear(wide, f"{name}.output.dense"),
+                          f"{name}.output.LayerNorm")
 
     def _batch(self, encoded):
         words = max(len(e.ids) for e in encoded)
