@@ -57,4 +57,9 @@ method_fn handle_drop_database;
 method_fn handle_list_databases;
 method_fn handle_alloc_timestamp;
 
+/* Reads */
+method_fn handle_search;
+method_fn handle_hybrid_search;
+method_fn handle_query;
+
 #endif

@@ -91,9 +91,9 @@ ROW(GetIndexStatistics,        Collection, IndexDetail,               3, get_ind
 ROW(Insert,                    Collection, Insert,                    3, unimplemented);
 ROW(Upsert,                    Collection, Upsert,                    3, unimplemented);
 ROW(Delete,                    Collection, Delete,                    3, unimplemented);
-ROW(Search,                    Collection, Search,                    3, unimplemented);
-ROW(HybridSearch,              Collection, Search,                    3, unimplemented);
-ROW(Query,                     Collection, Query,                     3, unimplemented);
+ROW(Search,                    Collection, Search,                    3, search);
+ROW(HybridSearch,              Collection, Search,                    3, hybrid_search);
+ROW(Query,                     Collection, Query,                     3, query);
 ROW(Import,                    Collection, Import,                    1, unimplemented);
 OPEN(GetImportState,                                               unimplemented);
 OPEN(ListImportTasks,                                              unimplemented);

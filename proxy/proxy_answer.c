@@ -29,7 +29,7 @@ static const Common__Status *s_status_of(const ProtobufCMessage *response)
     return *(Common__Status *const *)((const uint8_t *)response + field->offset);
 }
 
-static void s_end(proxy_node_t *self, proxy_call_t *call, actions_t *act)
+void proxy_end(proxy_node_t *self, proxy_call_t *call, actions_t *act)
 {
     self->open_calls--;
     act_item(act, call);
@@ -45,7 +45,7 @@ static void s_answer_rest(proxy_call_t *call, const ProtobufCMessage *response)
         rest_success(&call->body, call->route->write(response));
 }
 
-void proxy_answer(proxy_node_t *self, proxy_call_t *call, actions_t *act, const void *response)
+void proxy_pack(proxy_call_t *call, const void *response)
 {
     if (call->route)
         s_answer_rest(call, response);
@@ -57,7 +57,12 @@ void proxy_answer(proxy_node_t *self, proxy_call_t *call, actions_t *act, const 
         call->http_status = 500;
         call->text = "no memory for the answer";
     }
-    s_end(self, call, act);
+}
+
+void proxy_answer(proxy_node_t *self, proxy_call_t *call, actions_t *act, const void *response)
+{
+    proxy_pack(call, response);
+    proxy_end(self, call, act);
 }
 
 static int s_http_status(int grpc_status)
@@ -86,7 +91,7 @@ void proxy_fail(proxy_node_t *self, proxy_call_t *call, actions_t *act, int grpc
         rest_error(&call->body, err_code(ERR_REST_AUTH), err_text(ERR_REST_AUTH));
     else if (call->route)
         rest_error(&call->body, err_code(ERR_UNEXPECTED), text);
-    s_end(self, call, act);
+    proxy_end(self, call, act);
 }
 
 void proxy_status(proxy_node_t *self, proxy_call_t *call, actions_t *act, err_t err,

@@ -30,6 +30,8 @@ struct proxy_node {
     news_t *news;               /* who waits for a change of the directory */
     int64_t news_due_ms;        /* when the first of them has waited long enough */
     map_t *links;               /* addresses of data and query nodes that we dialled */
+    struct proxy_read *reads;   /* searches and queries under way (proxy_read.h) */
+    size_t read_turn;           /* which replica is asked first */
     uint64_t ddl_count;         /* of this incarnation, for tokens */
     int64_t last_identifier;
     uint64_t last_ts;
@@ -97,7 +99,10 @@ void proxy_news(proxy_node_t *self, const event_t *ev, actions_t *act, int64_t w
 
 /* proxy_answer.c */
 
-/* End a call with a response message. */
+/* End a call with a response message: pack it, and end the call.  Packing touches the call
+ * and nothing else, so a job may do that half. */
+void proxy_pack(proxy_call_t *call, const void *response);
+void proxy_end(proxy_node_t *self, proxy_call_t *call, actions_t *act);
 void proxy_answer(proxy_node_t *self, proxy_call_t *call, actions_t *act, const void *response);
 
 /* End a call with a gRPC status instead of a response; REST gets the HTTP status and the

@@ -1,5 +1,6 @@
 /* proxy_node - see proxy_node.h */
 #include "proxy/proxy_int.h"
+#include "proxy/proxy_read.h"
 
 static void s_on_leader(void *node, const event_t *ev, actions_t *act)
 {
@@ -22,6 +23,7 @@ static void s_end(void *node)
     proxy_node_t *self = node;
     proxy_ask_fini(self);
     proxy_catalog_fini(self);
+    proxy_read_fini(self);
     proxy_directory_fini(self);
     member_fini(&self->member);
     mem_free(self);
