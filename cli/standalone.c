@@ -8,7 +8,7 @@
 
 #include "coord/coord_seat.h"
 #include "core/node/daemon.h"
-#include "datanode/data_node.h"
+#include "datanode/data_seat.h"
 #include "indexnode/index_node.h"
 #include "proxy/proxy_seat.h"
 #include "querynode/query_node.h"
@@ -25,7 +25,7 @@ int standalone_main(int argc, char **argv)
         { "elanus.proxy.address", "127.0.0.1" }, { NULL, NULL },
     };
     const seat_t seats[] = {
-        coord_seat, { .role = &data_role, .wants_store = true },
+        coord_seat, data_seat,
         { .role = &query_role, .wants_store = true }, { .role = &index_role, .wants_store = true },
         proxy_seat, { .role = NULL },
     };

@@ -2,8 +2,8 @@
  *
  *     OPEN_CHANNEL   data_channel.c   claim, log, replay (data_replay.c), ACTIVE; close, lost
  *     WRITE          data_write.c     check, stamp, append, commit, apply, answer
- *     FOLLOW …       data_follow.c    who reads hears of what was applied
- *     segments       data_segment.c   growing segments, ids for them, memory
+ *     FOLLOW         data_follow.c    who reads hears of what was applied; data_frontier.c
+ *     segments       data_segment.c   growing segments, memory; data_shards.c, data_ids.c
  *     persistence    data_flush.c …   sealed segments to the store, deltalogs, checkpoint,
  *                                     compaction, garbage: the data_persist_* calls
  *
@@ -26,13 +26,15 @@
 #include "core/wal/wal.h"
 
 /* Timer numbers: 100.. here, 120.. of persistence */
-enum { TIMER_DATA_IDS = 100, TIMER_DATA_PARKED, TIMER_DATA_REOPEN, TIMER_DATA_STOP,
-       TIMER_DATA_PERSIST = 120 };
+enum { TIMER_DATA_IDS = 100, TIMER_DATA_PARKED, TIMER_DATA_APPLY, TIMER_DATA_AGAIN,
+       TIMER_DATA_STOP, TIMER_DATA_PERSIST = 120 };
 
 typedef struct data_node data_node_t;
 typedef struct data_channel data_channel_t;
 typedef struct data_shard data_shard_t;
 typedef struct data_write data_write_t;
+typedef struct data_opening data_opening_t;
+typedef struct data_requests data_requests_t;
 
 typedef enum {
     DATA_GROWING,               /* takes rows */
@@ -49,7 +51,7 @@ typedef struct data_segment {
     int64_t opened_ms, touched_ms;      /* wall clock, of its first and last rows */
     uint32_t pending;           /* entries meant for it that are not applied yet */
     uint64_t pending_bytes, pending_rows;
-    uint64_t counted;           /* its share of data_node.bytes */
+    uint64_t counted, counted_rows;     /* its share of data_node.bytes, .rows */
 
     /* Persistence's own */
     bool flushing;              /* a plan of it is being put, or named */
@@ -69,15 +71,16 @@ typedef struct data_delete {
 struct data_shard {
     data_channel_t *channel;
     char *name;                 /* of the vchannel */
-    uint64_t number;            /* nobody else in this process has it */
     uint64_t collection;
     schema_t *schema;
     vec_t segments;             /* of data_segment_t *, owned, oldest first */
     vec_t deletes;              /* of data_delete_t, by position */
     uint64_t delete_bytes;
+    wal_position_t trimmed;     /* of the last delete that was forgotten */
     uint64_t last_ts;           /* of its last applied entry */
     wal_position_t last;
     vec_t followers;            /* parked FOLLOWs; data_follow.c */
+    bool news;                  /* in data_channel.news: something was applied */
 };
 
 typedef enum {
@@ -99,7 +102,10 @@ struct data_channel {
     int64_t owner_rev;          /* revision of owner/<name> that every transaction compares */
     uint32_t users;             /* data_channel_hold */
     bool reopen;                /* once it is closed */
+    bool again;                 /* what its state waits for failed; TIMER_DATA_AGAIN */
+    uint64_t look;              /* LOOKING: the round that reads what it needs */
     vec_t openers;              /* of net_from_t: who waits for ACTIVE */
+    data_opening_t *opening;    /* OPENING: argument of the job, owned */
 
     wal_disk_t *disk;
     wal_t *log;
@@ -114,9 +120,8 @@ struct data_channel {
     uint64_t ckpt_ts;
 
     map_t *shards;              /* vchannel -> data_shard_t, owned */
-    map_t *requests;            /* the recent ones; data_write.c */
-    vec_t recent;               /* the same in order */
-    size_t recent_from;
+    vec_t news;                 /* of data_shard_t *, while a commit is applied */
+    data_requests_t *requests;  /* the recent ones; data_requests.c */
 };
 
 struct data_node {
@@ -126,27 +131,33 @@ struct data_node {
     directory_t *directory;
     segments_t *segments;
     map_t *channels;            /* pchannel -> data_channel_t, owned */
+    vec_t all;                  /* of data_channel_t *: those that are GONE too */
     map_t *ahead;               /* coll/ key -> revision read before the watch showed it */
     int64_t coll_rev;           /* of the newest change of coll/ the watch has shown */
+    bool coll_synced;           /* that watch has shown the present: a node follows no other part
+                                 * of the catalog */
     uint64_t last_ts;           /* the clock: nothing is stamped at or below it */
-    uint64_t shards_made;
-    bool stopping;              /* EV_STOP came: no new work */
-    bool looking, look_again;   /* metadata is being read for channels that were claimed */
-    uint32_t looks_left;
+    bool stopping, left;        /* EV_STOP came: no new work; all is closed */
+    uint64_t look;              /* rounds of reading metadata for claimed channels, begun */
+    uint32_t looks_left;        /* of this round's answers */
+    bool look_failed;
 
     uint64_t next_id, end_id;   /* ids of METHOD_ALLOC_IDS at hand */
     uint64_t spare_id, spare_end;
     bool ids_asked;
-    vec_t parked;               /* writes that wait for an id or for the catalog; data_write.c */
-    vec_t questions;            /* FRONTIERs that wait; data_follow.c */
+    vec_t parked;               /* writes that wait; data_park.c */
     uint64_t parked_bytes;
+    vec_t questions;            /* FRONTIERs that wait; data_frontier.c */
+    int64_t parked_due_ms;      /* TIMER_DATA_PARKED is set to this; 0: not set */
     uint64_t bytes;             /* of memory: growing and sealed segments, deletes */
+    uint64_t rows;              /* of growing and sealed segments */
+    uint64_t pending_bytes;     /* of all channels */
     uint64_t commits, writes;   /* counted for /metrics */
 
     void *persist;              /* persistence's own, made by data_persist_make */
 };
 
-/* --- data_channel.c -------------------------------------------------------------------- */
+/* --- data_channel.c ------------------------------------------------------------------- */
 
 void data_channel_open(data_node_t *self, const event_t *ev, actions_t *act);  /* OPEN_CHANNEL */
 
@@ -154,6 +165,11 @@ void data_channel_open(data_node_t *self, const event_t *ev, actions_t *act);  /
 data_channel_t *data_channel_live(const data_node_t *self, const char *pchannel);
 data_channel_t *data_channel_of(const data_node_t *self, const char *vchannel);
 data_shard_t *data_shard_of(const data_node_t *self, const char *vchannel);
+
+/* `for (data_walk_t walk = {0}; (shard = data_next_shard(self, &walk)); )`: the shards of all
+ * ACTIVE channels; none may be added or dropped meanwhile. */
+typedef struct data_walk { size_t channel, at; } data_walk_t;
+data_shard_t *data_next_shard(const data_node_t *self, data_walk_t *walk);
 
 /* Across a job or a metadata operation: the structure stays, but `state` may be GONE, or `epoch`
  * another one, when it is back.  Then whatever was being done for it is void. */
@@ -176,7 +192,7 @@ void data_channel_ckpt(data_channel_t *channel, wal_position_t at, uint64_t ts, 
  * again (options.repeat_ms): a replay behind it still meets them.  At most `applied`. */
 wal_position_t data_channel_ckpt_most(const data_channel_t *channel, int64_t wall_ms);
 
-/* --- data_segment.c -------------------------------------------------------------------- */
+/* --- data_segment.c ------------------------------------------------------------------- */
 
 data_segment_t *data_segment_find(const data_shard_t *shard, uint64_t id);
 
@@ -194,7 +210,7 @@ uint64_t data_id(data_node_t *self, actions_t *act);
 /* A timestamp above all given out: nothing is stamped at or below it from now on. */
 uint64_t data_now(data_node_t *self, const event_t *ev);
 
-/* --- persistence: called from the rest of the node ----------------------------------------- */
+/* --- persistence: called from the rest of the node ------------------------------------ */
 
 void data_persist_make(data_node_t *self);
 void data_persist_end(data_node_t *self);
@@ -217,7 +233,7 @@ void data_persist_applied(data_channel_t *channel, const event_t *ev, actions_t 
 void data_persist_sealed(data_shard_t *shard, data_segment_t *segment, const event_t *ev,
                          actions_t *act);
 
-/* Its collection or partition was dropped; it is freed next. */
+/* It is freed next: its collection or partition was dropped, or nobody shares it any more. */
 void data_persist_segment_gone(data_shard_t *shard, data_segment_t *segment);
 void data_persist_shard_gone(data_shard_t *shard);
 

@@ -93,7 +93,7 @@ const char *data_record_place(ctx_t *ctx, const Elanus__Segment *record)
                       (unsigned long long)record->partition, (unsigned long long)record->id);
 }
 
-/* --- attempts ------------------------------------------ */
+/* --- attempts ------------------------------------------------------------------------- */
 
 uint64_t attempts_next(attempts_t *self, int64_t wall_ms)
 {

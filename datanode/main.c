@@ -1,6 +1,6 @@
 /* elanus-datanode - owner of write channels */
 #include "core/node/daemon.h"
-#include "datanode/data_node.h"
+#include "datanode/data_seat.h"
 
 int main(int argc, char **argv)
 {
@@ -8,11 +8,7 @@ int main(int argc, char **argv)
         { "port", "dataNode.port" }, { "ops-port", "elanus.ops.port" },
         { "data", "elanus.data.dir" }, { NULL, NULL },
     };
-    const seat_t seats[] = {
-        { .role = &data_role, .port_key = "dataNode.port", .ip_key = "dataNode.ip",
-          .wants_store = true },
-        { .role = NULL },
-    };
+    const seat_t seats[] = { data_seat, { .role = NULL } };
     const daemon_plan_t plan = {
         .name = "elanus-datanode",
         .about = "owner of write channels",

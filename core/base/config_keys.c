@@ -250,6 +250,10 @@ const config_key_t config_keys[] = {
     /* --- ours --- */
     TEXT("elanus.data.dir", "/var/lib/elanus",
          "directory for everything this process keeps itself"),
+    BYTES("elanus.data.memory", "0", 0, 1 * T,
+          "memory for rows and deletes that are not flushed; 0: a quarter of the machine's"),
+    MS("elanus.data.repeatTime", "60000", 0, DAY,
+       "a write that a proxy repeats within this time is done once, after a restart too"),
     TEXT("elanus.proxy.address", "0.0.0.0", "address the clients' port listens on"),
     TEXT("elanus.ops.address", "0.0.0.0", "address the ops port listens on"),
     { "elanus.ops.port", CONFIG_INT, "9091", 0, 65535, NULL, "METRICS_PORT",

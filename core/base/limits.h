@@ -108,6 +108,16 @@
 #define LIMIT_WAL_NAME_BYTES    320             /* a vchannel: a pchannel's name and a suffix */
 #define LIMIT_WAL_PENDING_BYTES (256u << 20)    /* appended to one channel, not yet committed */
 
+/* Channels of a data node */
+#define LIMIT_DATA_REQUESTS     65536           /* of a channel, known when they come again */
+#define LIMIT_DATA_PENDING_BYTES (512u << 20)   /* of all channels, not yet committed */
+#define LIMIT_DATA_PARKED_BYTES (256u << 20)    /* writes that wait for an id or for metadata */
+#define LIMIT_DATA_OPENERS      64              /* who waits for one channel */
+#define LIMIT_DATA_FOLLOWERS    64              /* of one vchannel */
+#define LIMIT_DATA_QUESTIONS    4096            /* FRONTIERs that wait */
+#define LIMIT_DATA_FOLLOW_BYTES (16u << 20)     /* deletes in one answer to FOLLOW, about */
+#define LIMIT_DATA_AHEAD_MS     10000           /* the clock is set forward at most so far */
+
 /* The ops port */
 #define LIMIT_OPS_CONNECTIONS   64              /* one more, and the longest idle one is closed */
 #define LIMIT_OPS_ROUTES        128

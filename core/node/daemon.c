@@ -49,6 +49,7 @@ typedef struct {
 const config_t *daemon_config(const daemon_t *self) { return self->config; }
 store_t *daemon_store(const daemon_t *self)         { return self->store; }
 ops_t *daemon_ops(const daemon_t *self)             { return self->ops; }
+ctx_t *daemon_memory(daemon_t *self)                { return &self->memory; }
 void **daemon_slot(daemon_t *self)                  { return &self->slot; }
 
 int daemon_exit_code(err_t err)

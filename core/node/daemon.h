@@ -54,6 +54,9 @@ const config_t *daemon_config(const daemon_t *self);
 store_t *daemon_store(const daemon_t *self);
 ops_t *daemon_ops(const daemon_t *self);
 
+/* An arena that lives as long as the process's nodes. */
+ctx_t *daemon_memory(daemon_t *self);
+
 /* A place for the one role with I/O of its own (the proxy) to keep it. */
 void **daemon_slot(daemon_t *self);
 

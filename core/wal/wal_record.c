@@ -237,6 +237,16 @@ err_t wal_reader_open(ctx_t *ctx, wal_reader_t *reader, view_t bytes)
     return OK;
 }
 
+void wal_reader_own(wal_reader_t *reader, const wal_batch_t *batch)
+{
+    *reader = (wal_reader_t){
+        .head = { .n = batch->n, .min_ts = batch->min_ts, .max_ts = batch->max_ts,
+                  .head_len = batch->head_len, .link = { .at = batch->at } },
+        .body = view_of(batch->bytes.ptr + batch->head_len, batch->bytes.len - batch->head_len),
+        .last_ts = batch->min_ts,
+    };
+}
+
 static err_t s_bad_entry(ctx_t *ctx, const wal_reader_t *reader, const char *what)
 {
     return ctx_fail(ctx, ERR_CORRUPT, "log object: entry %u, byte %zu: %s", reader->n_read,

@@ -165,6 +165,9 @@ typedef struct wal_reader {
  * Texts of ERR_CORRUPT name the byte of the object.  Errors  also ERR_VERSION */
 err_t must_use wal_reader_open(ctx_t *ctx, wal_reader_t *reader, view_t bytes);
 
+/* The entries of a batch of this process, as they were added: nothing is verified. */
+void wal_reader_own(wal_reader_t *reader, const wal_batch_t *batch);
+
 /* The next entry, borrowed until the next call; *ret_more false: there is none.
  * Errors  ERR_CORRUPT     Cost  no allocation */
 err_t must_use wal_reader_next(ctx_t *ctx, wal_reader_t *reader, wal_entry_t *ret, bool *ret_more);

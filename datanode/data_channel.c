@@ -1,0 +1,646 @@
+/* data_channel - a pchannel from the claim to the close
+ *
+ *     CLAIMING    owner/<ch>: (epoch + 1, this node, RECOVERING), compared and swapped
+ *        │
+ *     LOOKING     coll/, seg/ and ckpt/ are read: whoever owned the channel before cannot
+ *        │        change them any more, and the watches may lag behind the claim
+ *     OPENING     job: the log under the new epoch, replayed from the checkpoint
+ *        │
+ *     ACTIVATING  owner/<ch>: ACTIVE, if the key is as we left it
+ *        │
+ *     ACTIVE ──── the log failed ─► CLOSING ─► CLAIMING
+ *        └─────── somebody else's, EV_STOP ─► CLOSING ─► gone
+ *
+ * A failure before ACTIVE is told to the coordinator, who asks again; but once the key
+ * may say that we are ACTIVE, nobody else will, so then we try again by ourselves.
+ */
+#include "datanode/data_path.h"
+
+#include <inttypes.h>
+
+#include "core/wire/pb.h"
+
+enum { AGAIN_MS = 500 };
+
+/* --- life ----------------------------------------------------------------------------- */
+
+static data_channel_t *s_new(data_node_t *node, const char *name)
+{
+    data_channel_t *channel = mem_new(sizeof *channel);
+    channel->node = node;
+    channel->name = mem_strdup(name);
+    channel->shards = map_new();
+    channel->requests = data_requests_new();
+    vec_init(&channel->openers, sizeof(net_from_t));
+    vec_init(&channel->news, sizeof(data_shard_t *));
+    map_put_str(node->channels, name, channel);
+    vec_push(&node->all, &channel);
+    return channel;
+}
+
+static void s_drop_shards(data_channel_t *channel)
+{
+    void *value = NULL;
+    for (size_t at = 0; map_next(channel->shards, &at, NULL, &value); ) {
+        data_shard_t *shard = value;
+        data_shard_leave(shard);
+        data_shard_free(shard);
+    }
+}
+
+static void s_free(data_channel_t *channel)
+{
+    wal_destroy(&channel->log);
+    wal_disk_destroy(&channel->disk);
+    data_opening_destroy(&channel->opening);
+    data_write_free(channel);
+    check(map_len(channel->shards) == 0);
+    map_destroy(&channel->shards);
+    data_requests_destroy(&channel->requests);
+    vec_fini(&channel->openers);
+    vec_fini(&channel->news);
+    mem_free(channel->name);
+    mem_free(channel);
+}
+
+static void s_free_unused(data_channel_t *channel)
+{
+    data_node_t *node = channel->node;
+    if (channel->users > 0 || channel->state != CHANNEL_GONE)
+        return;
+    for (size_t i = 0; i < node->all.len; i++) {
+        if (*(data_channel_t **)vec_at(&node->all, i) == channel) {
+            vec_swap_remove(&node->all, i);
+            break;
+        }
+    }
+    s_free(channel);
+}
+
+data_channel_t *data_channel_hold(data_channel_t *channel)
+{
+    channel->users++;
+    return channel;
+}
+
+void data_channel_release(data_channel_t **channel_p)
+{
+    data_channel_t *channel = take(*channel_p);
+    check(channel->users > 0);
+    channel->users--;
+    s_free_unused(channel);
+}
+
+void data_channels_end(data_node_t *self)
+{
+    for (size_t i = 0; i < self->all.len; i++) {
+        data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, i);
+        void *value = NULL;
+        for (size_t at = 0; map_next(channel->shards, &at, NULL, &value); )
+            ((data_shard_t *)value)->followers.len = 0;
+        s_drop_shards(channel);
+        s_free(channel);
+    }
+    vec_fini(&self->all);
+    map_destroy(&self->channels);
+}
+
+static void s_refuse_openers(data_channel_t *channel, err_t err, const char *why, actions_t *act)
+{
+    for (size_t i = 0; i < channel->openers.len; i++)
+        act_refuse(act, *(net_from_t *)vec_at(&channel->openers, i), err, "%s: %s", channel->name,
+                   why);
+    channel->openers.len = 0;
+}
+
+/* Out of the table; nothing of it is on disk or in a job any more. */
+static void s_gone(data_channel_t *channel, err_t err, const char *why, actions_t *act)
+{
+    check(!channel->log && !channel->opening);
+    s_refuse_openers(channel, err, why, act);
+    map_del_str(channel->node->channels, channel->name);
+    channel->state = CHANNEL_GONE;
+    s_free_unused(channel);
+}
+
+/* --- claim ---------------------------------------------------------------------------- */
+
+static void s_look(data_node_t *self, const event_t *ev, actions_t *act);
+
+static void s_try_again(data_channel_t *channel, actions_t *act)
+{
+    channel->again = true;
+    act_timer(act, TIMER_DATA_AGAIN, AGAIN_MS);
+}
+
+static view_t s_owner(const data_channel_t *channel, ctx_t *ctx, Elanus__OwnerState state)
+{
+    Elanus__Owner owner = ELANUS__OWNER__INIT;
+    owner.pchannel = channel->name;
+    owner.epoch = channel->epoch;
+    owner.node = channel->node->member.self->id;
+    owner.incarnation = channel->node->member.self->incarnation;
+    owner.state = state;
+    return pb_pack(ctx, &owner);
+}
+
+/* The key is not as we thought, or nobody knows whether it was written. */
+static void s_not_claimed(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    const char *why = ev->err == OK ? "another node claimed the channel meanwhile" : ev->text;
+    channel->epoch--;
+    if (channel->reopen && ev->err != OK)
+        s_try_again(channel, act);
+    else
+        s_gone(channel, ev->err == OK ? ERR_CONFLICT : ev->err, why, act);
+}
+
+static void s_claimed(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    data_node_t *self = node;
+    data_channel_t *channel = arg;
+    if (channel->state == CHANNEL_CLAIMING && (ev->err != OK || !ev->meta.txn.applied)) {
+        s_not_claimed(channel, ev, act);
+    } else if (channel->state == CHANNEL_CLAIMING) {
+        channel->owner_rev = ev->meta.txn.rev;
+        channel->reopen = false;
+        channel->state = CHANNEL_LOOKING;
+        channel->look = self->look + 1;
+        s_look(self, ev, act);
+    }
+    data_channel_release(&channel);
+}
+
+static void s_claim(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    data_node_t *self = channel->node;
+    int64_t rev = 0;
+    const Elanus__Owner *now = directory_owner(self->directory, channel->name, &rev);
+    uint64_t epoch = now ? now->epoch : 0;
+    if (channel->owner_rev > rev) {             /* the watch has not shown our own last write */
+        rev = channel->owner_rev;
+        epoch = channel->epoch;
+    }
+    channel->state = CHANNEL_CLAIMING;
+    channel->again = false;
+    channel->epoch = epoch + 1;
+    const char *key = directory_key_owner(ev->ctx, channel->name);
+    meta_cmp_t same = { .kind = rev ? META_IF_MOD_REV : META_IF_ABSENT, .key = key, .rev = rev };
+    meta_op_t put = { .kind = META_PUT, .key = key,
+                      .value = s_owner(channel, ev->ctx, ELANUS__OWNER_STATE__OWNER_RECOVERING) };
+    act_meta_txn(act, &(meta_txn_t){ .cmps = &same, .n_cmps = 1, .ops = &put, .n_ops = 1 },
+                 wait_once(self->member.waits, act, s_claimed, data_channel_hold(channel)));
+}
+
+/* --- look ----------------------------------------------------------------------------- */
+
+static void s_open_log(data_channel_t *channel, const event_t *ev, actions_t *act);
+
+void data_collection_ahead(data_node_t *self, ctx_t *ctx, const meta_item_t *item)
+{
+    if (item->mod_rev <= self->coll_rev)
+        return;                                 /* the watch was faster */
+    if (catalog_put(self->catalog, ctx, item->key, item->value, item->mod_rev) != OK)
+        log_event(LOG_ERROR, "collection_damaged", "key=%s why=\"%s\"", item->key, ctx->text);
+    map_put_str(self->ahead, item->key, (void *)(uintptr_t)item->mod_rev);
+}
+
+static void s_saw_items(data_node_t *self, const event_t *ev)
+{
+    const meta_items_t *items = &ev->meta.items;
+    const char *colls = catalog_root(CATALOG_COLLECTION);
+    for (size_t i = 0; i < items->n; i++) {
+        const meta_item_t *item = &items->at[i];
+        if (strncmp(item->key, colls, strlen(colls)) == 0)
+            data_collection_ahead(self, ev->ctx, item);
+        else if (segments_put(self->segments, ev->ctx, item->key, &item->value,
+                              item->mod_rev) != OK)
+            log_event(LOG_ERROR, "segment_damaged", "key=%s why=\"%s\"", item->key, ev->ctx->text);
+    }
+}
+
+/* Channels that this round was read for go on; those that came later need another. */
+static void s_looked_around(data_node_t *self, const event_t *ev, actions_t *act)
+{
+    bool more = false;
+    for (size_t i = self->all.len; i-- > 0; ) {
+        data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, i);
+        if (channel->state != CHANNEL_LOOKING)
+            continue;
+        if (channel->look > self->look)
+            more = true;
+        else if (self->look_failed)
+            s_gone(channel, ERR_META, "metadata could not be read", act);
+        else
+            s_open_log(channel, ev, act);
+    }
+    if (more)
+        s_look(self, ev, act);
+}
+
+static void s_listed(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)arg;
+    data_node_t *self = node;
+    self->looks_left--;
+    if (ev->err == OK)
+        s_saw_items(self, ev);
+    else
+        self->look_failed = true;
+    if (self->looks_left == 0)
+        s_looked_around(self, ev, act);
+}
+
+static void s_look(data_node_t *self, const event_t *ev, actions_t *act)
+{
+    (void)ev;
+    if (self->looks_left > 0)
+        return;                                 /* when this round is over, another begins */
+    const char *roots[] = { catalog_root(CATALOG_COLLECTION), segments_root(SEGMENTS_SEG),
+                            segments_root(SEGMENTS_CKPT) };
+    self->look++;
+    self->look_failed = false;
+    for (size_t i = 0; i < ARRAY_LEN(roots); i++, self->looks_left++)
+        act_meta_list(act, roots[i], wait_once(self->member.waits, act, s_listed, NULL));
+}
+
+/* --- the log -------------------------------------------------------------------------- */
+
+static void s_activate(data_channel_t *channel, const event_t *ev, actions_t *act);
+
+static void s_adopt(data_channel_t *channel)
+{
+    data_node_t *self = channel->node;
+    data_opening_t *opening = channel->opening;
+    channel->disk = take(opening->disk);
+    channel->log = take(opening->log);
+    data_requests_destroy(&channel->requests);
+    channel->requests = take(opening->requests);
+    channel->applied = wal_frontier(channel->log);
+    channel->applied_ts = wal_max_ts(channel->log);
+    channel->epoch = channel->applied.epoch;
+    if (self->last_ts < channel->applied_ts)
+        self->last_ts = channel->applied_ts;
+    void *value = NULL;
+    for (size_t at = 0; map_next(opening->shards, &at, NULL, &value); ) {
+        data_shard_t *shard = value;
+        map_del_str(opening->shards, shard->name);
+        data_shard_adopt(channel, shard);
+    }
+}
+
+static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node;
+    data_channel_t *channel = arg;
+    check(channel->opening && (channel->state == CHANNEL_OPENING ||
+                               channel->state == CHANNEL_CLOSING));
+    if (ev->err != OK) {
+        log_event(LOG_ERROR, "channel_not_opened", "channel=%s epoch=%" PRIu64 " why=\"%s\"",
+                  channel->name, channel->epoch, ev->text);
+        data_opening_destroy(&channel->opening);
+        s_gone(channel, ev->err, ev->text, act);
+    } else if (channel->state == CHANNEL_CLOSING) {
+        channel->disk = take(channel->opening->disk);
+        channel->log = take(channel->opening->log);
+        data_opening_destroy(&channel->opening);
+        data_channel_work(channel, act);
+    } else {
+        log_event(LOG_INFO, "channel_replayed", "channel=%s epoch=%" PRIu64 " entries=%" PRIu64
+                  " skipped=%" PRIu64, channel->name, channel->epoch, channel->opening->n_entries,
+                  channel->opening->n_skipped);
+        s_adopt(channel);
+        data_opening_destroy(&channel->opening);
+        s_activate(channel, ev, act);
+    }
+    data_channel_release(&channel);
+}
+
+static void s_open_log(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    const Elanus__Checkpoint *ckpt = segments_ckpt(channel->node->segments, channel->name, NULL);
+    channel->state = CHANNEL_OPENING;
+    channel->ckpt = ckpt ? (wal_position_t){ ckpt->epoch, ckpt->seq } : (wal_position_t){0};
+    channel->ckpt_ts = ckpt ? ckpt->ts : 0;
+    channel->opening = data_opening_new(channel, ev->ctx);
+    act_job(act, data_opening_run, channel->opening,
+            wait_once(channel->node->member.waits, act, s_opened, data_channel_hold(channel)));
+}
+
+/* --- active --------------------------------------------------------------------------- */
+
+static void s_close(data_channel_t *channel, const char *why, const event_t *ev, actions_t *act);
+
+static void s_active(data_channel_t *channel, int64_t rev, const event_t *ev, actions_t *act)
+{
+    channel->owner_rev = rev;
+    channel->state = CHANNEL_ACTIVE;
+    log_event(LOG_INFO, "channel_active", "channel=%s epoch=%" PRIu64, channel->name,
+              channel->epoch);
+    for (size_t i = 0; i < channel->openers.len; i++)
+        act_reply(act, *(net_from_t *)vec_at(&channel->openers, i), view_of("", 0));
+    channel->openers.len = 0;
+    data_channel_sweep(channel, act);
+    data_persist_opened(channel, ev, act);
+}
+
+static bool s_is_ours(const data_channel_t *channel, const Elanus__Owner *owner)
+{
+    return owner->incarnation == channel->node->member.self->incarnation &&
+           owner->epoch == channel->epoch;
+}
+
+/* What became of the transaction that was to make it ACTIVE? */
+static void s_read_back(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node;
+    data_channel_t *channel = arg;
+    Elanus__Owner *owner = NULL;
+    if (channel->state != CHANNEL_ACTIVATING) {
+        data_channel_release(&channel);
+        return;
+    }
+    err_t err = ev->err != OK ? ev->err
+              : PB_UNPACK(ev->ctx, elanus__owner, ev->meta.item.value, &owner);
+    bool known = err == OK || err == ERR_KEY_NOT_FOUND;
+    if (!known) {
+        s_try_again(channel, act);
+    } else if (err == OK && ev->meta.item.mod_rev == channel->owner_rev) {
+        s_activate(channel, ev, act);           /* it was not applied */
+    } else if (err == OK && s_is_ours(channel, owner) &&
+               owner->state == ELANUS__OWNER_STATE__OWNER_ACTIVE) {
+        s_active(channel, ev->meta.item.mod_rev, ev, act);
+    } else {
+        s_close(channel, "another node claimed the channel", ev, act);
+    }
+    data_channel_release(&channel);
+}
+
+static void s_ask_back(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    channel->again = false;
+    act_meta_get(act, directory_key_owner(ev->ctx, channel->name),
+                 wait_once(channel->node->member.waits, act, s_read_back,
+                           data_channel_hold(channel)));
+}
+
+static void s_activated(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node;
+    data_channel_t *channel = arg;
+    if (channel->state == CHANNEL_ACTIVATING) {
+        if (ev->err == OK && ev->meta.txn.applied)
+            s_active(channel, ev->meta.txn.rev, ev, act);
+        else
+            s_ask_back(channel, ev, act);
+    }
+    data_channel_release(&channel);
+}
+
+static void s_activate(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    channel->state = CHANNEL_ACTIVATING;
+    meta_cmp_t same = data_channel_guard(channel, ev->ctx);
+    meta_op_t put = { .kind = META_PUT, .key = same.key,
+                      .value = s_owner(channel, ev->ctx, ELANUS__OWNER_STATE__OWNER_ACTIVE) };
+    act_meta_txn(act, &(meta_txn_t){ .cmps = &same, .n_cmps = 1, .ops = &put, .n_ops = 1 },
+                 wait_once(channel->node->member.waits, act, s_activated,
+                           data_channel_hold(channel)));
+}
+
+meta_cmp_t data_channel_guard(const data_channel_t *channel, ctx_t *ctx)
+{
+    return (meta_cmp_t){ .kind = META_IF_MOD_REV, .rev = channel->owner_rev,
+                         .key = directory_key_owner(ctx, channel->name) };
+}
+
+/* --- the log's jobs, one at a time ---------------------------------------------------- */
+
+typedef struct log_job {
+    data_channel_t *channel;
+    wal_disk_t *disk;
+    wal_t *log;                 /* truncate: borrowed; close: owned, with the disk */
+    wal_position_t upto;
+} log_job_t;
+
+static err_t s_truncate_job(ctx_t *ctx, void *arg)
+{
+    const log_job_t *job = arg;
+    return wal_truncate(ctx, job->log, job->upto);
+}
+
+static void s_truncated(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node;
+    data_channel_t *channel = ((log_job_t *)arg)->channel;
+    channel->log_busy = false;
+    if (ev->err != OK)                          /* the next checkpoint tries again */
+        log_event(LOG_WARN, "log_not_truncated", "channel=%s why=\"%s\"", channel->name, ev->text);
+    data_channel_work(channel, act);
+    data_channel_release(&channel);
+}
+
+static void s_truncate(data_channel_t *channel, actions_t *act)
+{
+    log_job_t *job = mem_new(sizeof *job);
+    *job = (log_job_t){ .channel = data_channel_hold(channel), .log = channel->log,
+                        .upto = channel->truncate_to };
+    channel->truncate_to = (wal_position_t){0};
+    channel->log_busy = true;
+    act_job(act, s_truncate_job, job,
+            wait_owned(channel->node->member.waits, act, s_truncated, job));
+}
+
+static err_t s_close_job(ctx_t *ctx, void *arg)
+{
+    (void)ctx;
+    data_channel_t *channel = arg;              /* nobody else looks at these two meanwhile */
+    wal_destroy(&channel->log);
+    wal_disk_destroy(&channel->disk);
+    return OK;
+}
+
+static void s_closed(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    data_node_t *self = node;
+    data_channel_t *channel = arg;
+    channel->log_busy = false;
+    data_write_free(channel);
+    if (channel->reopen && !self->stopping)
+        s_claim(channel, ev, act);
+    else
+        s_gone(channel, ERR_MOVED, "the channel was given up", act);
+    data_channel_release(&channel);
+}
+
+/* A truncation goes before a commit: it is rare and short, commits may never pause. */
+void data_channel_work(data_channel_t *channel, actions_t *act)
+{
+    if (channel->log_busy || !channel->log)
+        return;
+    if (channel->state == CHANNEL_CLOSING) {
+        channel->log_busy = true;
+        act_job(act, s_close_job, channel, wait_once(channel->node->member.waits, act, s_closed,
+                                                     data_channel_hold(channel)));
+    } else if (channel->truncate_to.seq > 0) {
+        s_truncate(channel, act);
+    } else {
+        channel->log_busy = data_write_commit(channel, act);
+    }
+}
+
+/* --- close ---------------------------------------------------------------------------- */
+
+static void s_close_shards(data_channel_t *channel, const char *why, actions_t *act)
+{
+    void *value = NULL;
+    for (size_t at = 0; map_next(channel->shards, &at, NULL, &value); )
+        data_follow_refuse(value, ERR_MOVED, why, act);
+    s_drop_shards(channel);
+    channel->news.len = 0;
+}
+
+static void s_close(data_channel_t *channel, const char *why, const event_t *ev, actions_t *act)
+{
+    if (channel->state == CHANNEL_CLOSING || channel->state == CHANNEL_GONE)
+        return;
+    log_event(channel->node->stopping ? LOG_INFO : LOG_WARN, "channel_closes",
+              "channel=%s epoch=%" PRIu64 " why=\"%s\"", channel->name, channel->epoch, why);
+    if (channel->state == CHANNEL_ACTIVE)
+        data_persist_closing(channel);
+    channel->state = CHANNEL_CLOSING;
+    channel->again = false;
+    data_write_unknown(channel, why, act);
+    s_close_shards(channel, why, act);
+    s_refuse_openers(channel, ERR_MOVED, why, act);
+    if (channel->log)
+        data_channel_work(channel, act);
+    else if (!channel->opening)
+        s_gone(channel, ERR_MOVED, why, act);
+    data_frontier_look(channel->node, ev, act);
+}
+
+void data_channel_lost(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    channel->reopen = false;
+    s_close(channel, "the channel has another owner", ev, act);
+}
+
+void data_channel_reopen(data_channel_t *channel, const event_t *ev, actions_t *act,
+                         const char *why)
+{
+    channel->reopen = true;
+    s_close(channel, why, ev, act);
+}
+
+/* --- what happens to it ------------------------------------------------------------------ */
+
+/* owner/ changed: what is somebody else's is given up. */
+void data_channel_owners(data_node_t *self, const event_t *ev, actions_t *act)
+{
+    for (size_t i = self->all.len; i-- > 0; ) {
+        data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, i);
+        int64_t rev = 0;
+        const Elanus__Owner *owner = directory_owner(self->directory, channel->name, &rev);
+        bool claimed = channel->state == CHANNEL_LOOKING || channel->state == CHANNEL_OPENING ||
+                       channel->state == CHANNEL_ACTIVATING || channel->state == CHANNEL_ACTIVE;
+        if (claimed && owner && rev > channel->owner_rev && !s_is_ours(channel, owner))
+            data_channel_lost(channel, ev, act);
+    }
+}
+
+/* TIMER_DATA_AGAIN */
+void data_channel_again(data_node_t *self, const event_t *ev, actions_t *act)
+{
+    for (size_t i = self->all.len; i-- > 0; ) {
+        data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, i);
+        if (channel->again && channel->state == CHANNEL_CLAIMING)
+            s_claim(channel, ev, act);
+        else if (channel->again && channel->state == CHANNEL_ACTIVATING)
+            s_ask_back(channel, ev, act);
+    }
+}
+
+/* A name becomes a directory, so it is one. */
+static bool s_is_name(const char *name)
+{
+    size_t len = strlen(name);
+    if (len == 0 || len > LIMIT_NAME_BYTES || name[0] == '.')
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if (!(name[i] >= 'a' && name[i] <= 'z') && !(name[i] >= 'A' && name[i] <= 'Z') &&
+            !(name[i] >= '0' && name[i] <= '9') && !strchr("-_.", name[i]))
+            return false;
+    return true;
+}
+
+static err_t s_may_open(data_node_t *self, ctx_t *ctx, const char *name)
+{
+    if (!s_is_name(name))
+        return ctx_fail(ctx, ERR_PARAM_INVALID, "not a channel's name: %.64s", name);
+    if (!self->options->open_disk)
+        return ctx_fail(ctx, ERR_UNIMPLEMENTED, "%s: this data node has no log: the one on the "
+                        "object store is not built yet, rows can be written in standalone only",
+                        name);
+    if (self->stopping || !self->coll_synced || !segments_synced(self->segments) ||
+        !directory_synced(self->directory, DIRECTORY_OWNER))
+        return ctx_fail(ctx, ERR_SERVICE_NOT_READY, "%s: this data node is %s", name,
+                        self->stopping ? "stopping" : "still reading metadata");
+    return OK;
+}
+
+void data_channel_open(data_node_t *self, const event_t *ev, actions_t *act)
+{
+    Elanus__OpenChannel *ask = NULL;
+    err_t err = PB_UNPACK(ev->ctx, elanus__open_channel, ev->call.payload, &ask);
+    if (err == OK)
+        err = s_may_open(self, ev->ctx, ask->pchannel);
+    if (err != OK) {
+        act_refuse(act, ev->call.from, err, "%s", ev->ctx->text);
+        return;
+    }
+    data_channel_t *channel = map_get_str(self->channels, ask->pchannel);
+    if (channel && channel->state == CHANNEL_ACTIVE) {
+        act_reply(act, ev->call.from, view_of("", 0));
+        return;
+    }
+    if (channel && channel->openers.len >= LIMIT_DATA_OPENERS) {
+        act_refuse(act, ev->call.from, ERR_QUEUE_FULL, "%s is being opened for others",
+                   channel->name);
+        return;
+    }
+    bool fresh = !channel;
+    if (fresh)
+        channel = s_new(self, ask->pchannel);
+    vec_push(&channel->openers, &ev->call.from);
+    if (channel->state == CHANNEL_CLOSING)
+        channel->reopen = true;
+    if (fresh)
+        s_claim(channel, ev, act);
+}
+
+/* --- stop ----------------------------------------------------------------------------- */
+
+/* The member says goodbye, and then the node is gone. */
+void data_channel_leave(data_node_t *self, const event_t *ev, actions_t *act)
+{
+    if (self->left)
+        return;
+    self->left = true;
+    event_t stop = { .kind = EV_STOP, .now_ms = ev->now_ms, .wall_ms = ev->wall_ms,
+                     .ctx = ev->ctx, .text = "" };
+    member_step(&self->member, self, &stop, act);
+}
+
+/* Close what has nothing under way, and leave when all is closed. */
+void data_channel_stop(data_node_t *self, const event_t *ev, actions_t *act)
+{
+    for (size_t i = self->all.len; i-- > 0; ) {
+        data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, i);
+        channel->reopen = false;
+        if (!channel->first)
+            s_close(channel, "this data node is stopping", ev, act);
+    }
+    if (map_len(self->channels) == 0)
+        data_channel_leave(self, ev, act);
+}

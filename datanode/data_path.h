@@ -1,0 +1,176 @@
+/* data_path - what the files of the write path share, beside data_int.h */
+#ifndef DATANODE_DATA_PATH_H
+#define DATANODE_DATA_PATH_H
+
+#include "datanode/data_int.h"
+
+/* --- data_segment.c: shards, segments, and what an entry does to them ----------------- */
+
+/* Of no channel yet.  name is copied, schema shared. */
+data_shard_t *data_shard_new(view_t name, uint64_t collection, schema_t *schema);
+void data_shard_free(data_shard_t *shard);
+
+/* Into a channel's table: its segments are shown, its memory counts; and out again. */
+void data_shard_adopt(data_channel_t *channel, data_shard_t *shard);
+void data_shard_leave(data_shard_t *shard);
+
+/* The one that takes rows of this partition, NULL: none. */
+data_segment_t *data_segment_taking(const data_shard_t *shard, uint64_t partition);
+data_segment_t *data_segment_add(data_shard_t *shard, uint64_t id, uint64_t partition);
+
+/* Forget a segment and its rows; i: its place. */
+void data_segment_remove(data_shard_t *shard, size_t i);
+
+/* One entry less is on its way to it. */
+void data_segment_arrived(data_shard_t *shard, data_segment_t *segment, size_t bytes, size_t rows,
+                          const event_t *ev, actions_t *act);
+
+/* The columns of an entry in the schema's order.  ERR_MALFORMED when they do not fit it: what
+ * comes from another process is not trusted, what the log gives back should be right. */
+err_t must_use data_columns(ctx_t *ctx, const schema_t *schema, const wal_entry_t *entry,
+                            column_t ret[LIMIT_WAL_FIELDS]);
+err_t must_use data_check_keys(ctx_t *ctx, const schema_t *schema, const column_t *keys);
+
+/* Bytes of an entry's columns. */
+size_t data_entry_bytes(const wal_entry_t *entry);
+
+/* Make it so: all of the entry or nothing.  Rows for a segment that is not there are left out.
+ * Errors  ERR_MEMORY */
+err_t must_use data_apply(ctx_t *ctx, data_shard_t *shard, wal_position_t at,
+                          const wal_entry_t *entry);
+
+/* Forget the deletes up to this position. */
+void data_shard_trim(data_shard_t *shard, wal_position_t upto);
+
+/* --- data_ids.c ----------------------------------------------------------------------- */
+
+void data_ids_fill(data_node_t *self, actions_t *act);
+uint64_t data_ids_left(const data_node_t *self);
+void data_ids_due(data_node_t *self, const event_t *ev, actions_t *act);    /* TIMER_DATA_IDS */
+
+/* --- data_requests.c: which requests were done recently ------------------------------- */
+
+typedef struct data_request {
+    uint64_t ts;
+    wal_position_t at;
+    data_write_t *write;        /* it is under way; NULL: it was done */
+    bool gone;                  /* it was not done after all */
+    size_t key_len;
+    uint8_t key[];
+} data_request_t;
+
+data_requests_t *data_requests_new(void);
+void data_requests_destroy(data_requests_t **self_p);
+
+/* NULL: not known.  An id of zeros is nobody's. */
+data_request_t *data_requests_find(const data_requests_t *self, view_t vchannel,
+                                   const uint64_t id[2]);
+data_request_t *data_requests_add(data_requests_t *self, view_t vchannel, const uint64_t id[2],
+                                  uint64_t ts, wal_position_t at, data_write_t *write);
+void data_requests_forget(data_requests_t *self, data_request_t *request);
+
+/* Drop what came before this wall clock; the oldest that is left, NULL: none. */
+const data_request_t *data_requests_since(data_requests_t *self, int64_t wall_ms);
+
+/* --- data_replay.c: a channel's log, opened and read by a job ------------------------- */
+
+struct data_opening {
+    const data_options_t *options;
+    char *name;                 /* of the pchannel */
+    uint64_t least_epoch;
+    wal_position_t after;
+    map_t *shapes;              /* collection -> what the catalog says of it */
+    map_t *segments;            /* those that metadata knows: id -> anything */
+
+    wal_disk_t *disk;           /* what came of it; taken by the node */
+    wal_t *log;
+    map_t *shards;              /* vchannel -> data_shard_t */
+    data_requests_t *requests;
+    wal_position_t last;
+    uint64_t last_ts;
+    uint64_t n_entries, n_skipped;
+};
+
+data_opening_t *data_opening_new(const data_channel_t *channel, ctx_t *ctx);
+void data_opening_destroy(data_opening_t **self_p);
+job_fn data_opening_run;
+
+/* --- data_channel.c ------------------------------------------------------------------- */
+
+/* The log is free, or there is work for it: commit, truncate, close. */
+void data_channel_work(data_channel_t *channel, actions_t *act);
+void data_channel_owners(data_node_t *self, const event_t *ev, actions_t *act);
+void data_channel_again(data_node_t *self, const event_t *ev, actions_t *act);
+void data_channel_stop(data_node_t *self, const event_t *ev, actions_t *act);
+void data_channel_leave(data_node_t *self, const event_t *ev, actions_t *act);
+void data_channels_end(data_node_t *self);
+
+/* A collection's key was read and may be newer than what the watch has shown. */
+void data_collection_ahead(data_node_t *self, ctx_t *ctx, const meta_item_t *item);
+
+/* --- data_shards.c ----------------------------------------------------------------------- */
+
+/* Forget shards and segments of what the catalog has no more. */
+void data_channel_sweep(data_channel_t *channel, actions_t *act);
+void data_channel_dropped(data_node_t *self, actions_t *act);   /* of all */
+
+/* This collection's shard; made when the catalog has it.  NULL: it does not. */
+data_shard_t *data_channel_shard(data_channel_t *channel, const char *vchannel,
+                                 uint64_t collection);
+
+/* --- data_write.c --------------------------------------------------------------------- */
+
+void data_write_call(data_node_t *self, const event_t *ev, actions_t *act);     /* WRITE */
+
+/* Do a write, or park it.  looked: metadata itself was asked for its collection. */
+void data_write_take(data_node_t *self, net_from_t from, int64_t deadline_ms, view_t payload,
+                     bool looked, const event_t *ev, actions_t *act);
+
+/* Start a commit of what was appended; false: there is nothing. */
+bool data_write_commit(data_channel_t *channel, actions_t *act);
+
+/* Apply and answer what is durable and could not be applied for want of memory. */
+void data_write_again(data_node_t *self, const event_t *ev, actions_t *act);
+
+/* Tell the writers that nobody knows, and later free what the log had borrowed. */
+void data_write_unknown(data_channel_t *channel, const char *why, actions_t *act);
+void data_write_free(data_channel_t *channel);
+
+/* The first stamp that is not applied yet; 0: none. */
+uint64_t data_write_first_ts(const data_channel_t *channel);
+size_t data_write_waiting(const data_channel_t *channel);
+
+/* --- data_park.c: writes that wait for an id of a segment, or for metadata ------------ */
+
+void data_park_for_id(data_node_t *self, net_from_t from, int64_t deadline_ms, view_t payload,
+                      bool looked, const event_t *ev, actions_t *act);
+void data_park_for_look(data_node_t *self, net_from_t from, int64_t deadline_ms, view_t payload,
+                        uint64_t collection, const event_t *ev, actions_t *act);
+void data_park_expire(data_node_t *self, const event_t *ev, actions_t *act);
+void data_park_ids_came(data_node_t *self, const event_t *ev, actions_t *act);
+void data_park_cancelled(data_node_t *self, net_from_t from);
+void data_park_refuse(data_node_t *self, actions_t *act);
+void data_park_end(data_node_t *self);
+
+/* --- data_follow.c -------------------------------------------------------------------- */
+
+void data_follow_call(data_node_t *self, const event_t *ev, actions_t *act);    /* FOLLOW */
+void data_follow_wake(data_shard_t *shard, const event_t *ev, actions_t *act);
+void data_follow_refuse(data_shard_t *shard, err_t err, const char *why, actions_t *act);
+void data_follow_cancelled(data_node_t *self, net_from_t from);
+
+/* Something parked wants to be looked at then; TIMER_DATA_PARKED does it. */
+void data_follow_timer(data_node_t *self, int64_t due_ms, const event_t *ev, actions_t *act);
+void data_follow_due(data_node_t *self, const event_t *ev, actions_t *act);
+
+/* --- data_frontier.c ------------------------------------------------------------------ */
+
+void data_frontier_call(data_node_t *self, const event_t *ev, actions_t *act);  /* FRONTIER */
+void data_segments_call(data_node_t *self, const event_t *ev, actions_t *act);  /* SEGMENTS */
+
+/* Something was applied, closed, or time went on: who can be answered now? */
+void data_frontier_look(data_node_t *self, const event_t *ev, actions_t *act);
+void data_frontier_cancelled(data_node_t *self, net_from_t from);
+void data_frontier_end(data_node_t *self);
+
+#endif

@@ -1,0 +1,167 @@
+/* data_replay - a channel's log, opened and read into shards by a job
+ *
+ * The job gets what the catalog says of each collection, and which segments metadata
+ * knows, as both are after the channel was claimed: nobody else can change the
+ * latter from then on.  Rows of a segment that metadata knows are in its objects, or were
+ * dropped, so they are left out; so is everything of what the catalog has no more.
+ * Deletes are kept all: which flushed segments they still must reach is decided by
+ * those segments' records.
+ */
+#include "datanode/data_path.h"
+
+#include <inttypes.h>
+
+#include "core/wal/wal_local.h"
+#include "datanode/data_planted.h"
+
+/* What the catalog says of one collection. */
+typedef struct shape {
+    schema_t *schema;           /* shared */
+    map_t *vchannels, *partitions;      /* sets */
+} shape_t;
+
+static shape_t *s_shape(const data_node_t *node, const Elanus__Collection *coll)
+{
+    shape_t *shape = mem_new(sizeof *shape);
+    shape->schema = schema_ref(catalog_schema(node->catalog, coll->id));
+    shape->vchannels = map_new();
+    shape->partitions = map_new();
+    for (size_t i = 0; i < coll->n_vchannels; i++)
+        map_put_str(shape->vchannels, coll->vchannels[i], shape);
+    for (size_t i = 0; i < coll->n_partitions; i++)
+        map_put_u64(shape->partitions, coll->partitions[i]->id, shape);
+    return shape;
+}
+
+static void s_shape_free(shape_t *shape)
+{
+    schema_unref(&shape->schema);
+    map_destroy(&shape->vchannels);
+    map_destroy(&shape->partitions);
+    mem_free(shape);
+}
+
+static bool s_uses(const Elanus__Collection *coll, const char *pchannel)
+{
+    for (size_t i = 0; i < coll->n_vchannels; i++)
+        if (view_eq(directory_pchannel(coll->vchannels[i]), view_str(pchannel)))
+            return true;
+    return false;
+}
+
+data_opening_t *data_opening_new(const data_channel_t *channel, ctx_t *ctx)
+{
+    const data_node_t *node = channel->node;
+    data_opening_t *self = mem_new(sizeof *self);
+    *self = (data_opening_t){ .options = node->options, .name = mem_strdup(channel->name),
+                              .least_epoch = channel->epoch, .after = channel->ckpt };
+    self->shapes = map_new();
+    self->segments = map_new();
+    self->shards = map_new();
+    self->requests = data_requests_new();
+    const void **colls = NULL;
+    size_t n = catalog_list(node->catalog, ctx, CATALOG_COLLECTION, &colls);
+    for (size_t i = 0; i < n; i++) {
+        const Elanus__Collection *coll = colls[i];
+        if (s_uses(coll, channel->name))
+            map_put_u64(self->shapes, coll->id, s_shape(node, coll));
+    }
+    const Elanus__Segment **known = NULL;
+    n = segments_of(node->segments, ctx, 0, &known);
+    for (size_t i = 0; i < n; i++)
+        if (view_eq(directory_pchannel(known[i]->vchannel), view_str(channel->name)))
+            map_put_u64(self->segments, known[i]->id, self);
+    return self;
+}
+
+void data_opening_destroy(data_opening_t **self_p)
+{
+    data_opening_t *self = *self_p;
+    if (!self)
+        return;
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->shapes, &at, NULL, &value); )
+        s_shape_free(value);
+    for (size_t at = 0; map_next(self->shards, &at, NULL, &value); )
+        data_shard_free(value);
+    map_destroy(&self->shapes);
+    map_destroy(&self->segments);
+    map_destroy(&self->shards);
+    data_requests_destroy(&self->requests);
+    wal_destroy(&self->log);
+    wal_disk_destroy(&self->disk);
+    mem_free(self->name);
+    mem_free(self);
+    *self_p = NULL;
+}
+
+/* --- on a worker ---------------------------------------------------------------------- */
+
+static data_shard_t *s_shard(data_opening_t *self, const shape_t *shape, const wal_entry_t *entry)
+{
+    data_shard_t *shard = map_get(self->shards, entry->vchannel);
+    if (!shard) {
+        shard = data_shard_new(entry->vchannel, (uint64_t)entry->collection, shape->schema);
+        map_put(self->shards, entry->vchannel, shard);
+    }
+    return shard;
+}
+
+/* Rows of it are not to be replayed. */
+static bool s_is_known(const data_opening_t *self, const wal_entry_t *entry)
+{
+    return !PLANTED(BUG_KNOWN_SEGMENTS) &&
+           map_get_u64(self->segments, (uint64_t)entry->segment) != NULL;
+}
+
+static void s_segment(const data_opening_t *self, const shape_t *shape, data_shard_t *shard,
+                      const wal_entry_t *entry)
+{
+    if (!data_segment_find(shard, (uint64_t)entry->segment) && !s_is_known(self, entry) &&
+        map_get_u64(shape->partitions, (uint64_t)entry->partition))
+        data_segment_add(shard, (uint64_t)entry->segment, (uint64_t)entry->partition);
+}
+
+static void s_remember(data_opening_t *self, wal_position_t at, const wal_entry_t *entry)
+{
+    if ((entry->request[0] || entry->request[1]) &&
+        !data_requests_find(self->requests, entry->vchannel, entry->request))
+        data_requests_add(self->requests, entry->vchannel, entry->request, entry->timestamp, at,
+                          NULL);
+}
+
+static err_t s_replay(ctx_t *ctx, void *arg, const wal_head_t *head, const wal_entry_t *entry)
+{
+    data_opening_t *self = arg;
+    wal_position_t at = head->link.at;
+    self->last = at;
+    self->last_ts = entry->timestamp;
+    self->n_entries++;
+    s_remember(self, at, entry);
+    const shape_t *shape = map_get_u64(self->shapes, (uint64_t)entry->collection);
+    if (!shape || !map_get(shape->vchannels, entry->vchannel)) {
+        self->n_skipped++;
+        return OK;
+    }
+    data_shard_t *shard = s_shard(self, shape, entry);
+    if (entry->n_fields)
+        s_segment(self, shape, shard, entry);
+    if (entry->deletes)
+        TRY(data_check_keys(ctx, shard->schema, entry->deletes));
+    if (PLANTED(BUG_DOUBLE_APPLY) && entry->n_fields)
+        TRY(data_apply(ctx, shard, at, entry));
+    err_t err = data_apply(ctx, shard, at, entry);
+    return err == OK ? OK : ctx_prefix(ctx, "object %" PRIu64 " of the log of %s", at.seq,
+                                       self->name);
+}
+
+err_t data_opening_run(ctx_t *ctx, void *arg)
+{
+    data_opening_t *self = arg;
+    TRY(self->options->open_disk(ctx, self->options->disk_arg, self->name, &self->disk));
+    wal_local_options_t options = {
+        .channel = view_str(self->name), .file_bytes = self->options->wal_file_bytes,
+        .least_epoch = self->least_epoch, .after = self->after, .replay = s_replay, .arg = self,
+    };
+    return wal_local_open(ctx, self->disk, &options, &self->log);
+}

@@ -1,0 +1,113 @@
+/* data_shards - the channels and shards of a node as others ask for them; checkpoints, drops */
+#include "datanode/data_path.h"
+
+data_channel_t *data_channel_live(const data_node_t *self, const char *pchannel)
+{
+    data_channel_t *channel = map_get_str(self->channels, pchannel);
+    return channel && channel->state == CHANNEL_ACTIVE ? channel : NULL;
+}
+
+data_channel_t *data_channel_of(const data_node_t *self, const char *vchannel)
+{
+    data_channel_t *channel = map_get(self->channels, directory_pchannel(vchannel));
+    return channel && channel->state == CHANNEL_ACTIVE ? channel : NULL;
+}
+
+data_shard_t *data_shard_of(const data_node_t *self, const char *vchannel)
+{
+    data_channel_t *channel = data_channel_of(self, vchannel);
+    return channel ? map_get_str(channel->shards, vchannel) : NULL;
+}
+
+data_shard_t *data_next_shard(const data_node_t *self, data_walk_t *walk)
+{
+    for (; walk->channel < self->all.len; walk->channel++, walk->at = 0) {
+        const data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, walk->channel);
+        void *shard = NULL;
+        if (channel->state == CHANNEL_ACTIVE && map_next(channel->shards, &walk->at, NULL, &shard))
+            return shard;
+    }
+    return NULL;
+}
+
+static bool s_has_vchannel(const Elanus__Collection *coll, const char *vchannel)
+{
+    for (size_t i = 0; i < coll->n_vchannels; i++)
+        if (strcmp(coll->vchannels[i], vchannel) == 0)
+            return true;
+    return false;
+}
+
+data_shard_t *data_channel_shard(data_channel_t *channel, const char *vchannel,
+                                 uint64_t collection)
+{
+    data_shard_t *shard = map_get_str(channel->shards, vchannel);
+    if (shard)
+        return shard->collection == collection ? shard : NULL;
+    catalog_t *catalog = channel->node->catalog;
+    const Elanus__Collection *coll = catalog_collection_by_id(catalog, collection);
+    if (!coll || !s_has_vchannel(coll, vchannel))
+        return NULL;
+    shard = data_shard_new(view_str(vchannel), collection, catalog_schema(catalog, collection));
+    data_shard_adopt(channel, shard);
+    return shard;
+}
+
+static bool s_has_partition(const Elanus__Collection *coll, uint64_t partition)
+{
+    for (size_t i = 0; i < coll->n_partitions; i++)
+        if (coll->partitions[i]->id == partition)
+            return true;
+    return false;
+}
+
+void data_channel_sweep(data_channel_t *channel, actions_t *act)
+{
+    void *value = NULL;
+    for (size_t at = 0; map_next(channel->shards, &at, NULL, &value); ) {
+        data_shard_t *shard = value;
+        const Elanus__Collection *coll = catalog_collection_by_id(channel->node->catalog,
+                                                                  shard->collection);
+        for (size_t i = 0; coll && i < shard->segments.len; ) {
+            const data_segment_t *segment = *(data_segment_t **)vec_at(&shard->segments, i);
+            if (s_has_partition(coll, segment->partition))
+                i++;
+            else
+                data_segment_remove(shard, i);
+        }
+        if (!coll) {
+            data_follow_refuse(shard, ERR_COLLECTION_NOT_FOUND, "the collection was dropped", act);
+            data_shard_leave(shard);
+            data_shard_free(shard);
+        }
+    }
+}
+
+void data_channel_ckpt(data_channel_t *channel, wal_position_t at, uint64_t ts, actions_t *act)
+{
+    check(at.seq >= channel->ckpt.seq && at.seq <= channel->applied.seq);
+    channel->ckpt = channel->truncate_to = at;
+    channel->ckpt_ts = ts;
+    void *value = NULL;
+    for (size_t i = 0; map_next(channel->shards, &i, NULL, &value); )
+        data_shard_trim(value, at);
+    data_channel_work(channel, act);
+}
+
+wal_position_t data_channel_ckpt_most(const data_channel_t *channel, int64_t wall_ms)
+{
+    const data_request_t *oldest =
+        data_requests_since(channel->requests, wall_ms - channel->node->options->repeat_ms);
+    if (!oldest || oldest->at.seq > channel->applied.seq)
+        return channel->applied;
+    return (wal_position_t){ .epoch = oldest->at.epoch, .seq = oldest->at.seq - 1 };
+}
+
+void data_channel_dropped(data_node_t *self, actions_t *act)
+{
+    for (size_t i = 0; i < self->all.len; i++) {
+        data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, i);
+        if (channel->state == CHANNEL_ACTIVE)
+            data_channel_sweep(channel, act);
+    }
+}
