@@ -124,6 +124,25 @@ err_t wal_batch_add(ctx_t *ctx, wal_batch_t *batch, const wal_entry_t *entry)
     return OK;
 }
 
+err_t wal_batch_join(ctx_t *ctx, wal_batch_t *batch, const wal_batch_t *from)
+{
+    check(from->n > 0 && from->head_len == batch->head_len);
+    check(batch->n == 0 || from->min_ts >= batch->max_ts);
+    size_t len = from->bytes.len - from->head_len;
+    if (len > LIMIT_WAL_OBJECT_BYTES - WAL_TAIL_BYTES - 1 - batch->bytes.len)
+        return ctx_fail(ctx, ERR_PARAM_TOO_LARGE, "%zu more bytes do not fit a log object", len);
+    if (!buf_reserve(&batch->bytes, len + WAL_TAIL_BYTES)) {
+        batch->bytes.failed = batch->bytes.len < batch->head_len;
+        return ctx_fail(ctx, ERR_MEMORY, "no memory for %zu bytes of the log", len);
+    }
+    buf_add(&batch->bytes, from->bytes.ptr + from->head_len, len);
+    if (batch->n == 0)
+        batch->min_ts = from->min_ts;
+    batch->max_ts = from->max_ts;
+    batch->n += from->n;
+    return OK;
+}
+
 static uint32_t s_head_crc(const uint8_t *head, size_t head_len)
 {
     return crc32c_add(crc32c(head, CRC_AT), head + WAL_HEAD_BYTES, head_len - WAL_HEAD_BYTES);

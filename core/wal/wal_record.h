@@ -116,6 +116,10 @@ void wal_batch_fini(wal_batch_t *batch);
  */
 err_t must_use wal_batch_add(ctx_t *ctx, wal_batch_t *batch, const wal_entry_t *entry);
 
+/* Append all entries of another batch of the same channel; its timestamps must not be below
+ * ours.  Errors and cost as wal_batch_add. */
+err_t must_use wal_batch_join(ctx_t *ctx, wal_batch_t *batch, const wal_batch_t *from);
+
 /* Bytes of the object so far, with head and tail. */
 static inline size_t wal_batch_len(const wal_batch_t *batch)
 {
