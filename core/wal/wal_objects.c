@@ -65,7 +65,7 @@ static uint64_t s_seq_of(const char *key, size_t prefix_len)
     return strlen(digits) == 16 && *end == '\0' ? seq : 0;
 }
 
-/* --- reading --------------------------------------------------------------------------- */
+/* --- reading --------------- */
 
 /* Fetch one object and verify that it is the one that belongs there. */
 static err_t s_fetch(ctx_t *ctx, store_t *store, view_t channel, wal_position_t at,
@@ -105,7 +105,7 @@ static err_t s_chained(ctx_t *ctx, view_t channel, const wal_head_t *head, const
                     "changed or mixed with another", s_key(ctx, channel, head->link.at));
 }
 
-/* --- takeover: how far did an epoch get ---------------------------------------------------- */
+/* --- takeover: how far did an epoch get --------------- */
 
 /* The last of the contiguous run behind `from`, as a list shows it. */
 static err_t s_listed_end(ctx_t *ctx, store_t *store, view_t channel, wal_position_t from,
@@ -188,10 +188,11 @@ err_t wal_objects_survey(ctx_t *ctx, store_t *store, view_t channel, uint64_t ep
     return OK;
 }
 
-/* --- replay ------------------------------------------------------------------------------------ */
+/* --- replay --------------- */
 
-static err_t s_replay_object(ctx_t *ctx, object_log_t *self, wal_position_t at, const uint8_t *prev,
-                             wal_replay_fn *fn, void *arg, uint8_t ret_hash[WAL_HASH_BYTES])
+static err_t s_replay_object(ctx_t *ctx, object_log_t *self, wal_position_t at,
+                             const uint8_t *prev, wal_replay_fn *fn, void *arg,
+                             uint8_t ret_hash[WAL_HASH_BYTES])
 {
     wal_reader_t reader;
     TRY(s_fetch(ctx, self->store, s_channel(self), at, &reader));
@@ -253,7 +254,7 @@ static err_t s_replay(ctx_t *ctx, wal_t *base, wal_position_t after, wal_replay_
     return s_replay_epoch(ctx, self, from, stored, fn, arg);
 }
 
-/* --- writing ----------------------------------------------------------------------------------- */
+/* --- writing --------------- */
 
 static err_t s_broken(ctx_t *ctx, const object_log_t *self)
 {
@@ -405,7 +406,7 @@ static uint64_t s_max_ts(wal_t *base)
     return max_ts;
 }
 
-/* --- forgetting ---------------------------------------------------------------------------------- */
+/* --- forgetting --------------- */
 
 /* Oldest first, so that what a crash leaves has no gap.  Epochs before the checkpoint's go whole,
  * with what arrived behind their seals.  The checkpoint's own object stays: its hash and its
@@ -431,7 +432,7 @@ static err_t s_truncate(ctx_t *ctx, wal_t *base, wal_position_t upto)
     return OK;
 }
 
-/* --- open, destroy --------------------------------------------------------------------------------- */
+/* --- open, destroy --------------- */
 
 static void s_destroy(wal_t *base)
 {

@@ -58,7 +58,7 @@ err_t must_use wal_objects_survey(ctx_t *ctx, store_t *store, view_t channel, ui
 typedef struct wal_objects_options {
     view_t channel;
     uint64_t epoch;             /* claimed by the caller, and every epoch before is sealed */
-    const wal_seal_t *seals;    /* [n_seals] by epoch, those before the checkpoint's may be absent */
+    const wal_seal_t *seals;    /* [n_seals] by epoch; before the checkpoint's none is needed */
     size_t n_seals;
     wal_position_t ckpt;        /* replay what lies behind */
     wal_replay_fn *replay;      /* NULL: nothing is read */
