@@ -88,6 +88,8 @@ static bool s_read(proxy_node_t *self, proxy_call_t *call, actions_t *act)
     err_t err = rest_parse(call->ctx, call->message, &body);
     if (err == OK) {
         err = call->route->read(call->ctx, body, &call->request);
+        if (err == OK && call->route->with_schema)
+            call->json = json_incref(body);
         json_decref(body);
     }
     if (err == OK)

@@ -32,6 +32,8 @@ static const Common__Status *s_status_of(const ProtobufCMessage *response)
 void proxy_end(proxy_node_t *self, proxy_call_t *call, actions_t *act)
 {
     self->open_calls--;
+    json_decref(call->json);
+    call->json = NULL;
     act_item(act, call);
 }
 
@@ -41,6 +43,8 @@ static void s_answer_rest(proxy_call_t *call, const ProtobufCMessage *response)
     call->http_status = 200;
     if (status && status->code != 0)
         rest_error(&call->body, status->code, status->reason);
+    else if (call->route->render)
+        call->route->render(response, &call->body);
     else
         rest_success(&call->body, call->route->write(response));
 }

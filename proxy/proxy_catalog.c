@@ -156,18 +156,13 @@ void proxy_ddl(proxy_node_t *self, proxy_call_t *call, const event_t *ev, action
 
 /* --- looking again -------------------------------------------------------------------- */
 
-static void s_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
-{
-    call->method->handler(self, call, ev, act);
-}
-
 static void s_told(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
     int64_t revisions[CATALOG_KINDS] = {0};
     if (ev->err == OK && s_revisions(call, ev, revisions) == OK)
-        proxy_when(self, call, ev, act, revisions, s_handle);
+        proxy_when(self, call, ev, act, revisions, proxy_handle);
     else
-        s_handle(self, call, ev, act);          /* what we know is the best there is */
+        proxy_handle(self, call, ev, act);          /* what we know is the best there is */
 }
 
 bool proxy_look_again(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)

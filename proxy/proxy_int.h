@@ -43,6 +43,9 @@ struct proxy_node {
 typedef void proxy_then_fn(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
                            actions_t *act);
 
+/* proxy_node.c: the handler of the call's method, perhaps once more after proxy_look_again. */
+void proxy_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act);
+
 /* proxy_ask.c */
 
 /* Ask whoever leads; waits for a leader and asks again while the call's deadline allows. */

@@ -42,9 +42,28 @@ static bool s_needs_catalog(const method_t *method)
     return true;
 }
 
-static void s_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+/* Let the route read what it cannot understand without the collection's schema.  The
+ * collection may be missing: then the handler says so. */
+static err_t s_read_with_schema(proxy_node_t *self, proxy_call_t *call)
 {
-    call->method->handler(self, call, ev, act);
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(
+        call->request->descriptor, "collection_name");
+    check(field && field->type == PROTOBUF_C_TYPE_STRING);
+    const char *name = *(char *const *)((const uint8_t *)call->request + field->offset);
+    const Elanus__Collection *coll = NULL;
+    if (proxy_collection(self, call, name, &coll) != OK)
+        return OK;
+    return call->route->with_schema(call->ctx, call->json,
+                                    catalog_schema(self->catalog, coll->id), call->request);
+}
+
+void proxy_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+{
+    err_t err = call->json ? s_read_with_schema(self, call) : OK;
+    if (err != OK)
+        proxy_status(self, call, act, err, ctx_strdup(call->ctx, call->ctx->text));
+    else
+        call->method->handler(self, call, ev, act);
 }
 
 static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
@@ -53,9 +72,9 @@ static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, 
     if (!proxy_intercept(self, call, act))
         return;
     if (s_needs_catalog(call->method))
-        proxy_when(self, call, ev, act, NULL, s_handle);
+        proxy_when(self, call, ev, act, NULL, proxy_handle);
     else
-        s_handle(self, call, ev, act);
+        proxy_handle(self, call, ev, act);
 }
 
 static void s_step(void *node, const event_t *ev, actions_t *act)

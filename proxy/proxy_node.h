@@ -43,6 +43,7 @@ struct proxy_call {
 
     /* worked out */
     ProtobufCMessage *request;
+    json_t *json;               /* REST, while with_schema may want it; ends with the call */
     char db[LIMIT_NAME_BYTES + 1];
     char user[LIMIT_NAME_BYTES + 1];
     bool looked_again;          /* see proxy_look_again */

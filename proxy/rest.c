@@ -139,9 +139,10 @@ void rest_success(buf_t *into, json_t *data)
 #define RPC(name) "/milvus.proto.milvus.MilvusService/" name
 
 static const rest_route_t s_routes[] = {
-    { "/v2/vectordb/databases/list", RPC("ListDatabases"), s_list_databases, s_database_names },
-    { "/v2/vectordb/collections/list", RPC("ShowCollections"), s_list_collections,
-      s_collection_names },
+    { .path = "/v2/vectordb/databases/list", .rpc = RPC("ListDatabases"),
+      .read = s_list_databases, .write = s_database_names },
+    { .path = "/v2/vectordb/collections/list", .rpc = RPC("ShowCollections"),
+      .read = s_list_collections, .write = s_collection_names },
 };
 
 const rest_route_t *rest_route(const char *path)

@@ -14,6 +14,7 @@
 
 #include "core/base/base.h"
 #include "core/base/buf.h"
+#include "core/schema/schema.h"
 
 typedef struct rest_route {
     const char *path;           /* "/v2/vectordb/collections/list" */
@@ -25,6 +26,14 @@ typedef struct rest_route {
 
     /* The "data" of a successful response; a new reference. */
     json_t *(*write)(const ProtobufCMessage *response);
+
+    /* Instead of write: the whole body, for answers that are big or have more than data. */
+    void (*render)(const ProtobufCMessage *response, buf_t *into);
+
+    /* After read, with the schema of the collection that the request names: rows and vectors
+     * mean nothing without it.  May be called again.  NULL: not needed.  Errors as read. */
+    err_t (*with_schema)(ctx_t *ctx, json_t *body, const schema_t *schema,
+                         ProtobufCMessage *request);
 } rest_route_t;
 
 /* The route of a path, NULL when there is none. */

@@ -297,8 +297,9 @@ static json_t *s_indexes(const ProtobufCMessage *message)
 
 /* --- the table ------------------------------------------------------------------------- */
 
-#define ROUTE(path, rpc, read, write) \
-    { "/v2/vectordb/" path, "/milvus.proto.milvus.MilvusService/" rpc, s_##read, s_##write }
+#define ROUTE(at, name, reads, writes) \
+    { .path = "/v2/vectordb/" at, .rpc = "/milvus.proto.milvus.MilvusService/" name, \
+      .read = s_##reads, .write = s_##writes }
 
 static const rest_route_t s_routes[] = {
     ROUTE("collections/has", "HasCollection", has_collection, has),
