@@ -90,6 +90,8 @@
 
 /* Reading */
 #define LIMIT_GROUP_SIZE        10000           /* hits of one group; the proxy allows fewer */
+#define LIMIT_SEARCH_HITS       (1 << 24)       /* of all queries of one search, in one node */
+#define LIMIT_QUERY_ROWS        (1 << 24)       /* of one query, in one node */
 
 /* Segments */
 #define LIMIT_SEGMENT_ROWS      (1u << 28) /* a row's place is a uint32, pk tables twice that */

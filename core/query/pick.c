@@ -317,6 +317,11 @@ err_t pick_run(ctx_t *ctx, pick_t *self, const pick_list_t *lists, size_t n_list
     return OK;
 }
 
+bool pick_has_group(const pick_t *self, const pick_key_t *key)
+{
+    return self->n && *s_find_group(self, key);
+}
+
 static void s_skip(pick_hit_t *hits, size_t *n, size_t skip)
 {
     skip = skip < *n ? skip : *n;

@@ -65,6 +65,9 @@ err_t must_use pick_run(ctx_t *ctx, pick_t *self, const pick_list_t *lists, size
 /* Order by score, best first. */
 void pick_sort(const pick_t *self, pick_hit_t *hits, size_t n);
 
+/* Did the last pick_run pick a hit of this group? */
+bool pick_has_group(const pick_t *self, const pick_key_t *key);
+
 /* Rearrange the hits that the last pick_run picked: group by group, the best group first,
  * without the first `skip` groups.  Ungrouped: without the first `skip` hits. */
 err_t must_use pick_by_group(ctx_t *ctx, const pick_t *self, size_t skip, pick_hit_t *hits,

@@ -59,6 +59,7 @@ typedef struct search_plan {
     const size_t *outputs;      /* [n_outputs] places in the schema */
     size_t n_outputs;
     size_t most_bytes;          /* of the answer; 0: no bound */
+    size_t part_bytes;          /* of vectors that a part reads, about; 0: 4 MiB */
 } search_plan_t;
 
 /* Hits of query q are the next hits[q] of each column, best first; grouped: group by group,
@@ -105,6 +106,7 @@ typedef struct retrieve_plan {
     const size_t *outputs;
     size_t n_outputs;
     size_t most_bytes;          /* of the answer; 0: no bound */
+    size_t part_rows;           /* rows of a part, about; 0: 16384 */
 } retrieve_plan_t;
 
 /* Rows by primary key, each key once; only `count` when only that was asked for. */

@@ -23,6 +23,7 @@ typedef struct slot {
     column_t column;
     void *memory;               /* owned */
     store_mapping_t map;        /* owned */
+    _Atomic(void *) room;       /* owned; a reader's */
 } slot_t;
 
 struct sealed {
@@ -383,6 +384,7 @@ void sealed_unref(sealed_t **self_p)
         return;
     for (size_t i = 0; i < self->n_parts * self->n_slots; i++) {
         s_drop(&self->slots[i]);
+        mem_free(atomic_load_explicit(&self->slots[i].room, memory_order_relaxed));
         mem_free(self->slots[i].key);
     }
     mem_free(self->slots);
@@ -425,19 +427,49 @@ err_t sealed_column(ctx_t *ctx, sealed_t *self, size_t i, size_t field, column_t
     return OK;
 }
 
-void sealed_hide(const sealed_t *self, size_t i, uint64_t read_ts, bitset_t *bits)
+void sealed_hide_rows(const sealed_t *self, size_t i, size_t from, uint64_t read_ts,
+                      bitset_t *bits)
 {
     segment_block_t rows = sealed_block(self, i);
     _Atomic uint64_t *died = s_died(self);
-    check(bits->n_bits >= rows.n);
-    for (size_t at = 0; read_ts < self->max_ts && at < rows.n; at++)
-        if (rows.ts[at] > read_ts)
+    check(from <= rows.n && bits->n_bits <= rows.n - from);
+    const uint64_t *ts = rows.ts + from;
+    for (size_t at = 0; read_ts < self->max_ts && at < bits->n_bits; at++)
+        if (ts[at] > read_ts)
             bitset_clear(bits, at);
-    for (size_t at = 0; died && at < rows.n; at++) {
-        uint64_t death = sealed_died(self, rows.first + at);
+    for (size_t at = 0; died && at < bits->n_bits; at++) {
+        uint64_t death = atomic_load_explicit(&died[rows.first + from + at], memory_order_relaxed);
         if (death <= read_ts && death != SEGMENT_ALIVE)
             bitset_clear(bits, at);
     }
+}
+
+void sealed_hide(const sealed_t *self, size_t i, uint64_t read_ts, bitset_t *bits)
+{
+    size_t n = sealed_block(self, i).n;
+    check(bits->n_bits >= n);
+    sealed_hide_rows(self, i, 0, read_ts, &(bitset_t){ .words = bits->words, .n_bits = n });
+}
+
+err_t sealed_room(ctx_t *ctx, sealed_t *self, size_t i, size_t field, size_t bytes, void **ret)
+{
+    check(i < self->n_parts && field < schema_len(self->schema));
+    slot_t *slot = s_slot(self, i, field);
+    void *room = atomic_load_explicit(&slot->room, memory_order_acquire);
+    if (!room) {
+        pthread_mutex_lock(&self->lock);
+        room = atomic_load_explicit(&slot->room, memory_order_relaxed);
+        if (!room && (room = mem_try(ctx, bytes))) {
+            s_add_bytes(self, bytes);
+            atomic_store_explicit(&slot->room, room, memory_order_release);
+        }
+        pthread_mutex_unlock(&self->lock);
+    }
+    if (!room)
+        return ctx_fail(ctx, ERR_MEMORY, "no memory for %zu bytes beside a field of segment %llu",
+                        bytes, (unsigned long long)self->id.segment);
+    *ret = room;
+    return OK;
 }
 
 uint64_t sealed_died(const sealed_t *self, size_t row)

@@ -59,6 +59,16 @@ err_t must_use sealed_column(ctx_t *ctx, sealed_t *self, size_t i, size_t field,
  * not there yet.  Any thread. */
 void sealed_hide(const sealed_t *self, size_t i, uint64_t read_ts, bitset_t *bits);
 
+/* The same for rows [from, from + bits->n_bits) of block i. */
+void sealed_hide_rows(const sealed_t *self, size_t i, size_t from, uint64_t read_ts,
+                      bitset_t *bits);
+
+/* Memory that lives with a field's block, for what a reader derives from its cells (the
+ * norms of vectors): made at the first ask, zeroed; every later ask gets the same, whatever
+ * bytes it names.  Who uses it keeps several threads apart in it.  ERR_MEMORY.  Any thread. */
+err_t must_use sealed_room(ctx_t *ctx, sealed_t *self, size_t i, size_t field, size_t bytes,
+                           void **ret);
+
 /* When a row died, SEGMENT_ALIVE when it did not. */
 uint64_t sealed_died(const sealed_t *self, size_t row);
 

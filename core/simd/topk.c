@@ -53,7 +53,7 @@ static float s_score(const topk_t *self, uint64_t key)
 
 err_t topk_new(ctx_t *ctx, size_t k, bool descending, topk_t **ret)
 {
-    check(k > 0 && k <= LIMIT_TOPK);
+    check(k > 0 && k <= LIMIT_TOPK + 1);
     topk_t *self = mem_try(ctx, sizeof *self);
     size_t cap = 2 * k + SLACK;
     if (self)

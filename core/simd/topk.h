@@ -12,7 +12,8 @@
 typedef struct topk topk_t;
 typedef struct topk_hit { float score; uint32_t row; } topk_hit_t;
 
-/* k 1..LIMIT_TOPK; descending: greater scores are better (IP, COSINE).
+/* k 1..LIMIT_TOPK, and one more to see what was left out; descending: greater scores are
+ * better (IP, COSINE).
  *   ret     out, caller owns
  * Errors  ERR_MEMORY  about 16 k bytes were refused */
 err_t must_use topk_new(ctx_t *ctx, size_t k, bool descending, topk_t **ret);
