@@ -82,7 +82,7 @@ static void s_add_scalar(world_t *self, size_t f, uint64_t key, column_builder_t
         column_builder_add(into, view_of(room, 8));
         return;
     }
-    uint32_t number = f == W_GROUP ? (uint32_t)(key % N_GROUPS) : (uint32_t)rng_below(&self->rng, 20);
+    uint32_t number = (uint32_t)(f == W_GROUP ? key % N_GROUPS : rng_below(&self->rng, 20));
     bool text = f == W_TEXT || f == W_KIND;
     if ((f == W_GROUP && number == 4) || (f == W_TEXT && number < 6))
         column_builder_add_null(into);

@@ -1,5 +1,6 @@
-/* retrieve: rows by filter, by keys and counts against a slow model, over growing, sealed and mixed
- * layouts of the same rows, in parts of any order on several threads; bounds, cancelling, faults. */
+/* retrieve: rows by filter, by keys and counts against a slow model, over growing, sealed and
+ * mixed layouts of the same rows, in parts of any order on several threads; bounds, cancelling,
+ * faults. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

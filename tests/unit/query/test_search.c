@@ -1,6 +1,7 @@
 /* search: every vector type and metric against a slow model, over growing, sealed and mixed
- * layouts of the same rows, in parts of any size and order on several threads: ties, repeated keys, nulls,
- * deletes, reads in the past, filters, ranges, groups.  Then refusals, bounds, cancelling, faults. */
+ * layouts of the same rows, in parts of any size and order on several threads: ties, repeated
+ * keys, nulls, deletes, reads in the past, filters, ranges, groups.  Then refusals, bounds,
+ * cancelling, faults. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
