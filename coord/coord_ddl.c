@@ -21,7 +21,7 @@
 #include "core/base/limits.h"
 #include "core/wire/pb.h"
 
-enum { ID_BLOCK = 4096, MOST_IDS = 1 << 20 };
+enum { ID_BLOCK = 4096 };
 
 static const struct { uint32_t method; ddl_fn *plan; } s_plans[] = {
     { ELANUS__METHOD__METHOD_CREATE_DATABASE, coord_create_database },
@@ -327,9 +327,9 @@ static err_t s_read(ddl_t *ddl, view_t payload)
         return PB_UNPACK(&ddl->memory, elanus__ddl, payload, &ddl->ask);
     Elanus__AllocIds *ask = NULL;
     TRY(PB_UNPACK(&ddl->memory, elanus__alloc_ids, payload, &ask));
-    if (ask->n == 0 || ask->n > MOST_IDS)
-        return ctx_fail(&ddl->memory, ERR_PARAM_INVALID, "%u ids at once, 1 to %d are given",
-                        ask->n, MOST_IDS);
+    if (ask->n == 0 || ask->n > LIMIT_IDS)
+        return ctx_fail(&ddl->memory, ERR_PARAM_INVALID, "%u ids at once, 1 to %u are given",
+                        ask->n, LIMIT_IDS);
     ddl->n_ids = ask->n;
     return OK;
 }

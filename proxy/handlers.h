@@ -62,4 +62,9 @@ method_fn handle_search;
 method_fn handle_hybrid_search;
 method_fn handle_query;
 
+/* Rows */
+method_fn handle_delete;
+method_fn handle_insert;
+method_fn handle_upsert;
+
 #endif

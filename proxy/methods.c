@@ -88,9 +88,9 @@ ROW(GetIndexState,             Collection, IndexDetail,               3, get_ind
 ROW(GetIndexStatistics,        Collection, IndexDetail,               3, get_index_statistics);
 
 /* Data */
-ROW(Insert,                    Collection, Insert,                    3, unimplemented);
-ROW(Upsert,                    Collection, Upsert,                    3, unimplemented);
-ROW(Delete,                    Collection, Delete,                    3, unimplemented);
+ROW(Insert,                    Collection, Insert,                    3, insert);
+ROW(Upsert,                    Collection, Upsert,                    3, upsert);
+ROW(Delete,                    Collection, Delete,                    3, delete);
 ROW(Search,                    Collection, Search,                    3, search);
 ROW(HybridSearch,              Collection, Search,                    3, hybrid_search);
 ROW(Query,                     Collection, Query,                     3, query);

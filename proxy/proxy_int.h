@@ -7,6 +7,7 @@
 #include "core/catalog/catalog.h"
 #include "core/catalog/directory.h"
 #include "core/node/member.h"
+#include "core/schema/column.h"
 #include "core/wire/pb.h"
 #include "milvus.pb-c.h"
 #include "proxy/handlers.h"
@@ -19,6 +20,17 @@ enum { TIMER_PROXY_ASK = 100, TIMER_PROXY_WHEN = 101, TIMER_PROXY_NEWS = 102 };
 typedef struct ask ask_t;
 typedef struct when when_t;
 typedef struct news news_t;
+typedef struct ids_wait ids_wait_t;
+typedef struct proxy_write proxy_write_t;
+
+typedef struct ids_range { uint64_t first, n; } ids_range_t;
+
+/* Numbers for automatic keys; see proxy_ids.c. */
+typedef struct ids {
+    ids_range_t now, spare;
+    bool asking, resting;       /* a question is out; or failed, to be asked again */
+    ids_wait_t *waits;
+} ids_t;
 
 struct proxy_node {
     member_t member;            /* first: shared by all roles */
@@ -32,6 +44,8 @@ struct proxy_node {
     map_t *links;               /* addresses of data and query nodes that we dialled */
     struct proxy_read *reads;   /* searches and queries under way (proxy_read.h) */
     size_t read_turn;           /* which replica is asked first */
+    ids_t ids;
+    proxy_write_t *writes;      /* under way */
     uint64_t ddl_count;         /* of this incarnation, for tokens */
     int64_t last_identifier;
     uint64_t last_ts;
@@ -99,6 +113,34 @@ void proxy_directory_timer(proxy_node_t *self, const event_t *ev, actions_t *act
 typedef void proxy_news_fn(proxy_node_t *self, void *arg, const event_t *ev, actions_t *act);
 void proxy_news(proxy_node_t *self, const event_t *ev, actions_t *act, int64_t wait_ms,
                 proxy_news_fn *then, void *arg);
+
+/* proxy_ids.c */
+
+/* n numbers that nobody else gets, first to first + n - 1; usually at once.  Ends in an error
+ * when there are none by give_up_ms.  arg is borrowed; 0 < n <= LIMIT_IDS. */
+typedef void proxy_ids_fn(proxy_node_t *self, void *arg, const event_t *ev, actions_t *act,
+                          err_t err, uint64_t first);
+void proxy_ids(proxy_node_t *self, const event_t *ev, actions_t *act, uint64_t n,
+               int64_t give_up_ms, proxy_ids_fn *then, void *arg);
+void proxy_ids_fini(proxy_node_t *self);
+
+/* proxy_write.c; the rest is in proxy_write.h */
+void proxy_write_fini(proxy_node_t *self);
+
+/* proxy_find.c: the primary keys of the rows that a filter takes, for deletes by expression.
+ * `then` gets a column in the call's arena; NULL and err when that failed, with the text in
+ * call->ctx.  Everything given is borrowed until then. */
+typedef struct proxy_find {
+    const Elanus__Collection *coll;
+    const struct read_filter *filter;   /* proxy/read_filter.h */
+    const char *partition;      /* NULL: all */
+    int consistency;            /* Common__ConsistencyLevel, as the client says */
+} proxy_find_t;
+
+typedef void proxy_found_fn(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
+                            actions_t *act, void *arg, err_t err, const column_t *keys);
+void proxy_find_pks(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
+                    const proxy_find_t *find, proxy_found_fn *then, void *arg);
 
 /* proxy_answer.c */
 

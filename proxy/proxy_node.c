@@ -22,6 +22,8 @@ static void s_end(void *node)
 {
     proxy_node_t *self = node;
     proxy_ask_fini(self);
+    proxy_ids_fini(self);
+    proxy_write_fini(self);
     proxy_catalog_fini(self);
     proxy_read_fini(self);
     proxy_directory_fini(self);

@@ -24,6 +24,9 @@
 #define LIMIT_VECTOR_FIELDS     4
 #define LIMIT_VARCHAR_BYTES     65535
 #define LIMIT_ARRAY_CAPACITY    4096
+#define LIMIT_JSON_BYTES        65536           /* of a JSON cell, a row's dynamic fields */
+#define LIMIT_JSON_DEPTH        1000            /* brackets in brackets of one */
+#define LIMIT_IDS               (1u << 26)      /* at once: one a byte of the largest request */
 #define LIMIT_KEY_PARTITIONS    16              /* a partition key's, when not said */
 
 /* Protobuf input, checked on the wire before unpacking */
