@@ -65,7 +65,7 @@ static err_t s_check_given(ctx_t *ctx, const rows_input_t *in,
     return OK;
 }
 
-/* --- nulls and defaults -------------------------------------------------------------------- */
+/* --- nulls and defaults ----------------------------------------------------------------- */
 
 /* n times the same cell. */
 static err_t s_repeat(ctx_t *ctx, const field_t *field, view_t cell, size_t n, column_t *ret)
@@ -175,7 +175,7 @@ static err_t s_field(ctx_t *ctx, const rows_input_t *in, const field_t *field,
     return OK;
 }
 
-/* --- all of them ------------------------------------------------------------------------------ */
+/* --- all of them ------------------------------------------------------------------------ */
 
 static err_t s_fields(ctx_t *ctx, const rows_input_t *in, const Schema__FieldData *const *by_field,
                       rows_t *rows)
@@ -212,7 +212,7 @@ err_t rows_read(ctx_t *ctx, const rows_input_t *in, rows_t *ret)
     return OK;
 }
 
-/* --- automatic keys ------------------------------------------------------------------------------ */
+/* --- automatic keys --------------------------------------------------------------------- */
 
 static err_t s_number_texts(ctx_t *ctx, uint64_t first, column_t *c)
 {
@@ -249,7 +249,7 @@ err_t rows_number(ctx_t *ctx, const schema_t *schema, rows_t *rows, uint64_t fir
     return OK;
 }
 
-/* --- some of them ---------------------------------------------------------------------------------- */
+/* --- some of them ----------------------------------------------------------------------- */
 
 static void s_take_fixed(uint8_t *to, const column_t *from, const uint32_t *rows, size_t n)
 {

@@ -50,7 +50,7 @@ static column_t s_column(const field_t *field, size_t n, const void *cells)
                        .width = type_width(field->type, field->dim) };
 }
 
-/* --- finite numbers ------------------------------------------------------------------- */
+/* --- finite numbers --------------------------------------------------------------------- */
 
 /* Vectors of the compiler's, so that baseline builds look at four floats at a time: a float
  * or double is infinite or none when all bits of its exponent are set. */
@@ -122,7 +122,7 @@ static err_t s_check_halves(ctx_t *ctx, const uint8_t *at, size_t n, uint16_t ex
     return OK;
 }
 
-/* --- numbers --------------------------------------------------------------------------- */
+/* --- numbers ---------------------------------------------------------------------------- */
 
 static err_t s_bools(ctx_t *ctx, const field_t *field, const Schema__ScalarField *scalars,
                      size_t expected, column_t *ret)
@@ -220,7 +220,7 @@ static err_t s_doubles(ctx_t *ctx, const field_t *field, const Schema__ScalarFie
     return OK;
 }
 
-/* --- texts and JSON ---------------------------------------------------------------------- */
+/* --- texts and JSON --------------------------------------------------------------------- */
 
 /* Byte strings, one after the other. */
 static err_t s_strings(ctx_t *ctx, const field_t *field, const ProtobufCBinaryData *data, size_t n,
@@ -336,7 +336,7 @@ static err_t s_jsons(ctx_t *ctx, const field_t *field, const Schema__ScalarField
     return s_strings(ctx, field, list->data, list->n_data, ret);
 }
 
-/* --- arrays ------------------------------------------------------------------------------ */
+/* --- arrays ----------------------------------------------------------------------------- */
 
 /* Which member of ScalarField holds elements of this type, and Go's name of it. */
 typedef struct array_kind {
@@ -498,7 +498,7 @@ static err_t s_arrays(ctx_t *ctx, const field_t *field, const Schema__ScalarFiel
     return OK;
 }
 
-/* --- vectors --------------------------------------------------------------------------------- */
+/* --- vectors ---------------------------------------------------------------------------- */
 
 static err_t s_dim(ctx_t *ctx, const field_t *field, int64_t dim)
 {
@@ -619,7 +619,7 @@ static err_t s_sparse_vectors(ctx_t *ctx, const field_t *field, const Schema__Ve
     return s_strings(ctx, field, list->contents, list->n_contents, ret);
 }
 
-/* --- which way ----------------------------------------------------------------------------------- */
+/* --- which way -------------------------------------------------------------------------- */
 
 err_t rows_values(ctx_t *ctx, const field_t *field, const Schema__FieldData *data, size_t expected,
                   const schema_t *named, column_t *ret)

@@ -8,7 +8,7 @@
 #include "proxy/row_hash.h"
 #include "proxy/rows_int.h"
 
-/* --- places --------------------------------------------------------------------------- */
+/* --- places ----------------------------------------------------------------------------- */
 
 static uint32_t s_hash(const column_t *keys, size_t row)
 {
@@ -114,7 +114,7 @@ static err_t s_overruled(ctx_t *ctx, const column_t *keys, const uint8_t **ret)
     return OK;
 }
 
-/* --- planning ------------------------------------------------------------------------------ */
+/* --- planning --------------------------------------------------------------------------- */
 
 err_t write_plan_rows(ctx_t *ctx, write_plan_t *plan, const rows_t *rows, bool upsert)
 {
@@ -149,7 +149,7 @@ bool write_plan_touches(const write_plan_t *plan, size_t shard)
     return any;
 }
 
-/* --- objects --------------------------------------------------------------------------------- */
+/* --- objects ---------------------------------------------------------------------------- */
 
 static wal_entry_t s_entry(const write_plan_t *plan, wal_kind_t kind, const char *vchannel)
 {
