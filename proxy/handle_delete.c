@@ -73,7 +73,7 @@ static err_t s_check(proxy_node_t *self, proxy_call_t *call, delete_t *d)
     return OK;
 }
 
-/* --- the expression ------------------------------------------------------------------------ */
+/* --- the expression --------------------------------------------------------------------- */
 
 /* Keys of the expression as a column. */
 static err_t s_keys(ctx_t *ctx, const schema_t *schema, const expr_pks_t *pks, column_t *ret)
@@ -133,7 +133,7 @@ static err_t s_parse(ctx_t *job, void *arg)
     return OK;
 }
 
-/* --- the write -------------------------------------------------------------------------------- */
+/* --- the write -------------------------------------------------------------------------- */
 
 static err_t s_prepare(proxy_write_t *w)
 {

@@ -80,7 +80,7 @@ static err_t s_partitions(proxy_call_t *call, const Elanus__Collection *coll, co
     return OK;
 }
 
-/* --- reading the rows: in a step or a job ------------------------------------------------- */
+/* --- reading the rows: in a step or a job ----------------------------------------------- */
 
 static err_t s_prepare(proxy_write_t *w)
 {
@@ -103,7 +103,7 @@ static err_t s_prepare(proxy_write_t *w)
     return write_plan_rows(ctx, &w->plan, &w->rows, w->kind == ROWS_UPSERT);
 }
 
-/* --- the result ------------------------------------------------------------------------------ */
+/* --- the result ------------------------------------------------------------------------- */
 
 static err_t s_result(const proxy_write_t *w, Milvus__MutationResult *result)
 {
@@ -134,7 +134,7 @@ static void s_done(proxy_node_t *self, proxy_write_t *w, actions_t *act)
         proxy_status(self, w->call, act, w->call->ctx->err, w->call->ctx->text);
 }
 
-/* --- the way ----------------------------------------------------------------------------------- */
+/* --- the way ---------------------------------------------------------------------------- */
 
 static void s_numbered(proxy_node_t *self, void *arg, const event_t *ev, actions_t *act, err_t err,
                        uint64_t first)

@@ -38,7 +38,7 @@ static void s_space(walk_t *w)
         w->at++;
 }
 
-/* --- strings ---------------------------------------------------------------------- */
+/* --- strings ---------------------------------------------------------------------------- */
 
 static bool s_hex4(const walk_t *w, const uint8_t *at, uint32_t *ret)
 {
@@ -141,7 +141,7 @@ static bool s_takes_key(const walk_t *w, view_t raw, json_key_fn *key, void *arg
     return key(arg, s_plain_key(w, raw, plain));
 }
 
-/* --- other values -------------------------------------------------------------------- */
+/* --- other values ----------------------------------------------------------------------- */
 
 static size_t s_digits(walk_t *w)
 {
@@ -201,7 +201,7 @@ static const char *s_scalar(walk_t *w)
     return s_unexpected(w, "looking for beginning of value");
 }
 
-/* --- levels -------------------------------------------------------------------------- */
+/* --- levels ----------------------------------------------------------------------------- */
 
 static bool s_in_object(const walk_t *w)
 {

@@ -112,7 +112,7 @@ void proxy_write_fail(proxy_node_t *self, proxy_write_t *w, actions_t *act, err_
     s_finish(self, w, act);
 }
 
-/* --- work -------------------------------------------------------------------------------- */
+/* --- work ------------------------------------------------------------------------------- */
 
 static err_t s_make_objects(ctx_t *ctx, proxy_write_t *w)
 {
@@ -184,7 +184,7 @@ static void s_begin_work(proxy_node_t *self, proxy_write_t *w, const event_t *ev
     s_go_on(self, w, ev, act);
 }
 
-/* --- owners ------------------------------------------------------------------------------ */
+/* --- owners ----------------------------------------------------------------------------- */
 
 static void s_news(proxy_node_t *self, void *arg, const event_t *ev, actions_t *act)
 {
@@ -222,7 +222,7 @@ static void s_choose(proxy_node_t *self, write_channel_t *channel, const event_t
         channel->endpoint = ctx_strdup(channel->write->call->ctx, owner->address);
 }
 
-/* --- asking ------------------------------------------------------------------------------ */
+/* --- asking ----------------------------------------------------------------------------- */
 
 /* May the same request, sent again, end better? */
 static bool s_worth_another(err_t err)
@@ -275,7 +275,7 @@ static void s_ask(proxy_node_t *self, write_channel_t *channel, const event_t *e
                    wait_once(self->member.waits, act, s_answered, channel));
 }
 
-/* --- the next thing ------------------------------------------------------------------------ */
+/* --- the next thing --------------------------------------------------------------------- */
 
 static size_t s_count(const proxy_write_t *w, channel_state_t state)
 {

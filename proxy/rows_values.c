@@ -412,7 +412,7 @@ static err_t s_array_text(ctx_t *ctx, const field_t *field, const Schema__String
     return OK;
 }
 
-/* One row may be there: its kind, its length, what its elements may be.  *ret_bytes: of its cell. */
+/* One row may be there: its kind, its length, its elements.  *ret_bytes: of its cell. */
 static err_t s_array_row(ctx_t *ctx, const field_t *field, const Schema__ScalarField *row, size_t i,
                          size_t *ret_bytes)
 {
@@ -423,8 +423,8 @@ static err_t s_array_row(ctx_t *ctx, const field_t *field, const Schema__ScalarF
                        "parameter[expected=valid length array][actual=array length exceeds max "
                        "capacity]", n, i, field->max_capacity);
     if (row->data_case != kind.member)
-        return INVALID("insert data does not match: invalid parameter[expected=%s][actual=%s array]",
-                       kind.needs, s_member_name(row->data_case));
+        return INVALID("insert data does not match: invalid parameter[expected=%s][actual=%s "
+                       "array]", kind.needs, s_member_name(row->data_case));
     if (field->element == TYPE_VARCHAR)
         TRY(s_array_text(ctx, field, row->string_data, i, &bytes));
     if (field->element == TYPE_INT8 || field->element == TYPE_INT16)

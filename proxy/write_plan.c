@@ -6,7 +6,16 @@
 #include "core/catalog/directory.h"
 #include "core/wal/wal_record.h"
 #include "proxy/row_hash.h"
-#include "proxy/rows_int.h"
+
+static void *s_alloc(ctx_t *ctx, size_t n, size_t each)
+{
+    return ctx_try(ctx, (n + 1) * each);        /* n is a number of rows or shards */
+}
+
+static err_t s_no_memory(ctx_t *ctx, size_t rows)
+{
+    return ctx_fail(ctx, ERR_MEMORY, "no memory to sort %zu rows: send fewer at once", rows);
+}
 
 /* --- places ----------------------------------------------------------------------------- */
 
@@ -40,11 +49,11 @@ static uint32_t s_place(const places_t *p, size_t row)
 static err_t s_sort(ctx_t *ctx, const places_t *p, write_run_t *runs)
 {
     size_t n = p->keys->n, n_places = p->n_shards * p->n_groups;
-    uint32_t *place = rows_alloc(ctx, n, sizeof *place);
-    uint32_t *sorted = place ? rows_alloc(ctx, n, sizeof *sorted) : NULL;
-    size_t *at = sorted ? rows_alloc(ctx, n_places + 1, sizeof *at) : NULL;
+    uint32_t *place = s_alloc(ctx, n, sizeof *place);
+    uint32_t *sorted = place ? s_alloc(ctx, n, sizeof *sorted) : NULL;
+    size_t *at = sorted ? s_alloc(ctx, n_places + 1, sizeof *at) : NULL;
     if (!at)
-        return rows_no_memory(ctx, "places", n * 8);
+        return s_no_memory(ctx, n);
     for (size_t i = 0; i < n; i++) {
         place[i] = s_place(p, i);
         if (place[i] != NOWHERE)
@@ -80,7 +89,8 @@ static int s_by_key(const void *a, const void *b, void *arg)
     uint32_t i = *(const uint32_t *)a, k = *(const uint32_t *)b;
     int order = 0;
     if (keys->type == TYPE_INT64) {
-        int64_t x = load_i64(keys->cells + i * (size_t)8), y = load_i64(keys->cells + k * (size_t)8);
+        int64_t x = load_i64(keys->cells + i * (size_t)8);
+        int64_t y = load_i64(keys->cells + k * (size_t)8);
         order = (x > y) - (x < y);
     } else {
         order = view_cmp(column_cell(keys, i), column_cell(keys, k));
@@ -97,10 +107,10 @@ static bool s_same_key(const column_t *keys, uint32_t i, uint32_t k)
 static err_t s_overruled(ctx_t *ctx, const column_t *keys, const uint8_t **ret)
 {
     size_t n = keys->n;
-    uint32_t *order = rows_alloc(ctx, n, sizeof *order);
-    uint8_t *dropped = order ? rows_alloc(ctx, n, 1) : NULL;
+    uint32_t *order = s_alloc(ctx, n, sizeof *order);
+    uint8_t *dropped = order ? s_alloc(ctx, n, 1) : NULL;
     if (!dropped)
-        return rows_no_memory(ctx, "keys in order", n * 5);
+        return s_no_memory(ctx, n);
     for (size_t i = 0; i < n; i++)
         order[i] = (uint32_t)i;
     qsort_r(order, n, sizeof *order, s_by_key, (void *)keys);

@@ -211,8 +211,8 @@ static void arrays_must_fit(void **state)
         "invalid parameter[expected=string array][actual=nil array]");
     row = fd_set_texts(fd_scalar_row(), (const char *const[]){ "kite", "kites" }, 2);
     fd_field_is_refused(field, fd_arrays("a", &row, 1), 1, 1100,
-        "length of Array array field \"a\" exceeds max length, row number: 0, array index: 1, length: 5, "
-        "max length: 4: invalid parameter");
+        "length of Array array field \"a\" exceeds max length, row number: 0, array index: 1, "
+        "length: 5, max length: 4: invalid parameter");
     field.element = TYPE_FLOAT;
     row = fd_set_floats(fd_scalar_row(), (float[]){ NAN }, 1);
     fd_field_is_refused(field, fd_arrays("a", &row, 1), 1, 65535,
