@@ -4,6 +4,7 @@
 #include "core/wire/pb.h"
 #include "milvus.pb-c.h"
 #include "proxy/rest_catalog.h"
+#include "proxy/rest_read.h"
 
 enum { MOST_DEPTH = 64 };
 
@@ -150,5 +151,6 @@ const rest_route_t *rest_route(const char *path)
     for (size_t i = 0; i < ARRAY_LEN(s_routes); i++)
         if (strcmp(s_routes[i].path, path) == 0)
             return &s_routes[i];
-    return rest_catalog_route(path);
+    const rest_route_t *route = rest_catalog_route(path);
+    return route ? route : rest_read_route(path);
 }
