@@ -15,7 +15,7 @@
 
 enum { ROWS_UNSAID = 100 };     /* limit, when the body has none */
 
-/* --- members ---------------------------------------------------------------------------- */
+/* --- members --------------------------------------------------------------------------------- */
 
 static err_t s_wrong(ctx_t *ctx, const char *key, const char *what)
 {
@@ -72,7 +72,7 @@ static err_t s_number(ctx_t *ctx, json_t *body, const char *key, int64_t usual, 
     return OK;
 }
 
-/* --- lists of pairs ------------------------------------------------------------------------ */
+/* --- lists of pairs -------------------------------------------------------------------------- */
 
 enum { PAIRS_MOST = 16 };
 
@@ -118,15 +118,22 @@ static err_t s_carry(ctx_t *ctx, pairs_t *pairs, json_t *body, const char *membe
     return OK;
 }
 
-static char *s_dump(ctx_t *ctx, json_t *value)
+static int s_add_text(const char *text, size_t len, void *into)
 {
-    char *text = json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY);
-    char *copy = text ? ctx_strdup(ctx, text) : NULL;
-    free(text);
-    return copy ? copy : ctx_strdup(ctx, "null");
+    buf_add(into, text, len);
+    return 0;
 }
 
-/* --- consistency, templates -------------------------------------------------------------------- */
+static char *s_dump(ctx_t *ctx, json_t *value)
+{
+    buf_scoped text;
+    buf_init(&text, 0);
+    if (json_dump_callback(value, s_add_text, &text, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+        buf_reset(&text);
+    return ctx_strdup(ctx, text.len ? buf_str(&text) : "null");
+}
+
+/* --- consistency, templates ------------------------------------------------------------------ */
 
 static err_t s_level(ctx_t *ctx, json_t *body, Common__ConsistencyLevel *ret,
                      protobuf_c_boolean *ret_default)
@@ -210,7 +217,7 @@ static err_t s_templates(ctx_t *ctx, json_t *body, const ProtobufCMessageDescrip
     return OK;
 }
 
-/* --- search -------------------------------------------------------------------------------------- */
+/* --- search ---------------------------------------------------------------------------------- */
 
 /* searchParams: metricType and ignoreGrowing, the rest under params or, newer, beside it. */
 static err_t s_search_params(ctx_t *ctx, json_t *body, const char *member, pairs_t *pairs)
@@ -341,7 +348,7 @@ static err_t s_schema_search(ctx_t *ctx, json_t *body, const schema_t *schema,
     return s_vectors(ctx, body, schema, (Milvus__SearchRequest *)request);
 }
 
-/* --- hybrid search -------------------------------------------------------------------------------- */
+/* --- hybrid search --------------------------------------------------------------------------- */
 
 static err_t s_rerank(ctx_t *ctx, json_t *body, pairs_t *pairs)
 {
@@ -407,7 +414,7 @@ static err_t s_schema_hybrid(ctx_t *ctx, json_t *body, const schema_t *schema,
     return OK;
 }
 
-/* --- query and get ------------------------------------------------------------------------------------ */
+/* --- query and get --------------------------------------------------------------------------- */
 
 static err_t s_rows(ctx_t *ctx, json_t *body, const char *what, Milvus__QueryRequest *to)
 {
@@ -502,7 +509,7 @@ static err_t s_schema_get(ctx_t *ctx, json_t *body, const schema_t *schema,
     return OK;
 }
 
-/* --- the table ------------------------------------------------------------------------------------------ */
+/* --- the table ------------------------------------------------------------------------------- */
 
 #define PATH(name) "/v2/vectordb/entities/" name
 #define RPC(name) "/milvus.proto.milvus.MilvusService/" name
