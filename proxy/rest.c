@@ -5,6 +5,7 @@
 #include "milvus.pb-c.h"
 #include "proxy/rest_catalog.h"
 #include "proxy/rest_read.h"
+#include "proxy/rest_write.h"
 
 enum { MOST_DEPTH = 64 };
 
@@ -152,5 +153,6 @@ const rest_route_t *rest_route(const char *path)
         if (strcmp(s_routes[i].path, path) == 0)
             return &s_routes[i];
     const rest_route_t *route = rest_catalog_route(path);
-    return route ? route : rest_read_route(path);
+    route = route ? route : rest_read_route(path);
+    return route ? route : rest_write_route(path);
 }

@@ -217,6 +217,12 @@ static err_t s_templates(ctx_t *ctx, json_t *body, const ProtobufCMessageDescrip
     return OK;
 }
 
+err_t rest_read_templates(ctx_t *ctx, json_t *body, const ProtobufCMessageDescriptor *entry,
+                          void *ret, size_t *ret_n)
+{
+    return s_templates(ctx, body, entry, ret, ret_n);
+}
+
 /* --- search ---------------------------------------------------------------------------------- */
 
 /* searchParams: metricType and ignoreGrowing, the rest under params or, newer, beside it. */

@@ -3,6 +3,7 @@
 
 #include "milvus.pb-c.h"
 #include "proxy/json_rows.h"
+#include "proxy/rest_read.h"
 
 /* --- reading ---------------------------------------------------------------------------- */
 
@@ -90,6 +91,9 @@ static err_t s_delete(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
     TRY(s_names(ctx, body, "CollectionFilterReq",
                 (names_t){ &r->db_name, &r->collection_name, &r->partition_name }));
     TRY(s_text(ctx, body, "filter", "CollectionFilterReq", "Filter", &r->expr));
+    TRY(rest_read_templates(ctx, body,
+                            &milvus__delete_request__expr_template_values_entry__descriptor,
+                            &r->expr_template_values, &r->n_expr_template_values));
     *ret = (ProtobufCMessage *)r;
     return OK;
 }

@@ -1,0 +1,321 @@
+/* proxy_world - see proxy_world.h */
+#include "tests/support/proxy_world.h"
+
+#include <stdio.h>
+
+#include "core/schema/schema.h"
+#include "tests/support/field_data.h"
+
+/* --- the world -------------------------------------------------------------------------- */
+
+static void s_keep_call(pw_world_t *w, action_t *action)
+{
+    assert_true(w->n_sent < PW_CALLS);
+    pw_sent_t *sent = &w->sent[w->n_sent++];
+    view_t payload = action->call.payload;
+    uint8_t *copy = ctx_new(&w->ctx, payload.len + 1);  /* 8-aligned */
+    if (payload.len)
+        memcpy(copy, payload.ptr, payload.len);
+    *sent = (pw_sent_t){ .cookie = action->cookie, .method = action->call.method,
+                      .payload = view_of(copy, payload.len),
+                      .timeout_ms = action->call.timeout_ms };
+    snprintf(sent->endpoint, sizeof sent->endpoint, "%s", action->endpoint);
+    if (action->moved) {
+        buf_t bytes = { .ptr = (uint8_t *)(uintptr_t)payload.ptr };
+        buf_fini(&bytes);
+    }
+}
+
+static void s_read(pw_world_t *w)
+{
+    for (size_t i = 0; i < w->act.list.len; i++) {
+        action_t *action = vec_at(&w->act.list, i);
+        if (action->kind == ACT_META && action->op == META_WATCH)
+            map_put_str(w->watches, action->key, (void *)(uintptr_t)action->cookie);
+        if (action->kind == ACT_CALL)
+            s_keep_call(w, action);
+        if (action->kind == ACT_TIMER)
+            w->timer_ms[action->timer] = w->now_ms + action->after_ms;
+        if (action->kind == ACT_JOB) {
+            w->job = action->fn;
+            w->job_arg = action->item;
+            w->job_cookie = action->cookie;
+        }
+        if (action->kind == ACT_ITEM)
+            w->answered = action->item;
+    }
+    actions_reset(&w->act);
+}
+
+static void s_step(pw_world_t *w, event_t ev)
+{
+    ctx_t ctx;
+    ctx_init(&ctx);
+    ev.now_ms = w->now_ms;
+    ev.wall_ms = 1700000000000 + w->now_ms;
+    ev.ctx = &ctx;
+    ev.text = ev.text ? ev.text : "";
+    proxy_role.step(w->node, &ev, &w->act);
+    s_read(w);
+    ctx_fini(&ctx);
+}
+
+/* The watch of a prefix shows these keys, and no others. */
+static void s_show(pw_world_t *w, const char *prefix, const char *const *keys,
+                   const void *const *messages, size_t n)
+{
+    meta_change_t changes[8] = { { .kind = META_WATCH_RESET } };
+    w->rev++;
+    for (size_t i = 0; i < n; i++)
+        changes[i + 1] = (meta_change_t){
+            .kind = META_WATCH_PUT, .item = { .key = keys[i], .mod_rev = w->rev,
+                                              .value = pb_pack(&w->ctx, messages[i]) } };
+    changes[n + 1] = (meta_change_t){ .kind = META_WATCH_SYNCED, .item = { .mod_rev = w->rev } };
+    event_t ev = { .kind = EV_WATCH,
+                   .cookie = (uint64_t)(uintptr_t)map_get_str(w->watches, prefix) };
+    ev.watch.changes = changes;
+    ev.watch.n = n + 2;
+    s_step(w, ev);
+}
+
+#define SHOW(w, prefix, n, keys, ...) \
+    s_show(w, prefix, (const char *const[]){ keys, NULL }, \
+           (const void *const[]){ __VA_ARGS__, NULL }, n)
+
+static Elanus__NodeInfo *s_info(pw_world_t *w, const char *role, uint64_t id)
+{
+    Elanus__NodeInfo *info = ctx_new(&w->ctx, sizeof *info);
+    elanus__node_info__init(info);
+    info->id = id;
+    info->role = (char *)role;
+    info->incarnation = 100 + id;
+    info->address = ctx_printf(&w->ctx, "inproc://%s-%d", role, (int)id);
+    return info;
+}
+
+void pw_show_leader(pw_world_t *w)
+{
+    Elanus__Leader leader = ELANUS__LEADER__INIT;
+    leader.info = s_info(w, "coord", PW_LEADER);
+    SHOW(w, "leader/", 1, "leader/coord", &leader);
+}
+
+void pw_show_nodes(pw_world_t *w)
+{
+    s_show(w, "session/", (const char *const[]){ "session/datanode-2", "session/datanode-3" },
+           (const void *const[]){ s_info(w, "datanode", PW_DATA_NODE),
+                                  s_info(w, "datanode", PW_OTHER_NODE) }, 2);
+}
+
+static Elanus__Owner *s_owner(pw_world_t *w, const char *pchannel, uint64_t node, uint64_t epoch)
+{
+    Elanus__Owner *owner = ctx_new(&w->ctx, sizeof *owner);
+    elanus__owner__init(owner);
+    owner->pchannel = (char *)pchannel;
+    owner->node = node;
+    owner->incarnation = 100 + node;
+    owner->epoch = epoch;
+    owner->state = ELANUS__OWNER_STATE__OWNER_ACTIVE;
+    return owner;
+}
+
+void pw_show_owners(pw_world_t *w, uint64_t first, uint64_t second, uint64_t epoch)
+{
+    s_show(w, "owner/", (const char *const[]){ "owner/dml_0", "owner/dml_1" },
+           (const void *const[]){ s_owner(w, "dml_0", first, epoch),
+                                  s_owner(w, "dml_1", second, epoch) }, 2);
+}
+
+static Elanus__Pair *s_pair(const char *key, const char *value)
+{
+    Elanus__Pair *pair = ctx_new(&fd_ctx, sizeof *pair);
+    elanus__pair__init(pair);
+    pair->key = (char *)key;
+    pair->value = (char *)value;
+    return pair;
+}
+
+static Elanus__Field *s_field(int64_t id, const char *name, type_t type)
+{
+    Elanus__Field *field = ctx_new(&fd_ctx, sizeof *field);
+    elanus__field__init(field);
+    field->id = id;
+    field->name = (char *)name;
+    field->type = type;
+    field->primary_key = id == FIELD_FIRST;
+    if (type == TYPE_FLOAT_VECTOR) {
+        field->type_params = ctx_new(&fd_ctx, sizeof(void *));
+        field->type_params[field->n_type_params++] = s_pair("dim", "2");
+    }
+    return field;
+}
+
+
+/* coll/9 "kites": id, group, vec; partitions _default (or two by key) and, without a key, p. */
+static void s_show_collection(pw_world_t *w, pw_kind_t kind)
+{
+    static char *const s_vchannels[] = { (char *)"dml_0_9v0", (char *)"dml_1_9v1" };
+    Elanus__Collection *coll = ctx_new(&w->ctx, sizeof *coll);
+    elanus__collection__init(coll);
+    coll->id = 9;
+    coll->db_id = 1;
+    coll->name = (char *)"kites";
+    coll->update_ts = 77;
+    coll->fields = ctx_new(&w->ctx, 3 * sizeof(void *));
+    coll->fields[coll->n_fields++] = s_field(FIELD_FIRST, "id", TYPE_INT64);
+    coll->fields[coll->n_fields++] = s_field(FIELD_FIRST + 1, "group", TYPE_INT64);
+    coll->fields[coll->n_fields++] = s_field(FIELD_FIRST + 2, "vec", TYPE_FLOAT_VECTOR);
+    coll->fields[0]->auto_id = kind.auto_id;
+    coll->fields[1]->partition_key = kind.keyed;
+    coll->vchannels = (char **)s_vchannels;
+    coll->n_vchannels = kind.shards;
+    coll->partitions = ctx_new(&w->ctx, 2 * sizeof(void *));
+    for (size_t i = 0; i < 2; i++) {
+        Elanus__Partition *partition = ctx_new(&w->ctx, sizeof *partition);
+        elanus__partition__init(partition);
+        partition->id = 50 + i;
+        partition->name = kind.keyed ? ctx_printf(&w->ctx, "_default_%zu", i)
+                        : i == 0 ? (char *)"_default" : (char *)"p";
+        coll->partitions[coll->n_partitions++] = partition;
+    }
+    SHOW(w, "coll/", 1, "coll/9", coll);
+}
+
+static void s_show_catalog(pw_world_t *w, pw_kind_t kind)
+{
+    Elanus__Database db = ELANUS__DATABASE__INIT;
+    db.id = 1;
+    db.name = (char *)"default";
+    SHOW(w, "db/", 1, "db/1", &db);
+    s_show_collection(w, kind);
+    s_show(w, "alias/", NULL, NULL, 0);
+    s_show(w, "load/", NULL, NULL, 0);
+    s_show(w, "index/", NULL, NULL, 0);
+}
+
+pw_world_t *pw_up(pw_kind_t kind)
+{
+    pw_world_t *w = mem_new(sizeof *w);
+    ctx_init(&fd_ctx);
+    ctx_init(&w->ctx);
+    ctx_init(&w->request);
+    actions_init(&w->act);
+    rng_seed(&w->act.rng, 1);
+    w->watches = map_new();
+    w->now_ms = 1000;
+    w->self = (node_self_t){ .role = "proxy", .cluster = "c", .address = "inproc://proxy", .id = 9,
+                             .incarnation = 99, .lease_ttl_ms = 9000, .ops_address = "",
+                             .host = "", .version = "t", .standalone = true };
+    w->node = proxy_role.make(&w->self, NULL);
+    event_t start = { .kind = EV_START };
+    s_step(w, start);
+    s_show_catalog(w, kind);
+    return w;
+}
+
+void pw_forget(pw_world_t *w)
+{
+    if (w->answered) {
+        json_decref(w->answered->json);
+        buf_fini(&w->answered->body);
+        mem_free(w->answered);
+        w->answered = NULL;
+    }
+    ctx_fini(&w->request);
+    ctx_init(&w->request);
+    w->n_sent = 0;
+}
+
+void pw_down(pw_world_t *w)
+{
+    pw_forget(w);
+    proxy_role.end(w->node);
+    actions_fini(&w->act);
+    map_destroy(&w->watches);
+    ctx_fini(&w->request);
+    ctx_fini(&w->ctx);
+    ctx_fini(&fd_ctx);
+    mem_free(w);
+}
+
+void pw_send(pw_world_t *w, const char *rpc, const void *request)
+{
+    proxy_call_t *call = mem_new(sizeof *call);
+    char path[128];
+    snprintf(path, sizeof path, "/milvus.proto.milvus.MilvusService/%s", rpc);
+    call->method = methods_find(view_str(path));
+    call->ctx = &w->request;
+    call->message = pb_pack(&w->ctx, request);
+    event_t ev = { .kind = EV_ITEM };
+    ev.item = call;
+    s_step(w, ev);
+}
+
+void pw_reply(pw_world_t *w, const pw_sent_t *sent, err_t err, const char *text,
+              const void *message)
+{
+    event_t ev = { .kind = EV_REPLY, .cookie = sent->cookie, .err = err, .text = text };
+    ev.payload = message ? pb_pack(&w->ctx, message) : view_of("", 0);
+    s_step(w, ev);
+}
+
+void pw_written(pw_world_t *w, const pw_sent_t *sent, uint64_t ts)
+{
+    Elanus__Written written = ELANUS__WRITTEN__INIT;
+    written.ts = ts;
+    pw_reply(w, sent, OK, "", &written);
+}
+
+/* Run the job that was asked for last. */
+void pw_run_job(pw_world_t *w)
+{
+    assert_non_null(w->job);
+    ctx_t ctx;
+    ctx_init(&ctx);
+    err_t err = w->job(&ctx, w->job_arg);
+    event_t ev = { .kind = EV_JOB, .cookie = w->job_cookie, .err = err, .text = ctx.text };
+    ev.item = w->job_arg;
+    w->job = NULL;
+    s_step(w, ev);
+    ctx_fini(&ctx);
+}
+
+/* Time goes on, to the next timer at most. */
+void pw_wait(pw_world_t *w, int64_t ms)
+{
+    int64_t until = w->now_ms + ms;
+    while (w->now_ms < until) {
+        uint32_t next = 0;
+        for (uint32_t t = 1; t < ARRAY_LEN(w->timer_ms); t++)
+            if (w->timer_ms[t] && (!next || w->timer_ms[t] < w->timer_ms[next]))
+                next = t;
+        if (!next || w->timer_ms[next] > until) {
+            w->now_ms = until;
+            return;
+        }
+        w->now_ms = w->timer_ms[next] > w->now_ms ? w->timer_ms[next] : w->now_ms;
+        w->timer_ms[next] = 0;
+        event_t due = { .kind = EV_TIMER };
+        due.timer = next;
+        s_step(w, due);
+    }
+}
+
+Milvus__MutationResult *pw_result(pw_world_t *w)
+{
+    assert_non_null(w->answered);
+    assert_int_equal(w->answered->grpc_status, 0);
+    Milvus__MutationResult *result = NULL;
+    assert_int_equal(PB_UNPACK(&w->ctx, milvus__mutation_result, buf_view(&w->answered->body),
+                               &result), OK);
+    return result;
+}
+
+void pw_is_refused(pw_world_t *w, int code, const char *text)
+{
+    Milvus__MutationResult *result = pw_result(w);
+    assert_string_equal(result->status->reason, text);
+    assert_int_equal(result->status->code, code);
+    assert_int_not_equal(result->status->error_code, 0);
+    pw_forget(w);
+}

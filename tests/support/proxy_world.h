@@ -1,0 +1,70 @@
+/* proxy_world - a proxy's node and everything around it, played by a test
+ *
+ * It shows the node a catalog with one collection, who is there and who owns
+ * which channel, keeps the calls that the node makes, moves time, and catches
+ * what a client is answered.
+ */
+#ifndef TESTS_SUPPORT_PROXY_WORLD_H
+#define TESTS_SUPPORT_PROXY_WORLD_H
+
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+
+#include "core/base/map.h"
+#include "core/wire/pb.h"
+#include "elanus.pb-c.h"
+#include "proxy/proxy_node.h"
+
+enum { PW_CALLS = 8, PW_LEADER = 1, PW_DATA_NODE = 2, PW_OTHER_NODE = 3 };
+
+typedef struct sent {
+    uint64_t cookie;
+    uint32_t method;
+    char endpoint[64];
+    view_t payload;             /* copied */
+    int64_t timeout_ms;
+} pw_sent_t;
+
+typedef struct world {
+    void *node;
+    actions_t act;
+    node_self_t self;
+    ctx_t ctx;                  /* of the test's own messages */
+    ctx_t request;              /* of the call under test */
+    int64_t now_ms, rev;
+    map_t *watches;             /* prefix -> cookie */
+    pw_sent_t sent[PW_CALLS];
+    size_t n_sent;
+    job_fn *job;
+    void *job_arg;
+    uint64_t job_cookie;
+    int64_t timer_ms[256];      /* when each is due; 0: not set */
+    proxy_call_t *answered;
+} pw_world_t;
+
+typedef struct { bool auto_id, keyed; size_t shards; } pw_kind_t;
+
+/* Its first event has come and the catalog is known; coll/9 "kites": id, group, vec. */
+pw_world_t *pw_up(pw_kind_t kind);
+void pw_down(pw_world_t *w);
+
+void pw_show_leader(pw_world_t *w);
+void pw_show_nodes(pw_world_t *w);      /* two data nodes */
+void pw_show_owners(pw_world_t *w, uint64_t first, uint64_t second, uint64_t epoch);
+
+/* A client's call; the answer to a call of the node. */
+void pw_send(pw_world_t *w, const char *rpc, const void *request);
+void pw_reply(pw_world_t *w, const pw_sent_t *sent, err_t err, const char *text,
+              const void *message);
+void pw_written(pw_world_t *w, const pw_sent_t *sent, uint64_t ts);
+void pw_run_job(pw_world_t *w);         /* that was asked for last */
+void pw_wait(pw_world_t *w, int64_t ms);        /* time goes on, and timers with it */
+
+/* What the client was answered; then forget it, and the calls that were made. */
+Milvus__MutationResult *pw_result(pw_world_t *w);
+void pw_is_refused(pw_world_t *w, int code, const char *text);
+void pw_forget(pw_world_t *w);
+
+#endif
