@@ -101,8 +101,9 @@ static void other_members_go_into_the_dynamic_field(void **state)
 {
     (void)state;
     owned(schema) schema = SCHEMA(fd_vec, fd_meta);
-    rows_t rows = s_take(schema, "[{\"id\":1,\"vec\":[1,2],\"c\":\"red\",\"n\":null,\"o\":{\"id\":2}},"
-                                 "{\"id\":2,\"vec\":[1,2]}]");
+    rows_t rows = s_take(schema,
+        "[{\"id\":1,\"vec\":[1,2],\"c\":\"red\",\"n\":null,\"o\":{\"id\":2}},"
+        "{\"id\":2,\"vec\":[1,2]}]");
     fd_text_is(&rows.columns[2], 0, "{\"c\":\"red\",\"o\":{\"id\":2}}");
     fd_text_is(&rows.columns[2], 1, "{}");
     owned(schema) strict = SCHEMA(fd_vec);

@@ -349,7 +349,7 @@ static void keys_of_an_expression_are_deleted(void **state)
     Milvus__MutationResult *result = pw_result(w);
     assert_int_equal(result->delete_cnt, 3);
     assert_int_equal(result->timestamp, 55);
-    assert_null(result->ids);                   /* clients would return them in place of the count */
+    assert_null(result->ids);                   /* a client would take them for the count */
     pw_forget(w);
 
     Milvus__DeleteRequest *named = s_delete("id == 7");
