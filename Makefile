@@ -136,12 +136,12 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC) $(GEN)/methods.inc
 	clang $(BASE) -w -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< $(SRC) $(GENSRC) $(LIBS)
 
 # --- benchmarks -------------------------------------------------------------
-.PHONY: bench bench-start bench-door bench-store bench-net bench-wal bench-simd
+.PHONY: bench bench-start bench-door bench-store bench-net bench-wal bench-simd bench-query
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORTOBJ) $(LIB) -lcmocka $(LIBS)
 
-bench: bench-start bench-door bench-store bench-net bench-wal bench-simd  ## run every benchmark
+bench: bench-start bench-door bench-store bench-net bench-wal bench-simd bench-query ## run every benchmark
 
 bench-start: all                                 ## standalone: start time, idle memory and CPU
 	@tests/bench/bench_start.py
@@ -153,6 +153,9 @@ bench-wal: $(OUT)/bench/bench_wal                ## the local log: commits besid
 	@$<
 
 bench-simd: $(OUT)/bench/bench_simd              ## distance kernels beside the read bandwidth
+	@$<
+
+bench-query: $(OUT)/bench/bench_query            ## searches of one segment beside the bare kernels
 	@$<
 
 bench-door: $(OUT)/bench/bench_door              ## the proxy's door: calls/s, and p99 beside floods
