@@ -1,13 +1,12 @@
 /* query_score - see query_score.h
  *
- * COSINE needs the norm of each row.  Rows of a growing segment are few and their norms are
- * made on the way: the pass that makes them brings the block into the cache for the search.
- * A sealed segment keeps them in its room for that field, 4 bytes a row, made by
- * the first search that comes by:
+ * COSINE needs the norm of each row.  A segment keeps them in its room for that field of a block,
+ * 5 bytes a row, made by the first search that comes by:
  *
- *     inverse norms [n], then a state for each 64 of them: 0 not there, 1 being made, 2 there
+ *     inverse norms [rows], then a state for each 64 of them: 0 not there, 1 being made, 2 there
  *
- * A search that finds a state of 1 makes its own instead of waiting.
+ * A search that finds a state of 1 makes its own instead of waiting.  The last few rows of a
+ * growing block do not fill their 64 yet; their norms are made each time.
  */
 #include "core/query/query_score.h"
 
@@ -140,44 +139,61 @@ static void s_inverse_norms(const scorer_t *self, const uint8_t *rows, size_t n,
         ret[i] = s_inverse(ret[i]);
 }
 
-/* Fill what is not there; false: somebody else is at it. */
-static bool s_share_norms(const scorer_t *self, const stretch_t *stretch, size_t block_rows,
-                          float *norms)
+/* The norms of a block, kept beside it. */
+typedef struct kept {
+    float *norms;               /* [cap] */
+    _Atomic uint8_t *states;    /* of each 64 */
+    bool grows;                 /* the last 64 may not be whole */
+} kept_t;
+
+static err_t s_kept(ctx_t *ctx, const scan_t *scan, const scorer_t *self, size_t b, kept_t *ret)
 {
-    _Atomic uint8_t *states = (_Atomic uint8_t *)(void *)(norms + block_rows);
-    for (size_t at = 0; at < stretch->n; at += WORD) {
-        _Atomic uint8_t *state = &states[(stretch->from + at) / WORD];
-        uint8_t now = atomic_load_explicit(state, memory_order_acquire);
-        if (now == NORMS_NONE && atomic_compare_exchange_strong(state, &now, NORMS_BEING_MADE)) {
-            size_t left = stretch->n - at;
-            s_inverse_norms(self, stretch->cells.cells + at * self->width,
-                            left < WORD ? left : WORD, norms + stretch->from + at);
-            atomic_store_explicit(state, NORMS_THERE, memory_order_release);
-        } else if (now == NORMS_BEING_MADE) {
-            return false;
-        }
+    const scan_block_t *block = &scan->blocks[b];
+    const scan_source_t *source = &scan->sources[block->source];
+    size_t each = sizeof(float) + 1, cap = block->n;
+    void *room = NULL;
+    if (source->sealed)
+        TRY(sealed_room(ctx, source->sealed, block->i, self->field, cap * each, &room));
+    else
+        TRY(growing_room(ctx, &source->snap, block->i, self->field, each, &room, &cap));
+    ret->norms = room;
+    ret->states = (_Atomic uint8_t *)(ret->norms + cap);
+    ret->grows = !source->sealed;
+    return OK;
+}
+
+/* Make what is not there of rows [at, at + n) of a block; false: somebody else is at it. */
+static bool s_make_norms(const scorer_t *self, const kept_t *kept, const uint8_t *cells, size_t at,
+                         size_t n)
+{
+    _Atomic uint8_t *state = &kept->states[at / WORD];
+    uint8_t now = atomic_load_explicit(state, memory_order_acquire);
+    if (now == NORMS_NONE && atomic_compare_exchange_strong(state, &now, NORMS_BEING_MADE)) {
+        s_inverse_norms(self, cells, n, kept->norms + at);
+        atomic_store_explicit(state, NORMS_THERE, memory_order_release);
+        return true;
     }
-    return true;
+    return now == NORMS_THERE;
 }
 
 static err_t s_scale(ctx_t *ctx, const scan_t *scan, const scorer_t *self, stretch_t *stretch)
 {
-    const scan_block_t *block = &scan->blocks[stretch->block];
-    sealed_t *sealed = scan->sources[block->source].sealed;
-    if (sealed) {
-        void *norms = NULL;
-        TRY(sealed_room(ctx, sealed, block->i, self->field,
-                        block->n * sizeof(float) + (block->n + WORD - 1) / WORD, &norms));
-        if (s_share_norms(self, stretch, block->n, norms)) {
-            stretch->scale = (float *)norms + stretch->from;
-            return OK;
-        }
-    }
-    stretch->own_scale = mem_try(ctx, stretch->n * sizeof *stretch->own_scale);
-    if (!stretch->own_scale)
+    kept_t kept;
+    TRY(s_kept(ctx, scan, self, stretch->block, &kept));
+    size_t shared = kept.grows ? stretch->n / WORD * WORD : stretch->n, at = 0;
+    while (at < shared &&
+           s_make_norms(self, &kept, stretch->cells.cells + at * self->width, stretch->from + at,
+                        shared - at < WORD ? shared - at : WORD))
+        at += WORD;
+    stretch->scale = kept.norms + stretch->from;
+    if (at >= stretch->n)
+        return OK;
+    float *own = mem_try(ctx, stretch->n * sizeof *own);
+    if (!own)
         return ctx_fail(ctx, ERR_MEMORY, "no memory for the norms of %zu vectors", stretch->n);
-    s_inverse_norms(self, stretch->cells.cells, stretch->n, stretch->own_scale);
-    stretch->scale = stretch->own_scale;
+    memcpy(own, stretch->scale, at * sizeof *own);
+    s_inverse_norms(self, stretch->cells.cells + at * self->width, stretch->n - at, own + at);
+    stretch->scale = stretch->own_scale = own;
     return OK;
 }
 

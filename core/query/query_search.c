@@ -13,6 +13,10 @@
  * when many hits wait, by whichever part comes by.  Lists hold rows, not cells: output
  * fields are read for the final hits only.
  *
+ * Parts tell one another how good a hit must be (`bounds`): when one part has k results for a
+ * query, rows worse than its last need not be looked at by others.  That changes lists, not
+ * the answer.
+ *
  * Strict groups need a second look: which groups are in the answer is known when all
  * parts have ended, and then every row of these groups is scored once more.
  *
@@ -56,6 +60,7 @@ struct search {
     size_t *outputs;            /* owned; [n_outputs] */
     size_t n_outputs, most_bytes;
     values_t *groups;           /* owned; [n_blocks]; NULL: not grouped */
+    _Atomic float *bounds;      /* owned; [nq] no result is worse; rows that are equal count */
     pthread_mutex_t lock;
     list_t *parked;
     size_t parked_hits, fold_at;
@@ -157,6 +162,64 @@ static search_t *s_new(const search_plan_t *plan)
     return self;
 }
 
+/* --- bounds ------------------------------------------ */
+
+static float s_worst(const search_t *self)
+{
+    return self->pick.descends ? -INFINITY : INFINITY;
+}
+
+static bool s_better(const search_t *self, float a, float b)
+{
+    return self->pick.descends ? a > b : a < b;
+}
+
+static err_t s_make_bounds(ctx_t *ctx, search_t *self)
+{
+    self->bounds = mem_try(ctx, self->scorer.nq * sizeof *self->bounds);
+    if (!self->bounds)
+        return ctx_fail(ctx, ERR_MEMORY, "no memory for %zu queries", self->scorer.nq);
+    for (size_t q = 0; q < self->scorer.nq; q++)
+        atomic_init(&self->bounds[q], s_worst(self));
+    return OK;
+}
+
+static float s_bound(const search_t *self, size_t q)
+{
+    return atomic_load_explicit(&self->bounds[q], memory_order_relaxed);
+}
+
+static void s_tighten(search_t *self, size_t q, float score)
+{
+    float now = s_bound(self, q);
+    while (s_better(self, score, now) &&
+           !atomic_compare_exchange_weak_explicit(&self->bounds[q], &now, score,
+                                                  memory_order_relaxed, memory_order_relaxed))
+        ;
+}
+
+/* Before the first row of query q. */
+static void s_limit_topk(const search_t *self, size_t q, topk_t *best)
+{
+    const scorer_t *scorer = &self->scorer;
+    float bound = s_bound(self, q), worst = s_worst(self);
+    float radius = bound == worst ? worst : nextafterf(bound, worst);
+    topk_reset(best);
+    if (scorer->has_range && s_better(self, scorer->radius, radius))
+        radius = scorer->radius;
+    if (scorer->has_range || bound != worst)
+        topk_range(best, radius, scorer->inner);
+}
+
+static void s_limit_collector(const search_t *self, size_t q, collector_t *collector)
+{
+    float bound = s_bound(self, q);
+    if (bound == s_worst(self))
+        return;
+    collector->full = true;
+    collector->bound = bound;
+}
+
 err_t search_new(ctx_t *ctx, const search_plan_t *plan, const query_source_t *sources,
                  size_t n_sources, search_t **ret)
 {
@@ -166,6 +229,7 @@ err_t search_new(ctx_t *ctx, const search_plan_t *plan, const query_source_t *so
     TRY(scorer_init(ctx, &self->scorer, plan));
     TRY(scan_init(ctx, &self->scan, plan->schema, plan->filter, plan->read_ts, sources, n_sources,
                   scorer_part_rows(&self->scorer, plan->part_bytes)));
+    TRY(s_make_bounds(ctx, self));
     if (self->pick.grouped) {
         self->groups = mem_try(ctx, self->scan.n_blocks * sizeof *self->groups);
         if (!self->groups)
@@ -185,6 +249,7 @@ void search_destroy(search_t **self_p)
     for (size_t b = 0; self->groups && b < self->scan.n_blocks; b++)
         mem_free(self->groups[b].valid);
     mem_free(self->groups);
+    mem_free(self->bounds);
     mem_free(self->outputs);
     scorer_fini(&self->scorer);
     scan_fini(&self->scan);
@@ -342,9 +407,17 @@ static err_t s_collect(ctx_t *ctx, const work_t *w, collector_t *collectors, siz
     return OK;
 }
 
+static err_t s_take_collected(ctx_t *ctx, work_t *w, collector_t *collector, size_t q)
+{
+    TRY(collector_settle(ctx, collector));
+    if (collector->full)
+        s_tighten(w->search, q, collector->bound);
+    return s_list_add(ctx, w->list, q, collector->hits, collector->n);
+}
+
 static err_t s_run_grouped(ctx_t *ctx, work_t *w)
 {
-    const search_t *self = w->search;
+    search_t *self = w->search;
     size_t nq = self->scorer.nq, most = BATCH_BYTES / collector_bytes(&self->pick) + 1;
     w->collectors = mem_try(ctx, (most < nq ? most : nq) * sizeof *w->collectors);
     if (!w->collectors)
@@ -353,13 +426,13 @@ static err_t s_run_grouped(ctx_t *ctx, work_t *w)
         size_t n = nq - q < most ? nq - q : most;
         for (size_t i = 0; i < w->batch; i++)
             collector_fini(&w->collectors[i]);
-        for (w->batch = 0; w->batch < n; w->batch++)
+        for (w->batch = 0; w->batch < n; w->batch++) {
             TRY(collector_init(ctx, &w->collectors[w->batch], w->pick, &self->pick));
-        TRY(s_collect(ctx, w, w->collectors, q, n, NULL));
-        for (size_t i = 0; i < n; i++) {
-            TRY(collector_settle(ctx, &w->collectors[i]));
-            TRY(s_list_add(ctx, w->list, q + i, w->collectors[i].hits, w->collectors[i].n));
+            s_limit_collector(self, q + w->batch, &w->collectors[w->batch]);
         }
+        TRY(s_collect(ctx, w, w->collectors, q, n, NULL));
+        for (size_t i = 0; i < n; i++)
+            TRY(s_take_collected(ctx, w, &w->collectors[i], q + i));
     }
     return OK;
 }
@@ -424,19 +497,17 @@ static bool s_settled(work_t *w, size_t n_picked)
 
 static err_t s_collect_one(ctx_t *ctx, work_t *w, size_t q, size_t n_picked)
 {
-    const search_t *self = w->search;
+    search_t *self = w->search;
     collector_t collector;
+    if (n_picked == self->pick.k)               /* k different keys are at least that good */
+        s_tighten(self, q, w->drawn[self->pick.k - 1].score);
     err_t err = collector_init(ctx, &collector, w->pick, &self->pick);
-    if (err == OK && n_picked == self->pick.k) {
-        collector.full = true;                  /* k different keys are at least that good */
-        collector.bound = w->drawn[self->pick.k - 1].score;
+    if (err == OK) {
+        s_limit_collector(self, q, &collector);
+        err = s_collect(ctx, w, &collector, q, 1, NULL);
     }
     if (err == OK)
-        err = s_collect(ctx, w, &collector, q, 1, NULL);
-    if (err == OK)
-        err = collector_settle(ctx, &collector);
-    if (err == OK)
-        err = s_list_add(ctx, w->list, q, collector.hits, collector.n);
+        err = s_take_collected(ctx, w, &collector, q);
     collector_fini(&collector);
     return err;
 }
@@ -444,7 +515,7 @@ static err_t s_collect_one(ctx_t *ctx, work_t *w, size_t q, size_t n_picked)
 /* From the top-k of query q to its hits. */
 static err_t s_settle(ctx_t *ctx, work_t *w, topk_t *best, size_t q)
 {
-    const search_t *self = w->search;
+    search_t *self = w->search;
     size_t k = self->pick.k, n = 0, n_hits = topk_hits(best, w->hits), n_picked = 0;
     for (size_t i = 0; i < n_hits; i++) {
         const stretch_t *stretch = s_stretch_of(w, w->hits[i].row);
@@ -458,9 +529,11 @@ static err_t s_settle(ctx_t *ctx, work_t *w, topk_t *best, size_t q)
     bool full = false;
     pick_list_t list = { w->drawn, n < k ? n : k };
     TRY(pick_run(ctx, w->pick, &list, 1, w->picked, &n_picked, &full));
-    if (n_hits <= k || s_settled(w, n_picked))
-        return s_list_add(ctx, w->list, q, w->picked, n_picked);
-    return s_collect_one(ctx, w, q, n_picked);
+    if (n_hits > k && !s_settled(w, n_picked))
+        return s_collect_one(ctx, w, q, n_picked);
+    if (full)
+        s_tighten(self, q, w->picked[n_picked - 1].score);
+    return s_list_add(ctx, w->list, q, w->picked, n_picked);
 }
 
 static err_t s_plain_room(ctx_t *ctx, work_t *w, size_t batch)
@@ -486,11 +559,8 @@ static err_t s_run_plain(ctx_t *ctx, work_t *w)
     TRY(s_plain_room(ctx, w, most < nq ? most : nq));
     for (size_t q = 0; q < nq; q += w->batch) {
         size_t n = nq - q < w->batch ? nq - q : w->batch;
-        for (size_t i = 0; i < n; i++) {
-            topk_reset(w->best[i]);
-            if (scorer->has_range)
-                topk_range(w->best[i], scorer->radius, scorer->inner);
-        }
+        for (size_t i = 0; i < n; i++)
+            s_limit_topk(w->search, q + i, w->best[i]);
         for (size_t s = 0; s < w->n; s++)
             TRY(scorer_search(ctx, scorer, &w->stretches[s], q, n, w->best));
         for (size_t i = 0; i < n; i++)

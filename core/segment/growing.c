@@ -40,6 +40,7 @@ typedef struct room {           /* one field of one block */
     size_t cells_cap;           /* of a chunk */
     uint64_t *offsets;          /* [cap + 1]; NULL: cells have a width */
     uint64_t *valid;            /* words; NULL: the field is not nullable */
+    _Atomic(void *) derived;    /* owned; the readers', see growing_room */
 } room_t;
 
 typedef struct block {
@@ -67,7 +68,7 @@ struct growing {
     _Atomic(directory_t *) directory;
     _Atomic size_t n_blocks, n; /* published */
 
-    _Atomic size_t bytes;
+    _Atomic size_t bytes, derived_bytes;
     _Atomic uint64_t min_ts, max_ts;
 
     /* The writer's */
@@ -115,24 +116,25 @@ static size_t s_lay_out(const growing_t *self, block_t *block, uint8_t *base, si
     }
     for (size_t i = 0; i < n; i++) {
         size_t width = s_width(self, i);
-        room_t room = {0};
-        if (width)
-            room.cells = s_carve(base, &at, cap * width);
-        else
-            room.offsets = s_carve(base, &at, (cap + 1) * sizeof(uint64_t));
-        if (schema_at(self->schema, i)->nullable)
-            room.valid = s_carve(base, &at, s_words(cap) * sizeof(uint64_t));
-        if (base)
-            block->rooms[i] = room;
+        bool nullable = schema_at(self->schema, i)->nullable;
+        void *cells = s_carve(base, &at, width ? cap * width : (cap + 1) * sizeof(uint64_t));
+        void *valid = nullable ? s_carve(base, &at, s_words(cap) * sizeof(uint64_t)) : NULL;
+        if (!base)
+            continue;
+        block->rooms[i].cells = width ? cells : NULL;
+        block->rooms[i].offsets = width ? NULL : cells;
+        block->rooms[i].valid = valid;
     }
     return at;
 }
 
 static void s_block_free(const growing_t *self, block_t *block)
 {
-    for (size_t i = 0; i < schema_len(self->schema); i++)
+    for (size_t i = 0; i < schema_len(self->schema); i++) {
         if (block->rooms[i].offsets)
             mem_free(block->rooms[i].cells);
+        mem_free(atomic_load(&block->rooms[i].derived));
+    }
     mem_free(atomic_load(&block->died));
     mem_free(block);
 }
@@ -301,7 +303,8 @@ size_t growing_rows(const growing_t *self)
 
 size_t growing_bytes(const growing_t *self)
 {
-    return atomic_load_explicit(&self->bytes, memory_order_relaxed);
+    return atomic_load_explicit(&self->bytes, memory_order_relaxed) +
+           atomic_load_explicit(&self->derived_bytes, memory_order_relaxed);
 }
 
 uint64_t growing_min_ts(const growing_t *self)
@@ -605,6 +608,30 @@ err_t growing_column(ctx_t *ctx, const growing_snapshot_t *snap, size_t i, size_
     };
     TRY(s_valid(ctx, room, rows.n, &c.valid));
     *ret = c;
+    return OK;
+}
+
+err_t growing_room(ctx_t *ctx, const growing_snapshot_t *snap, size_t i, size_t field,
+                   size_t bytes, void **ret, size_t *ret_cap)
+{
+    block_t *block = s_block_at(snap->segment, i);
+    _Atomic(void *) *at = &block->rooms[field].derived;
+    *ret_cap = block->cap;
+    *ret = atomic_load_explicit(at, memory_order_acquire);
+    if (*ret)
+        return OK;
+    void *made = mem_try(ctx, block->cap * bytes), *there = NULL;
+    if (!made)
+        return ctx_fail(ctx, ERR_MEMORY, "no memory for %zu bytes beside a field of segment %llu",
+                        block->cap * bytes, (unsigned long long)snap->segment->id.segment);
+    if (atomic_compare_exchange_strong(at, &there, made)) {
+        atomic_fetch_add_explicit((_Atomic size_t *)&snap->segment->derived_bytes,
+                                  block->cap * bytes, memory_order_relaxed);
+        *ret = made;
+        return OK;
+    }
+    mem_free(made);                             /* another reader was first */
+    *ret = there;
     return OK;
 }
 

@@ -80,6 +80,13 @@ segment_block_t growing_block(const growing_snapshot_t *snap, size_t i);
 err_t must_use growing_column(ctx_t *ctx, const growing_snapshot_t *snap, size_t i, size_t field,
                               column_t *ret);
 
+/* Memory that lives with a field's block, for what a reader derives from its cells (the norms
+ * of vectors): made at the first ask, zeroed, `bytes` for each row the block can ever have;
+ * *ret_cap: how many rows that are.  Every later ask gets the same, whatever bytes it
+ * names.  Who uses it keeps several threads apart in it.  ERR_MEMORY. */
+err_t must_use growing_room(ctx_t *ctx, const growing_snapshot_t *snap, size_t i, size_t field,
+                            size_t bytes, void **ret, size_t *ret_cap);
+
 /* Clear the bits of the rows of block i that are dead at read_ts; bits: of at least
  * the block's rows. */
 void growing_hide(const growing_snapshot_t *snap, size_t i, bitset_t *bits);

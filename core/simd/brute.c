@@ -15,7 +15,8 @@
 
 #include "core/base/limits.h"
 
-enum { WORD = 64, BLOCK_BYTES = 32 << 10, BLOCK_ROWS = 1024, QUERIES = 16, ALIVE_BYTES = 1 << 20 };
+/* QUERIES: a multiple of every level's TILE_Q. */
+enum { WORD = 64, BLOCK_BYTES = 32 << 10, BLOCK_ROWS = 1024, QUERIES = 12, ALIVE_BYTES = 1 << 20 };
 
 typedef struct block {
     const uint8_t *rows;
