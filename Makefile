@@ -136,12 +136,13 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC) $(GEN)/methods.inc
 	clang $(BASE) -w -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< $(SRC) $(GENSRC) $(LIBS)
 
 # --- benchmarks -------------------------------------------------------------
-.PHONY: bench bench-start bench-door bench-store bench-net bench-wal bench-simd bench-query
+BENCHES := start door store net wal simd query
+.PHONY: bench $(BENCHES:%=bench-%)
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORTOBJ) $(LIB) -lcmocka $(LIBS)
 
-bench: bench-start bench-door bench-store bench-net bench-wal bench-simd bench-query ## run every benchmark
+bench: $(BENCHES:%=bench-%)                      ## run every benchmark
 
 bench-start: all                                 ## standalone: start time, idle memory and CPU
 	@tests/bench/bench_start.py

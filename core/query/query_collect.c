@@ -20,9 +20,11 @@ err_t collector_init(ctx_t *ctx, collector_t *self, pick_t *pick, const pick_pla
     *self = (collector_t){ .pick = pick, .plan = plan, .cap = s_cap(plan) };
     self->hits = mem_try(ctx, self->cap * sizeof *self->hits);
     self->picked = mem_try(ctx, self->cap * sizeof *self->picked);
-    return self->hits && self->picked ? OK
-         : ctx_fail(ctx, ERR_MEMORY, "no memory for %zu candidates: ask for fewer hits or groups",
-                    self->cap);
+    if (self->hits && self->picked)
+        return OK;
+    collector_fini(self);
+    return ctx_fail(ctx, ERR_MEMORY, "no memory for %zu candidates: ask for fewer hits or groups",
+                    s_cap(plan));
 }
 
 void collector_fini(collector_t *self)

@@ -19,7 +19,7 @@ typedef struct collector {
     view_t bound_pk;            /* of equal scores, no greater key counts; ungrouped */
 } collector_t;
 
-/* ERR_MEMORY; then fini is still needed. */
+/* ERR_MEMORY: then it is empty. */
 err_t must_use collector_init(ctx_t *ctx, collector_t *self, pick_t *pick,
                               const pick_plan_t *plan);
 void collector_fini(collector_t *self);

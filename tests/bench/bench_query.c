@@ -262,8 +262,8 @@ static void s_report(int rounds, const char *path)
         fprintf(stderr, "%s: %s\n", path, strerror(errno));
         exit(1);
     }
-    printf("%-8s %8s %4s %-7s %7s %5s %7s %9s %9s %8s\n", "what", "rows", "dim", "metric", "queries",
-           "kept", "threads", "ms", "cpu ms", "GB/s");
+    printf("%-8s %8s %4s %-7s %7s %5s %7s %9s %9s %8s\n", "what", "rows", "dim", "metric",
+           "queries", "kept", "threads", "ms", "cpu ms", "GB/s");
     fprintf(json, "{\"rounds\": %d, \"lines\": [", rounds);
     for (size_t i = 0; i < s_n_lines; i++) {
         line_t *l = &s_lines[i];
