@@ -504,7 +504,8 @@ static void s_close(data_channel_t *channel, const char *why, const event_t *ev,
 {
     if (channel->state == CHANNEL_CLOSING || channel->state == CHANNEL_GONE)
         return;
-    log_event(channel->node->stopping ? LOG_INFO : LOG_WARN, "channel_closes",
+    data_node_t *self = channel->node;
+    log_event(self->stopping ? LOG_INFO : LOG_WARN, "channel_closes",
               "channel=%s epoch=%" PRIu64 " why=\"%s\"", channel->name, channel->epoch, why);
     if (channel->state == CHANNEL_ACTIVE)
         data_persist_closing(channel);
@@ -517,7 +518,7 @@ static void s_close(data_channel_t *channel, const char *why, const event_t *ev,
         data_channel_work(channel, act);
     else if (!channel->opening)
         s_gone(channel, ERR_MOVED, why, act);
-    data_frontier_look(channel->node, ev, act);
+    data_frontier_look(self, ev, act);
 }
 
 void data_channel_lost(data_channel_t *channel, const event_t *ev, actions_t *act)

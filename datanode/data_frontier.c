@@ -1,15 +1,16 @@
 /* data_frontier - how far things are: FRONTIER and SEGMENTS
  *
  * FRONTIER makes a promise about the future: nothing will be stamped at or below
- * complete_ts any more.  So the clock is set past it; but never far ahead of the time, or
- * one client's fantastic timestamp would spoil all that come after.  A question about
- * the future waits until the clock may go there, or until the asker gives up.
+ * complete_ts any more.  The next owner, who knows nothing of it, keeps it because time
+ * goes on: so nothing is promised that lies ahead of the clock, and a question about the
+ * future waits.  (It would break if the next owner's clock were behind ours; a cluster
+ * needs the promise in metadata, standalone is one machine.)
  */
 #include "datanode/data_path.h"
 
 #include "core/wire/pb.h"
 
-enum { AHEAD_LOOK_MS = 100 };
+enum { MOST_WAIT_MS = 1000 };
 
 uint64_t data_now(data_node_t *self, const event_t *ev)
 {
@@ -27,19 +28,10 @@ typedef struct question {
     Elanus__FrontierAsk *ask;
 } question_t;
 
-/* Set the clock forward, as far as it may go. */
-static void s_reach(data_node_t *self, uint64_t at_least, const event_t *ev)
-{
-    uint64_t most = (uint64_t)(ev->wall_ms + LIMIT_DATA_AHEAD_MS) << 18;
-    if (at_least > self->last_ts && at_least <= most)
-        self->last_ts = at_least;
-}
-
 /* OK with *ret_done false: something is under way.  ERR_MOVED: one is not ours. */
 static err_t s_look(data_node_t *self, const Elanus__FrontierAsk *ask, const event_t *ev,
                     bool *ret_done, Elanus__Frontier *out)
 {
-    s_reach(self, ask->at_least, ev);
     uint64_t complete = data_now(self, ev);
     for (size_t i = 0; i < ask->n_vchannels; i++) {
         const data_channel_t *channel = data_channel_of(self, ask->vchannels[i]);
@@ -83,6 +75,16 @@ static question_t *s_at(const data_node_t *self, size_t i)
     return *(question_t **)vec_at(&self->questions, i);
 }
 
+/* When the clock is there; what waits for commits is looked at after each. */
+static void s_wait_for_clock(data_node_t *self, const question_t *question, const event_t *ev,
+                             actions_t *act)
+{
+    int64_t at_ms = (int64_t)(question->ask->at_least >> 18) + 1;
+    int64_t wait = at_ms - ev->wall_ms < MOST_WAIT_MS ? at_ms - ev->wall_ms : MOST_WAIT_MS;
+    if (wait > 0)
+        data_follow_timer(self, ev->now_ms + wait, ev, act);
+}
+
 static void s_wait(data_node_t *self, const event_t *ev, actions_t *act)
 {
     if (self->questions.len >= LIMIT_DATA_QUESTIONS) {
@@ -96,7 +98,7 @@ static void s_wait(data_node_t *self, const event_t *ev, actions_t *act)
     check(PB_UNPACK(&question->memory, elanus__frontier_ask, ev->call.payload,
                     &question->ask) == OK);
     vec_push(&self->questions, &question);
-    data_follow_timer(self, ev->now_ms + AHEAD_LOOK_MS, ev, act);
+    s_wait_for_clock(self, question, ev, act);
 }
 
 void data_frontier_call(data_node_t *self, const event_t *ev, actions_t *act)
@@ -114,14 +116,13 @@ void data_frontier_look(data_node_t *self, const event_t *ev, actions_t *act)
         question_t *question = s_at(self, i);
         if (question->deadline_ms > ev->now_ms &&
             !s_try(self, question->from, question->ask, ev, act)) {
+            s_wait_for_clock(self, question, ev, act);
             i++;
             continue;
         }
         s_free(question);
         vec_swap_remove(&self->questions, i);
     }
-    if (self->questions.len > 0)
-        data_follow_timer(self, ev->now_ms + AHEAD_LOOK_MS, ev, act);
 }
 
 void data_frontier_cancelled(data_node_t *self, net_from_t from)

@@ -124,7 +124,7 @@ static void s_segment(const data_opening_t *self, const shape_t *shape, data_sha
 
 static void s_remember(data_opening_t *self, wal_position_t at, const wal_entry_t *entry)
 {
-    if ((entry->request[0] || entry->request[1]) &&
+    if ((entry->request[0] || entry->request[1]) && !PLANTED(BUG_FORGET_REQUESTS) &&
         !data_requests_find(self->requests, entry->vchannel, entry->request))
         data_requests_add(self->requests, entry->vchannel, entry->request, entry->timestamp, at,
                           NULL);

@@ -261,7 +261,7 @@ static void s_queue(inbox_t *in, data_write_t *write)
     channel->last = write;
     channel->pending_bytes += wal_batch_len(&write->batch);
     in->node->pending_bytes += wal_batch_len(&write->batch);
-    if (in->id[0] || in->id[1])
+    if ((in->id[0] || in->id[1]) && !PLANTED(BUG_FORGET_REQUESTS))
         write->request = data_requests_add(channel->requests, in->vchannel, in->id, write->ts,
                                            write->batch.at, write);
 }
@@ -293,7 +293,7 @@ static void s_repeated(const inbox_t *in, net_from_t from, bool *ret_known, cons
                        actions_t *act)
 {
     const data_request_t *request = data_requests_find(in->channel->requests, in->vchannel, in->id);
-    *ret_known = request != NULL && !PLANTED(BUG_FORGET_REQUESTS);
+    *ret_known = request != NULL;
     if (!*ret_known)
         return;
     if (!request->write)

@@ -122,7 +122,6 @@
 #define LIMIT_DATA_FOLLOWERS    64              /* of one vchannel */
 #define LIMIT_DATA_QUESTIONS    4096            /* FRONTIERs that wait */
 #define LIMIT_DATA_FOLLOW_BYTES (16u << 20)     /* deletes in one answer to FOLLOW, about */
-#define LIMIT_DATA_AHEAD_MS     10000           /* the clock is set forward at most so far */
 
 /* The ops port */
 #define LIMIT_OPS_CONNECTIONS   64              /* one more, and the longest idle one is closed */

@@ -335,16 +335,23 @@ int sim_add(sim_t *self, const role_t *role)
     return n;
 }
 
+int sim_add_with(sim_t *self, const role_t *role, const void *options)
+{
+    int n = sim_add(self, role);
+    self->nodes[n].options = options;
+    return n;
+}
+
 void sim_start(sim_t *self, int n)
 {
     sim_node_t *node = &self->nodes[n];
     check(!node->alive);
     node->alive = true;
     node->self.incarnation = rng_u64(&self->rng);
-    node->clock_us = s_between(self, 0, 3600000000);
+    node->clock_us = self->options.same_clocks ? 0 : s_between(self, 0, 3600000000);
     actions_init(&node->act);
     rng_seed(&node->act.rng, node->self.incarnation);
-    node->node = node->role->make(&node->self, NULL);
+    node->node = node->role->make(&node->self, node->options);
     item_t *start = sim_item(self, I_EVENT, n, 0);
     start->ev = (event_t){ .kind = EV_START };
     start->ev.seed = node->self.incarnation;

@@ -23,6 +23,7 @@ typedef struct sim sim_t;
 typedef struct sim_options {
     uint64_t seed;
     double meta_lost;           /* chance that a metadata answer is lost (outcome unknown) */
+    bool same_clocks;           /* of all nodes, all incarnations; else each is off by its own */
     bool strip_guards;          /* planted bug: leaders write without the election's guard */
     void (*verify)(sim_t *sim, void *arg);  /* after every step */
     void *verify_arg;
@@ -33,6 +34,7 @@ void sim_destroy(sim_t **self_p);
 
 /* A node that is not started yet; its number. */
 int  sim_add(sim_t *self, const role_t *role);
+int  sim_add_with(sim_t *self, const role_t *role, const void *options);    /* borrowed */
 void sim_start(sim_t *self, int node);      /* a new incarnation */
 void sim_kill(sim_t *self, int node);       /* kill -9 */
 void sim_stop(sim_t *self, int node);       /* SIGTERM */

@@ -61,6 +61,7 @@ typedef struct {
 
 typedef struct {
     const role_t *role;
+    const void *options;
     node_self_t self;
     char address[32];
     void *node;
