@@ -11,7 +11,7 @@
 #include "datanode/data_seat.h"
 #include "indexnode/index_node.h"
 #include "proxy/proxy_seat.h"
-#include "querynode/query_node.h"
+#include "querynode/query_seat.h"
 
 int standalone_main(int argc, char **argv)
 {
@@ -25,8 +25,7 @@ int standalone_main(int argc, char **argv)
         { "elanus.proxy.address", "127.0.0.1" }, { NULL, NULL },
     };
     const seat_t seats[] = {
-        coord_seat, data_seat,
-        { .role = &query_role, .wants_store = true }, { .role = &index_role, .wants_store = true },
+        coord_seat, data_seat, query_seat, { .role = &index_role, .wants_store = true },
         proxy_seat, { .role = NULL },
     };
     const daemon_plan_t plan = {

@@ -76,7 +76,8 @@ struct data_shard {
     vec_t segments;             /* of data_segment_t *, owned, oldest first */
     vec_t deletes;              /* of data_delete_t, by position */
     uint64_t delete_bytes;
-    wal_position_t trimmed;     /* of the last delete that was forgotten */
+    wal_position_t trimmed;     /* of the last delete that was forgotten, or first entry of a
+                                 * flushed segment: who follows from before begins anew */
     uint64_t last_ts;           /* of its last applied entry */
     wal_position_t last;
     vec_t followers;            /* parked FOLLOWs; data_follow.c */

@@ -165,6 +165,8 @@ void data_segment_flushed(data_shard_t *shard, data_segment_t *segment)
 {
     check(segment->state == DATA_SEALED && segment->pending == 0);
     segment->state = DATA_FLUSHED;
+    if (segment->first.seq > shard->trimmed.seq)        /* who never heard of it begins anew */
+        shard->trimmed = segment->first;
     live_drop(s_owner(shard), segment->id);
     s_account(shard, segment);
 }

@@ -1,6 +1,6 @@
 /* elanus-querynode - holder of loaded segments, searcher */
 #include "core/node/daemon.h"
-#include "querynode/query_node.h"
+#include "querynode/query_seat.h"
 
 int main(int argc, char **argv)
 {
@@ -8,11 +8,7 @@ int main(int argc, char **argv)
         { "port", "queryNode.port" }, { "ops-port", "elanus.ops.port" },
         { "data", "elanus.data.dir" }, { NULL, NULL },
     };
-    const seat_t seats[] = {
-        { .role = &query_role, .port_key = "queryNode.port", .ip_key = "queryNode.ip",
-          .wants_store = true },
-        { .role = NULL },
-    };
+    const seat_t seats[] = { query_seat, { .role = NULL } };
     const daemon_plan_t plan = {
         .name = "elanus-querynode",
         .about = "holder of loaded segments, searcher",

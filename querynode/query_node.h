@@ -1,12 +1,23 @@
 /* query_node - holder of loaded segments, searcher
  *
- * It registers, follows the leading coordinator and answers STATUS; segments and
- * searches are its next rooms.
+ * It serves the channels that replica/ names it leader of: keeps their sealed segments open,
+ * follows their owners for growing ones and deletes, and answers SEARCH, QUERY and LOADED.
+ * querynode_int.h tells how.
  */
 #ifndef QUERYNODE_QUERY_NODE_H
 #define QUERYNODE_QUERY_NODE_H
 
 #include "core/node/node.h"
+#include "core/store/store.h"
+
+/* What the node is made with; zeros: no store, no bounds. */
+typedef struct query_options {
+    store_t *store;             /* of sealed segments; borrowed */
+    bool preload;               /* read all fields at load, not at first use */
+    double memory_share;        /* of the machine's memory that may be used for loading; 0: all */
+    size_t threads;             /* reads at a time; 0: one */
+    size_t most_reads;          /* that may wait; 0: LIMIT_QUERY_READS */
+} query_options_t;
 
 extern const role_t query_role;
 

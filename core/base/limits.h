@@ -123,6 +123,13 @@
 #define LIMIT_DATA_QUESTIONS    4096            /* FRONTIERs that wait */
 #define LIMIT_DATA_FOLLOW_BYTES (16u << 20)     /* deletes in one answer to FOLLOW, about */
 
+/* The query node */
+#define LIMIT_QUERY_READS       3072            /* waiting and at work; below LIMIT_NET_IN_FLIGHT */
+#define LIMIT_QUERY_OPENS       4               /* segments being opened: half the I/O threads */
+#define LIMIT_QUERY_RUN_BYTES   (256u << 20)    /* deletes kept for a channel's segments to come */
+#define LIMIT_QUERY_PLANS       64              /* parsed filters kept */
+#define LIMIT_QUERY_PLAN_BYTES  4096            /* of text and parameters; longer ones are not */
+
 /* The ops port */
 #define LIMIT_OPS_CONNECTIONS   64              /* one more, and the longest idle one is closed */
 #define LIMIT_OPS_ROUTES        128

@@ -1,0 +1,62 @@
+/* query_read_int - a read between its arrival and its answer
+ *
+ *     arrives ──► WAITING for its timestamp ──► QUEUED for a thread ──► RUNNING ──► answered
+ *
+ * RUNNING is one job, or as many as there are idle threads and parts.  Each takes the next part
+ * until none is left; the one that ends last merges and writes the answer, so that nothing but
+ * the answer itself comes back to the node's thread.
+ */
+#ifndef QUERYNODE_QUERY_READ_INT_H
+#define QUERYNODE_QUERY_READ_INT_H
+
+#include "querynode/querynode_int.h"
+
+typedef enum { READ_WAITING, READ_QUEUED, READ_RUNNING } query_read_state_t;
+
+typedef struct query_job {
+    query_read_t *read;
+    ctx_t ctx;
+} query_job_t;
+
+struct query_read {
+    query_node_t *node;
+    query_read_state_t state;
+    query_read_t *prev, *next;  /* in list, WAITING and QUEUED */
+    query_reads_t *list;
+    net_from_t from;
+    ctx_t ctx;                  /* the request, and its deadline */
+    size_t request_bytes;
+    Elanus__Search *search;     /* one of both */
+    Elanus__Query *query;
+    query_need_t need;
+    bool cancelled;
+
+    /* RUNNING */
+    uint64_t read_ts;
+    schema_t *schema;           /* owned */
+    vec_t sources;              /* of query_source_t, with references */
+    expr_t *filter;             /* owned; NULL: all rows */
+    search_plan_t search_plan;  /* one of both, and its search */
+    retrieve_plan_t retrieve_plan;
+    column_t pks;
+    search_t *searching;
+    retrieve_t *retrieving;
+    size_t n_parts, n_jobs, jobs_out;
+    query_job_t *jobs;          /* [n_jobs], owned */
+    _Atomic size_t next_part, jobs_left;
+    _Atomic(ctx_t *) failed;    /* of the job that failed first; NULL: none did */
+    buf_t answer;
+};
+
+/* --- query_read_plan.c: the request to a search or retrieve over the pinned sources.  plans NULL:
+ * not on the node's thread. */
+err_t must_use query_read_prepare(ctx_t *ctx, query_read_t *read, query_plans_t *plans);
+
+/* Merge what the parts found, and write the answer. */
+err_t must_use query_read_finish(ctx_t *ctx, query_read_t *read);
+
+/* --- query_read_filter.c: the plan of a filter, one reference; *ret NULL: all rows. */
+err_t must_use query_read_filter(ctx_t *ctx, query_plans_t *plans, query_read_t *read,
+                                 expr_t **ret);
+
+#endif

@@ -1,0 +1,187 @@
+/* query_state - what the query node keeps: see querynode_int.h, which is the one to include */
+#ifndef QUERYNODE_QUERY_STATE_H
+#define QUERYNODE_QUERY_STATE_H
+
+#include "core/base/limits.h"
+#include "core/base/map.h"
+#include "core/catalog/catalog.h"
+#include "core/catalog/directory.h"
+#include "core/catalog/segments.h"
+#include "core/node/member.h"
+#include "core/query/query.h"
+#include "core/wire/pb.h"
+#include "querynode/query_node.h"
+
+enum { TIMER_QUERY = 100 };
+
+typedef struct query_node query_node_t;
+typedef struct query_coll query_coll_t;
+typedef struct query_channel query_channel_t;
+typedef struct query_piece query_piece_t;
+typedef struct query_read query_read_t;
+typedef struct query_work query_work_t;
+typedef struct query_plans query_plans_t;
+
+/* The keys of one delete. */
+typedef struct query_run {
+    uint64_t ts;
+    int64_t partition;          /* -1: all */
+    column_t pks;               /* into bytes */
+    size_t len;
+    uint8_t bytes[] __attribute__((aligned(8)));
+} query_run_t;
+
+/* A growing segment the owner told of. */
+typedef struct query_growing {
+    uint64_t id, partition;
+    growing_t *held;            /* NULL: not asked for, or not (any more) to be had */
+} query_growing_t;
+
+/* A sealed segment.  It is in view once `in`; until then its rows are seen in what it replaces. */
+struct query_piece {
+    query_channel_t *channel;
+    uint64_t id, partition, rows, bytes;
+    sealed_t *sealed;           /* NULL: not opened yet */
+    map_t *deltalogs;           /* names that are applied, to themselves */
+    uint64_t delta_ts;          /* every delete up to here is in those */
+    uint64_t round;             /* of the channel in which metadata was last compared */
+    uint64_t applied;           /* runs with smaller numbers are in it */
+    bool wanted;                /* metadata has it FLUSHED and its partition is loaded */
+    bool busy;                  /* a job or a question has it: it must stay */
+    bool in;
+    unsigned failures;          /* in a row */
+    int64_t retry_ms;           /* not before */
+    err_t err;                  /* of the last failure */
+    char *error;                /* owned; NULL: none */
+    uint64_t counted;           /* bytes in query_node.count */
+};
+
+/* "By the time question `no` arrived, last_ts was the newest, and complete is all there is." */
+typedef struct query_front { uint64_t no, last_ts, complete; } query_front_t;
+
+/* One vchannel this node leads. */
+struct query_channel {
+    query_node_t *node;
+    query_coll_t *coll;         /* NULL when gone */
+    char *name;
+    uint64_t mark;              /* of the last look at replica/ that showed it */
+    uint32_t users;             /* jobs and calls that point here */
+    bool gone;                  /* released; a shell until users is 0 */
+
+    uint64_t owner, epoch, seq; /* followed up to here; owner: an incarnation, 0: nobody yet */
+    uint64_t heard_ts;          /* of the last entry up to there */
+    uint64_t ckpt_ts;
+    uint64_t follow_no;         /* of the FOLLOW under way; 0: none */
+    uint64_t follow_owner;      /* whom it was sent to */
+    unsigned follow_failures;
+    int64_t follow_retry_ms;
+    char *trouble;              /* why following does not work; NULL: it does */
+
+    uint64_t round;             /* counts the resets */
+    bool resetting;             /* `next` is being made to replace `growing` */
+    bool listing, listed;       /* metadata is being, was listed after the reset */
+    int64_t list_retry_ms;
+    uint64_t round_no;          /* questions asked before the reset do not count */
+    vec_t growing, next;        /* of query_growing_t */
+
+    vec_t runs;                 /* of query_run_t *, owned */
+    uint64_t first_run;         /* number of runs[0] */
+    size_t run_bytes;
+    bool applying;              /* a job reads runs: nothing is taken out */
+    int64_t apply_retry_ms;
+
+    uint64_t last_ts;           /* every entry up to here is in what is in view */
+    uint64_t complete;          /* and nothing up to here will come any more; never falls */
+    uint64_t seen_no, seen_last;        /* the newest question that counts, and its last_ts */
+    query_front_t fronts[2];    /* answered, not reached yet: the oldest and the newest */
+    size_t n_fronts;
+    int64_t front_ms;           /* when the last one came */
+    bool asking;                /* a question with this channel is out: */
+    uint64_t asked_no, asked_least;
+    bool wanting;               /* in query_node.wanting: */
+    uint64_t want_least;
+
+    map_t *pieces;              /* id -> query_piece_t, owned */
+    map_t *loaded;              /* partitions that were complete once */
+    bool whole_loaded;
+};
+
+/* Reads in the order of arrival. */
+typedef struct query_reads {
+    query_read_t *first, *last;
+    size_t n;
+} query_reads_t;
+
+/* One collection of which this node leads channels. */
+struct query_coll {
+    query_node_t *node;
+    uint64_t id, mark;
+    bool dirty;
+    schema_t *schema;
+    vec_t channels;             /* of query_channel_t *, owned */
+    bool whole;
+    map_t *targets, *known;     /* partitions to be loaded, and that there are */
+    uint64_t newest;            /* unknown partitions above this are new, not dropped */
+    query_reads_t waiting;
+};
+
+/* A job: what it needs, and what it brings back. */
+struct query_work {
+    query_work_t *prev, *next;  /* query_node.works */
+    query_channel_t *channel;   /* held; NULL: none */
+    query_piece_t *piece;       /* busy; NULL: none */
+    ctx_t memory;
+    store_t *store;
+    schema_t *schema;           /* owned */
+    sealed_files_t files;       /* open; refresh: deltalogs only */
+    bool preload;
+    uint64_t reserved, need;    /* bytes that other opens will take, and this one */
+    double memory_share;
+    sealed_t *sealed;           /* owned */
+    uint64_t round, delta_ts;
+    vec_t pieces;               /* apply: of query_piece_t *, busy */
+    query_run_t **runs;
+    uint64_t first_run, end_run;
+    vec_t sealeds, growings;    /* garbage: to be unreferenced */
+};
+
+struct query_node {
+    member_t member;            /* first: shared by all roles */
+    query_options_t options;
+    catalog_t *catalog;
+    directory_t *directory;
+    segments_t *segments;
+    map_t *colls;               /* id -> query_coll_t, owned */
+    map_t *channels;            /* vchannel -> query_channel_t */
+    vec_t shells;               /* of query_channel_t *, gone but used; owned */
+    map_t *dialled;             /* address -> itself, owned */
+    bool targets_dirty, dirty;
+    uint64_t mark;
+
+    query_work_t *works;
+    size_t opening;
+    uint64_t opening_bytes;
+    vec_t old_sealeds, old_growings;    /* to be freed by a job */
+
+    uint64_t questions, follows;        /* counted */
+    map_t *askers;              /* owner's incarnation -> asker, in query_wait.c */
+    vec_t wanting;              /* of query_channel_t *: a question is wanted */
+
+    map_t *reads;               /* net_from_t -> query_read_t, owned */
+    query_reads_t queued;       /* may run, and wait for a thread */
+    size_t n_waiting, n_running;
+    query_plans_t *plans;
+    struct {
+        uint64_t segments, rows, bytes, growing, run_bytes;
+    } count;                    /* what is in view, for figures */
+    int64_t wake_ms;            /* earliest that something is due; INT64_MAX: nothing */
+    int64_t timer_ms;           /* what the timer is set to */
+};
+
+/* Step again by then, at the latest. */
+static inline void query_wake_at(query_node_t *self, int64_t ms)
+{
+    self->wake_ms = ms < self->wake_ms ? ms : self->wake_ms;
+}
+
+#endif

@@ -1,0 +1,119 @@
+/* querynode_int - what the files of the query node share; nobody else includes it
+ *
+ *     query_target.c   what shall be loaded: pictures of metadata to collections and channels
+ *     query_follow.c   one FOLLOW to the owner of each channel: growing segments, deletes
+ *     query_delete.c   the delete buffer: into every sealed segment before it counts
+ *     query_load.c     opening sealed segments, comparing them with metadata
+ *     query_swap.c     which segments are in view: exactly one of growing, sealed, compacted
+ *     query_wait.c     consistency: FRONTIER questions, reads that wait for them
+ *     query_read.c     reads: pinned sources, jobs, answers (query_read_*.c)
+ *
+ * One thread, the node's, owns everything here.  A job gets a query_work_t and looks at nothing
+ * else; when it is back, the channel it worked for may be `gone`.
+ *
+ *     collection ─┬─ channel ─┬─ piece    a sealed segment: being opened, or in view
+ *                 │           ├─ growing  a reference into core/segment/live.h
+ *                 │           └─ runs     deletes that a piece still to come may need
+ *                 └─ reads that wait
+ */
+#ifndef QUERYNODE_QUERYNODE_INT_H
+#define QUERYNODE_QUERYNODE_INT_H
+
+#include "querynode/query_state.h"
+
+/* --- query_target.c */
+
+void query_target_start(query_node_t *self, actions_t *act);
+void query_target_settle(query_node_t *self, const event_t *ev, actions_t *act);
+void query_dirty(query_coll_t *coll);
+void query_coll_free(query_coll_t *coll);
+
+/* Is this partition loaded, or new in a collection that is loaded as a whole? */
+bool query_shows(const query_coll_t *coll, uint64_t partition);
+void query_loaded(query_node_t *self, const event_t *ev, actions_t *act);      /* METHOD_LOADED */
+
+/* --- query_follow.c */
+
+query_channel_t *query_channel_new(query_coll_t *coll, const char *name);
+void query_channel_release(query_channel_t *ch);
+void query_channel_put(query_channel_t *ch);    /* one user less */
+void query_channel_free(query_channel_t *ch);
+void query_follow(query_channel_t *ch, const event_t *ev, actions_t *act);
+void query_follow_on(query_channel_t *ch, const event_t *ev, actions_t *act);
+void query_dial(query_node_t *self, const Elanus__NodeInfo *owner, actions_t *act);
+
+/* Take what of `list` is to be seen and can be had; let go what is not to be seen. */
+void query_follow_take(query_channel_t *ch, vec_t *list);
+
+/* --- query_delete.c */
+
+/* All of them or none. */
+err_t must_use query_runs_add(ctx_t *ctx, query_channel_t *ch, Elanus__DeleteRun *const *told,
+                              size_t n);
+uint64_t query_runs_end(const query_channel_t *ch);
+void query_runs_apply(query_channel_t *ch, const event_t *ev, actions_t *act);
+void query_runs_trim(query_channel_t *ch);
+void query_runs_free(query_channel_t *ch);
+
+/* --- query_load.c */
+
+void query_load_look(query_channel_t *ch, const Elanus__Segment *const *all, size_t n);
+void query_load_go(query_channel_t *ch, const event_t *ev, actions_t *act);
+void query_piece_free(query_piece_t *piece);
+void query_garbage(query_node_t *self, actions_t *act);
+
+/* ch: held; NULL: none. */
+query_work_t *query_work_new(query_node_t *self, query_channel_t *ch);
+void query_work_free(query_node_t *self, query_work_t *work);
+
+/* The record was read after the reset of that round: bring an open piece up to it. */
+void query_piece_compare(query_piece_t *piece, const Elanus__Segment *record, uint64_t round,
+                         actions_t *act);
+
+/* --- query_swap.c */
+
+void query_piece_show(query_piece_t *piece);
+void query_piece_hide(query_piece_t *piece);
+void query_growing_drop(query_channel_t *ch, query_growing_t *growing);
+
+void query_swap(query_channel_t *ch);           /* all that can be done now */
+void query_advance(query_channel_t *ch);        /* what was heard counts, if it is all in view */
+bool query_caught_up(const query_channel_t *ch);
+bool query_partition_loaded(const query_channel_t *ch, uint64_t partition);
+
+/* Is a segment of this partition to be read? */
+bool query_is_read(const query_channel_t *ch, uint64_t partition, const Elanus__ReadView *view);
+
+/* Is everything of this piece in view, in whatever form? */
+bool query_covered(const query_channel_t *ch, const query_piece_t *piece, const vec_t *growing);
+
+/* --- query_wait.c */
+
+/* Somebody needs a question asked after this one, with complete at `least` or more. */
+void query_want(query_channel_t *ch, uint64_t after, uint64_t least);
+void query_ask(query_node_t *self, const event_t *ev, actions_t *act);
+void query_fronts_reached(query_channel_t *ch);
+void query_wait_fini(query_node_t *self);
+
+/* What a read wants to see, and how many questions had been asked when it came. */
+typedef struct query_need {
+    const Elanus__ReadView *view;
+    uint64_t after;
+} query_need_t;
+
+/* May it start (*ret_ready), and at which timestamp?  Errors, with Milvus's texts: not loaded, not
+ * fully loaded (retriable), not served here (retriable), a timestamp too far ahead. */
+err_t must_use query_wait_look(query_node_t *self, ctx_t *ctx, const query_need_t *need,
+                               const event_t *ev, bool *ret_ready, uint64_t *ret_ts);
+
+/* --- query_read.c */
+
+query_plans_t *query_plans_new(void);
+void query_plans_destroy(query_plans_t **self_p);
+void query_read(query_node_t *self, const event_t *ev, actions_t *act);
+void query_read_cancel(query_node_t *self, const event_t *ev, actions_t *act);
+void query_reads_wake(query_coll_t *coll, const event_t *ev, actions_t *act);
+void query_reads_run(query_node_t *self, const event_t *ev, actions_t *act);
+void query_reads_fini(query_node_t *self);
+
+#endif

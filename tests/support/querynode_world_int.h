@@ -1,0 +1,90 @@
+/* querynode_world_int - the state that the two files of the made-up world share */
+#ifndef TESTS_SUPPORT_QUERYNODE_WORLD_INT_H
+#define TESTS_SUPPORT_QUERYNODE_WORLD_INT_H
+
+#include "core/segment/flush.h"
+#include "tests/support/querynode_world.h"
+
+#define QW_PCHANNEL "dml_0"
+#define QW_VCHANNEL "dml_0_500v0"
+
+enum { MOST_ROWS = 60000, MOST_RUNS = 20000, WALL_MS = 1700000, MOST_COMPACTED = 3 };
+
+typedef enum { P_META, P_JOB, P_CALL, P_WATCH, P_EVENT } pending_kind_t;
+
+typedef struct pending {
+    pending_kind_t kind;
+    uint64_t order;             /* WATCH: the watch; its items keep their order */
+    ctx_t memory;
+    action_t ask;
+    event_t ev;
+} pending_t;
+
+typedef struct row {
+    int64_t pk;
+    uint64_t ts, died, partition, segment, seq;
+} row_t;
+
+/* Keys deleted by one entry. */
+typedef struct run {
+    uint64_t ts, seq;
+    int64_t partition;
+    size_t n;
+    int64_t *pks;
+} run_t;
+
+typedef struct seg {
+    uint64_t id, partition, first_seq;
+    growing_t *rows;
+    bool sealed;                /* planned to be flushed */
+    bool flushed;
+} seg_t;
+
+typedef struct parked { uint64_t cookie, seq; } parked_t;
+typedef struct asked { uint64_t request; bool count; qw_answer_t *ret; } asked_t;
+typedef struct follow { querynode_world_t *world; uint64_t cookie; meta_watch_t *watch; } follow_t;
+
+struct querynode_world {
+    void *node;
+    node_self_t who;
+    query_options_t options;
+    actions_t act;
+    rng_t rng;
+    ctx_t ctx;
+    int64_t began_ms, now_ms, timer_ms;
+    meta_t *meta;
+    store_t *store;
+    schema_t *schema;
+    vec_t bag;                  /* of pending_t * */
+    vec_t follows;              /* of follow_t * */
+    vec_t asked;                /* of asked_t */
+    uint64_t requests;
+    Elanus__Loaded *loaded;
+    ctx_t *loaded_ctx;
+
+    uint64_t incarnation, epoch, seq, last_ts, next_id, ckpt_seq, ckpt_ts, entry_ts;
+    vec_t segs;                 /* of seg_t */
+    vec_t parked;
+    bool hold_frontiers;
+    vec_t held;                 /* of pending_t *: FRONTIER calls */
+    row_t rows[MOST_ROWS];
+    size_t n_rows;
+    run_t runs[MOST_RUNS];
+    size_t n_runs;
+    bool part_b_dropped;
+
+    flush_t *flush;             /* planned */
+    uint64_t flush_id, flush_ts;
+    flush_t *compaction;
+    uint64_t compact_from[MOST_COMPACTED], compact_ts, compact_id;
+    size_t n_from;
+};
+
+void qw_reply_later(querynode_world_t *w, uint64_t cookie, err_t err, const void *message);
+void qw_pending_free(pending_t *p);
+uint64_t qw_clock(querynode_world_t *w);
+seg_t *qw_seg(const querynode_world_t *w, size_t i);
+void qw_wake(querynode_world_t *w);             /* answer the parked FOLLOWs */
+void qw_free_segs(querynode_world_t *w);
+
+#endif

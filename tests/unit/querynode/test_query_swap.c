@@ -1,0 +1,240 @@
+/* query node: whatever happens in whatever order, a read sees each row of its timestamp once.
+ *
+ * Random runs: inserts, upserts, deletes, flushes, deltalogs and checkpoints, compactions and
+ * compactions of what was compacted, crashes of the data node, while jobs, metadata and answers
+ * end in any order; reads of every consistency in between, each compared with the model. */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <stdio.h>
+
+#include "tests/support/querynode_world.h"
+
+enum { SEEDS = 40, STEPS = 500, READS = 6 };
+
+typedef enum { R_STRONG, R_EVENTUAL, R_BOUNDED, R_SESSION, R_SNAPSHOT, R_KINDS } read_kind_t;
+
+typedef struct read {
+    qw_answer_t answer;
+    bool open, count;
+    read_kind_t kind;
+    uint64_t least;             /* read_ts must reach this */
+    uint64_t exact;
+} read_t;
+
+typedef struct run {
+    querynode_world_t *w;
+    uint64_t seed;
+    int64_t next_pk;
+    read_t reads[READS];
+    uint64_t newest;            /* read_ts of what has ended */
+    size_t checked;
+} run_t;
+
+static void s_check_answer(run_t *r, read_t *read)
+{
+    read->open = false;
+    const char *wrong = qw_wrong(r->w, &read->answer, read->count, 0);
+    if (!wrong && read->answer.read_ts < read->least)
+        wrong = "it sees too little";
+    if (!wrong && read->exact && read->answer.read_ts != read->exact)
+        wrong = "another timestamp than was asked for";
+    if (wrong)
+        fail_msg("seed %llu, read of kind %d: %s", (unsigned long long)r->seed, (int)read->kind,
+                 wrong);
+    if (read->kind != R_SNAPSHOT && read->answer.read_ts > r->newest)
+        r->newest = read->answer.read_ts;
+    r->checked++;
+}
+
+static void s_check_answers(run_t *r)
+{
+    for (size_t i = 0; i < READS; i++)
+        if (r->reads[i].open && r->reads[i].answer.there)
+            s_check_answer(r, &r->reads[i]);
+}
+
+static void s_read(run_t *r)
+{
+    rng_t *rng = qw_rng(r->w);
+    for (size_t i = 0; i < READS; i++) {
+        read_t *read = &r->reads[i];
+        if (read->open)
+            continue;
+        Elanus__ReadView view = ELANUS__READ_VIEW__INIT;
+        *read = (read_t){ .open = true, .count = rng_below(rng, 2),
+                          .kind = (read_kind_t)rng_below(rng, R_KINDS) };
+        uint64_t last = qw_last_ts(r->w);
+        switch (read->kind) {
+        case R_STRONG:   view.strong = true; read->least = last; break;
+        case R_EVENTUAL: read->least = r->newest; break;
+        case R_BOUNDED:  view.staleness_ms = 50; break;
+        case R_SESSION:  view.guarantee_ts = read->least = last; break;
+        case R_SNAPSHOT: view.read_ts = read->exact = last ? last - rng_below(rng, 3) : 1; break;
+        case R_KINDS:    break;
+        }
+        qw_query(r->w, view, read->count, &read->answer);
+        return;
+    }
+}
+
+static size_t s_some_keys(run_t *r, int64_t *pks, size_t most)
+{
+    rng_t *rng = qw_rng(r->w);
+    size_t n = 0, want = 1 + (size_t)rng_below(rng, most);
+    for (int tries = 0; r->next_pk && n < want && tries < 2000; tries++) {
+        int64_t pk = (int64_t)rng_below(rng, (uint64_t)r->next_pk);
+        bool twice = false;
+        for (size_t i = 0; i < n; i++)
+            twice |= pks[i] == pk;
+        if (!twice)
+            pks[n++] = pk;
+    }
+    return n;
+}
+
+static void s_write(run_t *r)
+{
+    rng_t *rng = qw_rng(r->w);
+    uint64_t partition = rng_below(rng, 3) ? QW_PART : QW_PART_B;
+    int64_t pks[1024];
+    size_t n = 0;
+    switch (rng_below(rng, 4)) {
+    case 0:                                     /* now and then more than is applied in a step */
+        n = s_some_keys(r, pks, rng_below(rng, 10) ? 8 : 1000);
+        if (n)
+            qw_delete(r->w, rng_below(rng, 2) ? -1 : (int64_t)partition, pks, n);
+        break;
+    case 1:
+        n = s_some_keys(r, pks, 8);
+        if (n)
+            qw_insert(r->w, partition, pks, n, true);
+        break;
+    default:
+        n = 1 + (size_t)rng_below(rng, rng_below(rng, 10) ? 12 : 1000);
+        for (size_t i = 0; i < n; i++)
+            pks[i] = r->next_pk++;
+        qw_insert(r->w, partition, pks, n, false);
+    }
+}
+
+static void s_persist(run_t *r, bool crashes)
+{
+    rng_t *rng = qw_rng(r->w);
+    switch (rng_below(rng, 7)) {
+    case 0:
+    case 1:
+        qw_plan_flush(r->w, rng_below(rng, 2) ? QW_PART : QW_PART_B);
+        break;
+    case 2:
+        qw_commit_flush(r->w);
+        break;
+    case 3:
+        qw_persist_deletes(r->w);
+        break;
+    case 4:
+        (void)qw_plan_compaction(r->w);
+        break;
+    case 5:
+        qw_commit_compaction(r->w);
+        break;
+    case 6:
+        if (crashes && rng_below(rng, 4) == 0)
+            qw_crash(r->w);
+        break;
+    }
+}
+
+/* Every read that was asked gets an answer. */
+static void s_drain(run_t *r)
+{
+    qw_commit_flush(r->w);
+    qw_commit_compaction(r->w);
+    for (int i = 0; i < 200; i++) {
+        qw_settle(r->w);
+        s_check_answers(r);
+        bool open = false;
+        for (size_t k = 0; k < READS; k++)
+            open |= r->reads[k].open;
+        if (!open)
+            return;
+        qw_pass(r->w, 20);
+    }
+    fail_msg("seed %llu: a read has no answer", (unsigned long long)r->seed);
+}
+
+static void s_begin(run_t *r, uint64_t seed, const query_options_t *options)
+{
+    r->seed = seed;
+    r->w = qw_new(seed, options);
+    qw_create(r->w);
+    for (int i = 0; i < 20; i++) {
+        s_write(r);
+        s_persist(r, true);
+    }
+    qw_load(r->w, true, false, false);
+    qw_settle(r->w);
+    ctx_t ctx;
+    ctx_init(&ctx);
+    const Elanus__Loaded *loaded = qw_loaded(r->w, &ctx);
+    if (loaded->percent != 100)
+        fail_msg("seed %llu: loaded %u%%, %s", (unsigned long long)seed, loaded->percent,
+                 loaded->error);
+    ctx_fini(&ctx);
+}
+
+static void s_run(uint64_t seed, bool crashes, const query_options_t *options)
+{
+    run_t *r = mem_new(sizeof *r);
+    s_begin(r, seed, options);
+    rng_t *rng = qw_rng(r->w);
+    for (int step = 0; step < STEPS; step++) {
+        switch (rng_below(rng, 8)) {
+        case 0: s_write(r); break;
+        case 1: s_persist(r, crashes); break;
+        case 2: s_read(r); break;
+        case 3: qw_pass(r->w, (int64_t)rng_below(rng, 8)); break;
+        default: qw_one(r->w);
+        }
+        s_check_answers(r);
+    }
+    s_drain(r);
+    /* Everything flushed was opened, and nothing else is held. */
+    assert_int_equal(qw_figure(r->w, "segments"), (int64_t)qw_flushed(r->w));
+    qw_free(&r->w);
+    assert_true(r->checked > 5);
+    mem_free(r);
+}
+
+static void reads_see_each_row_once(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++)
+        s_run(seed, false, NULL);
+}
+
+static void and_when_the_owner_crashes(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1001; seed <= 1000 + SEEDS; seed++)
+        s_run(seed, true, NULL);
+}
+
+static void and_with_lazy_fields(void **state)
+{
+    (void)state;
+    query_options_t options = { .preload = false, .threads = 1 };
+    for (uint64_t seed = 2001; seed <= 2000 + SEEDS / 4; seed++)
+        s_run(seed, true, &options);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(reads_see_each_row_once),
+        cmocka_unit_test(and_when_the_owner_crashes),
+        cmocka_unit_test(and_with_lazy_fields),
+    };
+    return cmocka_run_group_tests_name("query swap", tests, NULL, NULL);
+}
