@@ -36,7 +36,7 @@ static bool s_decode(const proxy_call_t *call, char *into, size_t room)
     return true;
 }
 
-static bool s_authenticate(proxy_node_t *self, proxy_call_t *call, actions_t *act)
+bool proxy_authenticate(proxy_node_t *self, proxy_call_t *call, actions_t *act)
 {
     if (!self->options->authorization || call->method->anonymous)
         return true;
@@ -73,35 +73,34 @@ static void s_database(proxy_call_t *call)
     snprintf(call->db, sizeof call->db, "%s", name);
 }
 
-static bool s_read(proxy_node_t *self, proxy_call_t *call, actions_t *act)
+err_t proxy_read_request(proxy_call_t *call)
 {
-    if (!call->route) {
-        err_t err = wire_unpack_borrow(call->ctx, call->method->request, call->message,
-                                       &call->request);
-        if (err == OK)
-            return true;
-        proxy_fail(self, call, act, err == ERR_MEMORY ? PROXY_GRPC_EXHAUSTED : PROXY_GRPC_INTERNAL,
-                   "grpc: error unmarshalling request: %s", call->ctx->text);
-        return false;
-    }
+    if (!call->route)
+        return wire_unpack_borrow(call->ctx, call->method->request, call->message, &call->request);
     json_t *body = NULL;
-    err_t err = rest_parse(call->ctx, call->message, &body);
-    if (err == OK) {
-        err = call->route->read(call->ctx, body, &call->request);
-        if (err == OK && call->route->with_schema)
-            call->json = json_incref(body);
-        json_decref(body);
-    }
-    if (err == OK)
-        return true;
-    proxy_status(self, call, act, err, call->ctx->text);
-    return false;
+    TRY(rest_parse(call->ctx, call->message, &body));
+    err_t err = call->route->read(call->ctx, body, &call->request);
+    if (err == OK && call->route->with_schema)
+        call->json = json_incref(body);
+    json_decref(body);
+    return err;
 }
 
-bool proxy_intercept(proxy_node_t *self, proxy_call_t *call, actions_t *act)
+static void s_refuse(proxy_node_t *self, proxy_call_t *call, actions_t *act, err_t err)
 {
-    if (!s_authenticate(self, call, act) || !s_read(self, call, act))
+    if (call->route)
+        proxy_status(self, call, act, err, call->ctx->text);
+    else
+        proxy_fail(self, call, act, err == ERR_MEMORY ? PROXY_GRPC_EXHAUSTED : PROXY_GRPC_INTERNAL,
+                   "grpc: error unmarshalling request: %s", call->ctx->text);
+}
+
+bool proxy_enter(proxy_node_t *self, proxy_call_t *call, actions_t *act, err_t err)
+{
+    if (err != OK) {
+        s_refuse(self, call, act, err);
         return false;
+    }
     s_database(call);
     return true;
 }

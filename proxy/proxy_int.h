@@ -162,7 +162,14 @@ void proxy_status(proxy_node_t *self, proxy_call_t *call, actions_t *act, err_t 
 /* A Status for err; text NULL: the table's.  In the arena. */
 Common__Status *proxy_status_new(ctx_t *ctx, err_t err, const char *text);
 
-/* intercept.c: authentication, database, privilege; false: the call was answered. */
-bool proxy_intercept(proxy_node_t *self, proxy_call_t *call, actions_t *act);
+/* intercept.c: authentication; reading the request; database.  What returns a bool has answered
+ * the call when it is false. */
+bool proxy_authenticate(proxy_node_t *self, proxy_call_t *call, actions_t *act);
+
+/* Its message as call->request.  Touches nothing but the call, so a job may do it. */
+err_t proxy_read_request(proxy_call_t *call);
+
+/* The request was read, or err says why not. */
+bool proxy_enter(proxy_node_t *self, proxy_call_t *call, actions_t *act, err_t err);
 
 #endif

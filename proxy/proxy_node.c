@@ -44,39 +44,101 @@ static bool s_needs_catalog(const method_t *method)
     return true;
 }
 
-/* Let the route read what it cannot understand without the collection's schema.  The
- * collection may be missing: then the handler says so. */
-static err_t s_read_with_schema(proxy_node_t *self, proxy_call_t *call)
+/* --- a call's way in: read it, have its route read the rest, handle it ---
+ *
+ * What is large is read by a job: the node has other clients. */
+
+enum { STEP_BYTES = 256 << 10 };        /* messages up to this size are read in the step */
+
+/* A route reads what it cannot understand without the collection's schema. */
+typedef struct schema_job {
+    proxy_call_t *call;
+    schema_t *schema;           /* held */
+} schema_job_t;
+
+static err_t s_read_with_schema(ctx_t *job, void *arg)
 {
-    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(
-        call->request->descriptor, "collection_name");
-    check(field && field->type == PROTOBUF_C_TYPE_STRING);
-    const char *name = *(char *const *)((const uint8_t *)call->request + field->offset);
-    const Elanus__Collection *coll = NULL;
-    if (proxy_collection(self, call, name, &coll) != OK)
-        return OK;
-    return call->route->with_schema(call->ctx, call->json,
-                                    catalog_schema(self->catalog, coll->id), call->request);
+    schema_job_t *read = arg;
+    proxy_call_t *call = read->call;
+    (void)job;
+    return call->route->with_schema(call->ctx, call->json, read->schema, call->request);
 }
 
-void proxy_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+static void s_read_all(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
+                       err_t err)
 {
-    err_t err = call->json ? s_read_with_schema(self, call) : OK;
     if (err != OK)
         proxy_status(self, call, act, err, ctx_strdup(call->ctx, call->ctx->text));
     else
         call->method->handler(self, call, ev, act);
 }
 
-static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+static void s_schema_job_ended(void *node, void *arg, const event_t *ev, actions_t *act)
 {
-    self->open_calls++;
-    if (!proxy_intercept(self, call, act))
+    schema_job_t *read = arg;
+    schema_unref(&read->schema);
+    s_read_all(node, read->call, ev, act, ev->err);
+}
+
+/* The schema of the collection that a request names; NULL when it is missing: then the handler
+ * says so. */
+static schema_t *s_schema(proxy_node_t *self, proxy_call_t *call)
+{
+    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(
+        call->request->descriptor, "collection_name");
+    check(field && field->type == PROTOBUF_C_TYPE_STRING);
+    const char *name = *(char *const *)((const uint8_t *)call->request + field->offset);
+    const Elanus__Collection *coll = NULL;
+    return proxy_collection(self, call, name, &coll) == OK ? catalog_schema(self->catalog, coll->id)
+                                                           : NULL;
+}
+
+void proxy_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+{
+    schema_t *schema = call->json ? s_schema(self, call) : NULL;
+    if (schema && call->message.len > STEP_BYTES) {
+        schema_job_t *read = mem_new(sizeof *read);
+        *read = (schema_job_t){ .call = call, .schema = schema_ref(schema) };
+        act_compute(act, s_read_with_schema, read,
+                    wait_owned(self->member.waits, act, s_schema_job_ended, read));
+        return;
+    }
+    schema_job_t read = { .call = call, .schema = schema };
+    s_read_all(self, call, ev, act, schema ? s_read_with_schema(ev->ctx, &read) : OK);
+}
+
+static void s_enter(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
+                    err_t err)
+{
+    if (!proxy_enter(self, call, act, err))
         return;
     if (s_needs_catalog(call->method))
         proxy_when(self, call, ev, act, NULL, proxy_handle);
     else
         proxy_handle(self, call, ev, act);
+}
+
+static err_t s_read_request(ctx_t *job, void *arg)
+{
+    (void)job;
+    return proxy_read_request(arg);
+}
+
+static void s_request_job_ended(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    s_enter(node, arg, ev, act, ev->err);
+}
+
+static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+{
+    self->open_calls++;
+    if (!proxy_authenticate(self, call, act))
+        return;
+    if (call->message.len > STEP_BYTES)
+        act_compute(act, s_read_request, call,
+                    wait_once(self->member.waits, act, s_request_job_ended, call));
+    else
+        s_enter(self, call, ev, act, proxy_read_request(call));
 }
 
 static void s_step(void *node, const event_t *ev, actions_t *act)

@@ -329,6 +329,23 @@ static void large_requests_are_worked_on_by_a_job(void **state)
     pw_down(w);
 }
 
+/* Two of them: one reads the message, one makes the objects. */
+static void very_large_requests_are_read_by_a_job(void **state)
+{
+    (void)state;
+    pw_world_t *w = pw_up((pw_kind_t){ .shards = 1 });
+    pw_show_nodes(w);
+    pw_show_owners(w, PW_DATA_NODE, PW_DATA_NODE, 5);
+    pw_send(w, "Insert", s_insert(0, 40000));
+    pw_run_job(w);
+    assert_int_equal(w->n_sent, 0);
+    pw_run_job(w);
+    assert_int_equal(w->n_sent, 1);
+    pw_written(w, &w->sent[0], 1);
+    assert_int_equal(pw_result(w)->insert_cnt, 40000);
+    pw_down(w);
+}
+
 /* --- deletes ---------------------------------------------------------------------------- */
 
 static void keys_of_an_expression_are_deleted(void **state)
@@ -468,7 +485,8 @@ int main(void)
         T(without_an_owner_the_call_ends_in_time), T(a_lost_request_is_repeated_with_its_number),
         T(a_final_refusal_is_the_answer), T(a_request_that_is_lost_for_good_says_why),
         T(automatic_keys_come_from_a_reserve), T(without_a_coordinator_there_are_no_keys),
-        T(large_requests_are_worked_on_by_a_job), T(keys_of_an_expression_are_deleted),
+        T(large_requests_are_worked_on_by_a_job),
+        T(very_large_requests_are_read_by_a_job), T(keys_of_an_expression_are_deleted),
         T(expressions_that_delete_nothing_or_all_are_refused),
         T(what_does_not_fit_the_collection_is_refused), T(every_fault_is_told),
     };
