@@ -55,7 +55,7 @@ proxy_write_t *proxy_write_new(proxy_node_t *self, proxy_call_t *call,
         .delete_partition = WRITE_ALL_PARTITIONS,
         .request = { rng_u64(&act->rng), rng_u64(&act->rng) },
     };
-    w->channels = ctx_new(ctx, coll->n_vchannels * sizeof *w->channels);
+    w->channels = mem_new(coll->n_vchannels * sizeof *w->channels);
     for (size_t i = 0; i < coll->n_vchannels; i++)
         w->channels[i] = (write_channel_t){ .write = w, .name = ctx_strdup(ctx, coll->vchannels[i]),
                                             .pause_ms = RETRY_MS };
@@ -69,6 +69,7 @@ static void s_free(proxy_node_t *self, proxy_write_t *w)
 {
     for (size_t i = 0; i < w->plan.n_shards; i++)
         buf_fini(&w->channels[i].object);
+    mem_free(w->channels);
     if (w->prev)
         w->prev->next = w->next;
     else
