@@ -96,12 +96,11 @@ err_t placeholders_read(ctx_t *ctx, view_t group, const field_t *field, size_t n
         if (err == OK)
             column_builder_add(&builder, cell);
     }
-    if (err == OK) {
-        column_t column = column_builder_view(&builder);
+    column_t column = column_builder_view(&builder);
+    if (err == OK && column_builder_ok(&builder))
         column_write(&column, into);
-        if (!column_builder_ok(&builder) || !buf_ok(into))
-            err = ctx_fail(ctx, ERR_MEMORY, "memory limit exceeded: %zu query vectors", n);
-    }
+    if (err == OK && (!column_builder_ok(&builder) || !buf_ok(into)))
+        err = ctx_fail(ctx, ERR_MEMORY, "memory limit exceeded: %zu query vectors", n);
     column_builder_fini(&builder);
     return err;
 }

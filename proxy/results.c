@@ -371,7 +371,31 @@ static void s_quote(buf_t *into, view_t text)
     buf_add_u8(into, '"');
 }
 
-/* {"k": value …} of the keys the row has; values in the row's own spelling. */
+/* A value in the row's own spelling. */
+static void s_spell(const json_value_t *value, buf_t *into)
+{
+    switch (value->kind) {
+    case JSON_NULL:
+        buf_add_str(into, "null");
+        break;
+    case JSON_BOOL:
+        buf_add_str(into, value->b ? "true" : "false");
+        break;
+    case JSON_STRING:
+        buf_add_u8(into, '"');
+        buf_add_view(into, value->raw);
+        buf_add_u8(into, '"');
+        break;
+    case JSON_INT:
+    case JSON_DOUBLE:
+    case JSON_ARRAY:
+    case JSON_OBJECT:
+        buf_add_view(into, value->raw);
+        break;
+    }
+}
+
+/* {"k": value …} of the keys the row has. */
 static void s_pick(view_t row, const view_t *keys, size_t n_keys, buf_t *scratch, buf_t *into)
 {
     buf_add_u8(into, '{');
@@ -385,11 +409,7 @@ static void s_pick(view_t row, const view_t *keys, size_t n_keys, buf_t *scratch
         first = false;
         s_quote(into, keys[i]);
         buf_add_u8(into, ':');
-        if (value.kind == JSON_STRING)
-            buf_add_u8(into, '"');
-        buf_add_view(into, value.raw);
-        if (value.kind == JSON_STRING)
-            buf_add_u8(into, '"');
+        s_spell(&value, into);
     }
     buf_add_u8(into, '}');
 }
