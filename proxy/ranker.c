@@ -261,11 +261,18 @@ static float s_group_score(const ranker_t *self, const group_t *group, const ran
     check(!"a way to score groups");
 }
 
+/* Hits by group: group i's are places[first .. first + n). */
+typedef struct sorted {
+    group_t *groups;            /* [n] */
+    ranked_t *places;
+    size_t n;
+} sorted_t;
+
 /* A group's value as a key: a null group is its own. */
 static view_t s_group_key(const rank_list_t *list, size_t row, buf_t *scratch)
 {
     bool null = column_is_null(list->groups, row);
-    buf_reset(scratch);
+    scratch->len = 0;                           /* and stays refused if it was */
     buf_add_u8(scratch, null);
     if (!null)
         buf_add_view(scratch, column_cell(list->groups, row));
@@ -273,48 +280,50 @@ static view_t s_group_key(const rank_list_t *list, size_t row, buf_t *scratch)
 }
 
 /* Sort the hits, which are best first, into their groups; a full group takes no more. */
-static size_t s_sort_in(const ranker_t *self, const rank_list_t *lists, const ranked_t *ranked,
-                        size_t n, group_t *groups, ranked_t *places)
+static err_t s_sort_in(const ranker_t *self, const rank_list_t *lists, const ranked_t *ranked,
+                       size_t n, sorted_t *into)
 {
     owned(map) known = map_new();
     buf_scoped key;
     buf_init(&key, 0);
-    size_t n_groups = 0;
     for (size_t i = 0; i < n; i++) {
         view_t value = s_group_key(&lists[ranked[i].search], ranked[i].row, &key);
         group_t *group = map_get(known, value);
         if (!group) {
-            group = &groups[n_groups];
-            *group = (group_t){ .first = n_groups++ * self->group_size };
+            group = &into->groups[into->n];
+            *group = (group_t){ .first = into->n++ * self->group_size };
             map_put(known, value, group);
         }
         if (group->n < self->group_size)
-            places[group->first + group->n++] = ranked[i];
+            into->places[group->first + group->n++] = ranked[i];
     }
-    return n_groups;
+    return buf_ok(&key) ? OK : ERR_MEMORY;
 }
 
 err_t ranker_group(ctx_t *ctx, const ranker_t *self, const rank_list_t *lists, ranked_t **ranked,
                    size_t *n)
 {
-    group_t *groups = ctx_try(ctx, (*n + 1) * sizeof *groups);
-    ranked_t *places = ctx_try(ctx, (*n + 1) * self->group_size * sizeof *places);
+    sorted_t sorted = {
+        .groups = ctx_try(ctx, (*n + 1) * sizeof *sorted.groups),
+        .places = ctx_try(ctx, (*n + 1) * self->group_size * sizeof *sorted.places),
+    };
     ranked_t *out = ctx_try(ctx, (*n + 1) * sizeof *out);
-    if (!groups || !places || !out)
+    if (!sorted.groups || !sorted.places || !out ||
+        s_sort_in(self, lists, *ranked, *n, &sorted) != OK)
         return ctx_fail(ctx, ERR_MEMORY, "memory limit exceeded: %zu hits to group", *n);
-    size_t n_groups = s_sort_in(self, lists, *ranked, *n, groups, places), n_kept = 0, n_out = 0;
-    for (size_t i = 0; i < n_groups; i++) {
-        if (self->strict_group_size && groups[i].n < self->group_size)
+    size_t n_kept = 0, n_out = 0;
+    for (size_t i = 0; i < sorted.n; i++) {
+        group_t *group = &sorted.groups[i];
+        if (self->strict_group_size && group->n < self->group_size)
             continue;
-        groups[n_kept] = groups[i];
-        groups[n_kept].score = s_group_score(self, &groups[i], places + groups[i].first);
-        n_kept++;
+        group->score = s_group_score(self, group, sorted.places + group->first);
+        sorted.groups[n_kept++] = *group;
     }
-    qsort(groups, n_kept, sizeof *groups, s_cmp_groups);
+    qsort(sorted.groups, n_kept, sizeof *sorted.groups, s_cmp_groups);
     size_t end = (size_t)(self->offset + self->limit);
     for (size_t i = (size_t)self->offset; i < n_kept && i < end; i++)
-        for (size_t k = 0; k < groups[i].n; k++)
-            out[n_out++] = places[groups[i].first + k];
+        for (size_t k = 0; k < sorted.groups[i].n; k++)
+            out[n_out++] = sorted.places[sorted.groups[i].first + k];
     *ranked = out;
     *n = n_out;
     return OK;
