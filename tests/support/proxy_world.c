@@ -126,6 +126,42 @@ void pw_show_owners(pw_world_t *w, uint64_t first, uint64_t second, uint64_t epo
                                   s_owner(w, "dml_1", second, epoch) }, 2);
 }
 
+void pw_show_load(pw_world_t *w, const uint64_t *partitions, size_t n)
+{
+    Elanus__Load load = ELANUS__LOAD__INIT;
+    load.collection_id = 9;
+    load.whole = n == 0;
+    load.partitions = (uint64_t *)(uintptr_t)partitions;
+    load.n_partitions = n;
+    SHOW(w, "load/", 1, "load/9", &load);
+}
+
+void pw_show_query_nodes(pw_world_t *w)
+{
+    s_show(w, "session/", (const char *const[]){ "session/querynode-4", "session/querynode-5" },
+           (const void *const[]){ s_info(w, "querynode", PW_QUERY_NODE),
+                                  s_info(w, "querynode", PW_OTHER_QUERY_NODE) }, 2);
+}
+
+void pw_show_replica(pw_world_t *w, uint64_t first, uint64_t second)
+{
+    Elanus__Shard one = ELANUS__SHARD__INIT, two = ELANUS__SHARD__INIT;
+    Elanus__Shard *shards[2];
+    Elanus__Replica replica = ELANUS__REPLICA__INIT;
+    one.vchannel = (char *)"dml_0_9v0";
+    one.leader = first;
+    two.vchannel = (char *)"dml_1_9v1";
+    two.leader = second;
+    replica.id = 1;
+    replica.collection = 9;
+    replica.shards = shards;
+    if (first)
+        shards[replica.n_shards++] = &one;
+    if (second)
+        shards[replica.n_shards++] = &two;
+    SHOW(w, "replica/", 1, "replica/9/1", &replica);
+}
+
 static Elanus__Pair *s_pair(const char *key, const char *value)
 {
     Elanus__Pair *pair = ctx_new(&fd_ctx, sizeof *pair);
@@ -301,14 +337,18 @@ void pw_wait(pw_world_t *w, int64_t ms)
     }
 }
 
-Milvus__MutationResult *pw_result(pw_world_t *w)
+void *pw_answer(pw_world_t *w, const ProtobufCMessageDescriptor *type)
 {
     assert_non_null(w->answered);
     assert_int_equal(w->answered->grpc_status, 0);
-    Milvus__MutationResult *result = NULL;
-    assert_int_equal(PB_UNPACK(&w->ctx, milvus__mutation_result, buf_view(&w->answered->body),
-                               &result), OK);
-    return result;
+    ProtobufCMessage *message = NULL;
+    assert_int_equal(wire_unpack(&w->ctx, type, buf_view(&w->answered->body), &message), OK);
+    return message;
+}
+
+Milvus__MutationResult *pw_result(pw_world_t *w)
+{
+    return pw_answer(w, &milvus__mutation_result__descriptor);
 }
 
 void pw_is_refused(pw_world_t *w, int code, const char *text)

@@ -17,7 +17,8 @@
 #include "elanus.pb-c.h"
 #include "proxy/proxy_node.h"
 
-enum { PW_CALLS = 8, PW_LEADER = 1, PW_DATA_NODE = 2, PW_OTHER_NODE = 3 };
+enum { PW_CALLS = 8, PW_LEADER = 1, PW_DATA_NODE = 2, PW_OTHER_NODE = 3, PW_QUERY_NODE = 4,
+       PW_OTHER_QUERY_NODE = 5 };
 
 typedef struct sent {
     uint64_t cookie;
@@ -54,6 +55,13 @@ void pw_show_leader(pw_world_t *w);
 void pw_show_nodes(pw_world_t *w);      /* two data nodes */
 void pw_show_owners(pw_world_t *w, uint64_t first, uint64_t second, uint64_t epoch);
 
+/* The collection is loaded, these partitions of it (n 0: all). */
+void pw_show_load(pw_world_t *w, const uint64_t *partitions, size_t n);
+
+/* Two query nodes; one replica whose shards have these leaders (0: none). */
+void pw_show_query_nodes(pw_world_t *w);
+void pw_show_replica(pw_world_t *w, uint64_t first, uint64_t second);
+
 /* A client's call; the answer to a call of the node. */
 void pw_send(pw_world_t *w, const char *rpc, const void *request);
 void pw_reply(pw_world_t *w, const pw_sent_t *sent, err_t err, const char *text,
@@ -61,6 +69,9 @@ void pw_reply(pw_world_t *w, const pw_sent_t *sent, err_t err, const char *text,
 void pw_written(pw_world_t *w, const pw_sent_t *sent, uint64_t ts);
 void pw_run_job(pw_world_t *w);         /* that was asked for last */
 void pw_wait(pw_world_t *w, int64_t ms);        /* time goes on, and timers with it */
+
+/* What the client was answered, as a message of this type. */
+void *pw_answer(pw_world_t *w, const ProtobufCMessageDescriptor *type);
 
 /* What the client was answered; then forget it, and the calls that were made. */
 Milvus__MutationResult *pw_result(pw_world_t *w);

@@ -29,7 +29,7 @@ static int s_down(void **state)
     return 0;
 }
 
-/* --- parameters ------------------------------------------------------------------------- */
+/* --- parameters -------------------------------------------------------------------------- */
 
 typedef struct pair { const char *key, *value; } pair_t;
 
@@ -140,7 +140,7 @@ static void refusals(void **state)
               "input group scorer type: min is not supported!: invalid parameter");
 }
 
-/* --- against the reference ------------------------------------------------------------------ */
+/* --- against the reference --------------------------------------------------------------- */
 
 /* Lists of distinct keys with scores from best to worst, and a group of each key. */
 typedef struct lists {

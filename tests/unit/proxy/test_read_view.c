@@ -27,7 +27,7 @@ static int s_down(void **state)
     return 0;
 }
 
-/* --- freshness ---------------------------------------------------------------------------- */
+/* --- freshness --------------------------------------------------------------------------- */
 
 enum { STRONG, SESSION, BOUNDED, EVENTUALLY, CUSTOMIZED };
 
@@ -90,7 +90,7 @@ static void impossible_asks(void **state)
     assert_string_equal(s_ctx.text, "unknown consistency level 9: invalid parameter");
 }
 
-/* --- templates ------------------------------------------------------------------------------- */
+/* --- templates --------------------------------------------------------------------------- */
 
 static schema_t *s_schema(void)
 {

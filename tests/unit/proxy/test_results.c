@@ -30,7 +30,7 @@ static int s_down(void **state)
     return 0;
 }
 
-/* --- the second reader ------------------------------------------------------------------ */
+/* --- the second reader ------------------------------------------------------------------- */
 
 static view_t s_bytes(ProtobufCBinaryData data)
 {
@@ -100,7 +100,7 @@ static void s_compare(const column_t *column, const Schema__FieldData *data, boo
     }
 }
 
-/* --- tests ---------------------------------------------------------------------------------- */
+/* --- tests ------------------------------------------------------------------------------- */
 
 static void s_every_field(size_t n_rows)
 {

@@ -139,7 +139,7 @@ static void s_pair_refused(fixture_t *f, const char *key, const char *value, int
     s_refused(f, code, text);
 }
 
-/* --- what is asked ------------------------------------------------------------------------ */
+/* --- what is asked ----------------------------------------------------------------------- */
 
 static void a_plain_search(void **state)
 {
@@ -288,7 +288,7 @@ static void pages_of_an_iterator(void **state)
                    "database may have changed: invalid parameter");
 }
 
-/* --- refusals ------------------------------------------------------------------------------ */
+/* --- refusals ---------------------------------------------------------------------------- */
 
 static void numbers_out_of_range(void **state)
 {
@@ -326,8 +326,8 @@ static void fields_that_cannot_be_searched(void **state)
     fixture_t *f = *state;
     s_pair_refused(f, "anns_field", "", 65535, "multiple anns_fields exist, please specify a "
                    "anns_field in search_params");
-    s_pair_refused(f, "anns_field", "nope", 1100, "failed to create query plan: failed to get field "
-                   "schema by name: fieldName(nope) not found: invalid parameter");
+    s_pair_refused(f, "anns_field", "nope", 1100, "failed to create query plan: failed to get "
+                   "field schema by name: fieldName(nope) not found: invalid parameter");
     s_pair_refused(f, "anns_field", "color", 1100, "failed to create query plan: field (color) to "
                    "search is not of vector data type: invalid parameter");
     schema_t *one = schema_new(s_fields, 2);
@@ -363,7 +363,7 @@ static void what_nobody_does_yet(void **state)
     s_refused(f, 1100, "highlighter is not supported: invalid parameter");
 }
 
-/* --- vectors ----------------------------------------------------------------------------------- */
+/* --- vectors ----------------------------------------------------------------------------- */
 
 static err_t s_vectors(fixture_t *f, const field_t *field, int type, view_t cell)
 {
@@ -427,7 +427,7 @@ static void garbage_is_no_group(void **state)
     assert_non_null(strstr(f->ctx.text, "failed to parse the placeholder group"));
 }
 
-/* --- output fields -------------------------------------------------------------------------------- */
+/* --- output fields ----------------------------------------------------------------------- */
 
 static void s_outputs_are(fixture_t *f, const char *const *asked, size_t n, bool with_pk,
                           const char *fields, const char *names, size_t n_keys)
