@@ -55,7 +55,9 @@ typedef struct data_segment {
 
     /* Persistence's own */
     bool flushing;              /* a plan of it is being put, or named */
-    uint64_t attempts;
+    uint32_t flush_failed;      /* times in a row */
+    int64_t flush_at_ms;        /* not before */
+    uint64_t flushed_before;    /* keeper_t.flushed_bytes when it was first seen, plus 1 */
 } data_segment_t;
 
 /* The keys of one entry.  They are kept until the checkpoint has passed them. */

@@ -32,6 +32,8 @@ typedef struct data_options {
 
     uint64_t segment_bytes;     /* of a full segment: what a compaction aims at */
     double small_share, compactable_share, expansion_rate;
+    int64_t retention_ms;       /* a row dead for so long has no reader any more */
+    int64_t expire_ms;          /* age of rows that expire where no TTL is set; <= 0: never */
     bool compaction, auto_compaction, gc;
     int64_t gc_interval_ms, gc_missing_ms, gc_drop_ms;
 } data_options_t;

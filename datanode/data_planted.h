@@ -12,6 +12,11 @@ typedef enum {
     BUG_DOUBLE_APPLY,           /* a replay applies rows twice */
     BUG_KNOWN_SEGMENTS,         /* and those of segments that were flushed */
     BUG_FORGET_REQUESTS,        /* a request that comes again is done again */
+    BUG_DELETE_LOST,            /* deletes count as flushed and are not written */
+    BUG_DELETE_LATE,            /* those that come during a flush are taken as being in it */
+    BUG_CKPT_BEFORE_DATA,       /* the checkpoint does not wait for rows */
+    BUG_MERGE_DROPS_NEWEST,     /* a merge leaves its newest input out */
+    BUG_MERGE_FORGETS,          /* it is taken to know every delete of its time */
 } data_bug_t;
 extern data_bug_t data_planted;
 #define PLANTED(bug) (data_planted == (bug))

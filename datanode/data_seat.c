@@ -56,6 +56,8 @@ static void s_read(const config_t *config, data_options_t *ret)
     ret->small_share = config_real(config, "dataCoord.segment.smallProportion");
     ret->compactable_share = config_real(config, "dataCoord.segment.compactableProportion");
     ret->expansion_rate = config_real(config, "dataCoord.segment.expansionRate");
+    ret->retention_ms = config_int(config, "common.retentionDuration");
+    ret->expire_ms = config_int(config, "common.entityExpiration");
     ret->compaction = config_bool(config, "dataCoord.enableCompaction");
     ret->auto_compaction = config_bool(config, "dataCoord.compaction.enableAutoCompaction");
     ret->gc = config_bool(config, "dataCoord.enableGarbageCollection");

@@ -121,14 +121,15 @@ static void s_hits_fini(hits_t *hits)
     map_destroy(&hits->settled);
 }
 
-static void s_look_at_run(const column_t *keys, const timed_t *run, const stats_t *stats,
-                          hits_t *hits)
+/* stats NULL: nobody knows, so every key may be there. */
+static void s_look_at_run(const column_t *keys, const timed_t *run, uint64_t max_ts,
+                          const stats_t *stats, hits_t *hits)
 {
     for (size_t i = run->first; i < run->first + run->n; i++) {
         view_t pk = column_cell(keys, i);
-        if (!stats_may_have(stats, pk) || map_get(hits->settled, pk))
+        if ((stats && !stats_may_have(stats, pk)) || map_get(hits->settled, pk))
             continue;
-        if (run->ts > stats->max_ts)
+        if (run->ts > max_ts)
             map_put(hits->settled, pk, hits);
         column_builder_add(&hits->pks, pk);
         buf_add_u64(&hits->ts, run->ts);
@@ -161,26 +162,39 @@ static err_t s_put(ctx_t *ctx, delta_job_t *self, aim_t *aim, const hits_t *hits
     return OK;
 }
 
-static err_t s_route(ctx_t *ctx, delta_job_t *self, aim_t *aim, const stream_t *stream)
+/* Stats that cannot be read stay NULL: then the segment gets all deletes, which costs space and
+ * loses nothing, and the checkpoint is not held up by one damaged object. */
+static err_t s_stats(ctx_t *ctx, delta_job_t *self, const aim_t *aim, const stats_t **ret)
+{
+    err_t err = stats_cache_get(ctx, self->options.cache, self->options.store, aim->record->id,
+                                aim->record->stats, ret);
+    return err == ERR_CORRUPT || err == ERR_KEY_NOT_FOUND || err == ERR_VERSION ? OK : err;
+}
+
+static err_t s_collect(ctx_t *ctx, delta_job_t *self, const aim_t *aim, const stream_t *stream,
+                       hits_t *hits)
 {
     const stats_t *stats = NULL;
     column_t keys = column_builder_view(&stream->pks);
-    hits_t hits;
-    s_hits_init(&hits, keys.type);
-    err_t err = OK;
-    for (size_t i = 0; err == OK && i < stream->times.len; i++) {
+    bool asked = false;
+    for (size_t i = 0; i < stream->times.len; i++) {
         const timed_t *run = vec_at(&stream->times, i);
         if (!s_concerns(run, aim))
             continue;
-        if (!stats)
-            err = stats_cache_get(ctx, self->options.cache, self->options.store, aim->record->id,
-                                  aim->record->stats, &stats);
-        if (err == OK)
-            s_look_at_run(&keys, run, stats, &hits);
+        if (!asked)
+            TRY(s_stats(ctx, self, aim, &stats));
+        asked = true;
+        s_look_at_run(&keys, run, aim->record->max_ts, stats, hits);
     }
-    if (err == OK && (!column_builder_ok(&hits.pks) || !buf_ok(&hits.ts)))
-        err = ctx_fail(ctx, ERR_MEMORY, "no memory for the deletes of segment %llu",
-                       (unsigned long long)aim->record->id);
+    return column_builder_ok(&hits->pks) && buf_ok(&hits->ts)
+         ? OK : ctx_fail(ctx, ERR_MEMORY, "no memory for the deletes of a segment");
+}
+
+static err_t s_route(ctx_t *ctx, delta_job_t *self, aim_t *aim, const stream_t *stream)
+{
+    hits_t hits;
+    s_hits_init(&hits, stream->pks.type);
+    err_t err = s_collect(ctx, self, aim, stream, &hits);
     if (err == OK && hits.pks.n)
         err = s_put(ctx, self, aim, &hits);
     s_hits_fini(&hits);

@@ -3,6 +3,7 @@
 
 #include "core/base/vec.h"
 #include "core/segment/compact.h"
+#include "datanode/data_planted.h"
 
 struct merge_job {
     ctx_t memory;               /* records */
@@ -79,7 +80,7 @@ static err_t s_record(ctx_t *ctx, merge_job_t *self, const flush_t *plan)
     if (data_record_of(&self->memory, plan, merge_job_input(self, 0)->vchannel, &record) != OK)
         return ctx_fail(ctx, ERR_MEMORY, "%s", self->memory.text);
     s_bounds(self, record);
-    record->delta_ts = self->known_ts;
+    record->delta_ts = PLANTED(BUG_MERGE_FORGETS) ? UINT64_MAX : self->known_ts;
     record->level = 2;
     record->n_from = self->inputs.len;
     record->from = ctx_new(&self->memory, self->inputs.len * sizeof *record->from);
@@ -106,7 +107,8 @@ static err_t s_merge(ctx_t *ctx, merge_job_t *self, sealed_t **opened)
     };
     owned(flush) plan = NULL;
     TRY(s_open(ctx, self, opened));
-    TRY(compact_plan(ctx, opened, self->inputs.len, &options, &plan));
+    size_t n = self->inputs.len - (PLANTED(BUG_MERGE_DROPS_NEWEST) && self->inputs.len > 1);
+    TRY(compact_plan(ctx, opened, n, &options, &plan));
     TRY(flush_put(ctx, plan, self->options.store));
     return s_record(ctx, self, plan);
 }

@@ -94,6 +94,8 @@ const config_key_t config_keys[] = {
     MS("common.gracefulTime", "5000", 0, DAY, "how old Bounded reads may be"),
     SECONDS("common.entityExpiration", "-1", -1 * S, 100 * YEAR,
             "age at which rows expire; -1: never"),
+    SECONDS("common.retentionDuration", "300", 0, YEAR,             /* Milvus: 0 */
+            "a compaction keeps rows that were deleted this recently: iterators read them"),
     SECONDS("common.session.ttl", "10", 1 * S, 600 * S,     /* Milvus: 30 */
             "a node that is silent this long is taken off the list"),
     ONE_OF("common.simdType", "auto", "auto|avx512|avx2|scalar",

@@ -102,6 +102,8 @@
 #define LIMIT_BLOCK_BYTES       (1u << 20)      /* aim, for all fields of a fixed width together */
 
 #define LIMIT_MERGE_SEGMENTS    30              /* of one compaction; Milvus's maxSegment */
+#define LIMIT_COMPACTIONS       1024            /* manual ones a data node remembers */
+#define LIMIT_STATS_BYTES       (16u << 20)     /* of segments' stats kept per channel */
 
 #define LIMIT_BINLOG_BYTES      (256u << 20)    /* cells of one field in one object, about */
 #define LIMIT_BINLOG_PAGE_BYTES (128u << 20)    /* one page: the biggest cell and some */
