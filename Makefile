@@ -136,7 +136,7 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC) $(GEN)/methods.inc
 	clang $(BASE) -w -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< $(SRC) $(GENSRC) $(LIBS)
 
 # --- benchmarks -------------------------------------------------------------
-BENCHES := start door store net wal simd query
+BENCHES := start door store net wal data simd query
 .PHONY: bench $(BENCHES:%=bench-%)
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -151,6 +151,9 @@ bench-store: $(OUT)/bench/bench_store            ## objects: how long puts and g
 	@$<
 
 bench-wal: $(OUT)/bench/bench_wal                ## the local log: commits beside plain fdatasync
+	@$<
+
+bench-data: $(OUT)/bench/bench_data              ## a write's cost for the data node's thread
 	@$<
 
 bench-simd: $(OUT)/bench/bench_simd              ## distance kernels beside the read bandwidth
