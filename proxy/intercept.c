@@ -80,7 +80,7 @@ err_t proxy_read_request(proxy_call_t *call)
     json_t *body = NULL;
     TRY(rest_parse(call->ctx, call->message, &body));
     err_t err = call->route->read(call->ctx, body, &call->request);
-    if (err == OK && call->route->with_schema)
+    if (err == OK && (call->route->with_schema || call->route->then))
         call->json = json_incref(body);
     json_decref(body);
     return err;

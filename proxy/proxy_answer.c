@@ -63,8 +63,32 @@ void proxy_pack(proxy_call_t *call, const void *response)
     }
 }
 
+/* Some routes stand for several RPCs: go on with the next when one has succeeded. */
+static bool s_goes_on(proxy_node_t *self, proxy_call_t *call, actions_t *act,
+                      const ProtobufCMessage *response)
+{
+    const Common__Status *status = s_status_of(response);
+    const char *rpc = NULL;
+    if (!call->route || !call->route->then || (status && status->code != 0))
+        return false;
+    err_t err = call->route->then(call->ctx, call->json, ++call->step, &rpc, &call->request);
+    if (err != OK) {
+        proxy_status(self, call, act, err, ctx_strdup(call->ctx, call->ctx->text));
+        return true;
+    }
+    if (!rpc)
+        return false;
+    call->method = methods_find(view_str(rpc));
+    call->looked_again = false;
+    check(call->method != NULL);
+    call->method->handler(self, call, self->now, act);
+    return true;
+}
+
 void proxy_answer(proxy_node_t *self, proxy_call_t *call, actions_t *act, const void *response)
 {
+    if (s_goes_on(self, call, act, response))
+        return;
     proxy_pack(call, response);
     proxy_end(self, call, act);
 }

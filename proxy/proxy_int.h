@@ -50,6 +50,7 @@ struct proxy_node {
     int64_t last_identifier;
     uint64_t last_ts;
     uint64_t open_calls;
+    const event_t *now;         /* the event of this step */
 };
 
 /* What a handler does with the coordinator's answer; ev as in EV_REPLY.  ev->err is set when

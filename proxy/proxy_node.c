@@ -95,7 +95,8 @@ static schema_t *s_schema(proxy_node_t *self, proxy_call_t *call)
 
 void proxy_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
-    schema_t *schema = call->json ? s_schema(self, call) : NULL;
+    bool reads = call->json && call->route->with_schema;
+    schema_t *schema = reads ? s_schema(self, call) : NULL;
     if (schema && call->message.len > STEP_BYTES) {
         schema_job_t *read = mem_new(sizeof *read);
         *read = (schema_job_t){ .call = call, .schema = schema_ref(schema) };
@@ -144,6 +145,7 @@ static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, 
 static void s_step(void *node, const event_t *ev, actions_t *act)
 {
     proxy_node_t *self = node;
+    self->now = ev;
     if (member_step(&self->member, self, ev, act))
         return;
     switch (ev->kind) {

@@ -43,7 +43,8 @@ struct proxy_call {
 
     /* worked out */
     ProtobufCMessage *request;
-    json_t *json;               /* REST, while with_schema may want it; ends with the call */
+    json_t *json;               /* REST, while with_schema or then may want it; ends with it */
+    size_t step;                /* REST: RPCs of this body that are done */
     char db[LIMIT_NAME_BYTES + 1];
     char user[LIMIT_NAME_BYTES + 1];
     bool looked_again;          /* see proxy_look_again */

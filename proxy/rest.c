@@ -3,7 +3,9 @@
 
 #include "core/wire/pb.h"
 #include "milvus.pb-c.h"
+#include "proxy/rest_alter.h"
 #include "proxy/rest_catalog.h"
+#include "proxy/rest_create.h"
 #include "proxy/rest_read.h"
 #include "proxy/rest_write.h"
 
@@ -56,14 +58,26 @@ err_t rest_parse(ctx_t *ctx, view_t body, json_t **ret)
     return OK;
 }
 
-/* A string member, "" when absent. */
-static err_t s_text(ctx_t *ctx, json_t *body, const char *key, const char **ret)
+err_t rest_wrong(ctx_t *ctx, const char *key, const char *what)
+{
+    return ctx_fail(ctx, ERR_REST_JSON, "%s, error: %s has to be %s", err_text(ERR_REST_JSON), key,
+                    what);
+}
+
+err_t rest_missing(ctx_t *ctx, const char *request, const char *name)
+{
+    return ctx_fail(ctx, ERR_REST_MISSING, "%s, error: Key: '%s.%s' Error:Field validation for "
+                    "'%s' failed on the 'required' tag", err_text(ERR_REST_MISSING), request, name,
+                    name);
+}
+
+err_t rest_text(ctx_t *ctx, json_t *body, const char *key, const char **ret)
 {
     json_t *value = json_object_get(body, key);
-    if (value && !json_is_string(value))
-        return ctx_fail(ctx, ERR_REST_JSON, "%s, error: %s has to be a string",
-                        err_text(ERR_REST_JSON), key);
-    *ret = value ? ctx_strdup(ctx, json_string_value(value)) : "";
+    if (value && !json_is_null(value) && !json_is_string(value))
+        return rest_wrong(ctx, key, "a string");
+    const char *text = json_string_value(value);
+    *ret = text ? ctx_strdup(ctx, text) : "";
     return OK;
 }
 
@@ -80,7 +94,7 @@ static err_t s_list_collections(ctx_t *ctx, json_t *body, ProtobufCMessage **ret
 {
     Milvus__ShowCollectionsRequest *request = ctx_new(ctx, sizeof *request);
     milvus__show_collections_request__init(request);
-    TRY(s_text(ctx, body, "dbName", &request->db_name));
+    TRY(rest_text(ctx, body, "dbName", &request->db_name));
     *ret = (ProtobufCMessage *)request;
     return OK;
 }
@@ -111,6 +125,15 @@ static int s_add(const char *text, size_t len, void *into)
 {
     buf_add(into, text, len);
     return 0;
+}
+
+char *rest_dump_text(ctx_t *ctx, json_t *value)
+{
+    buf_scoped text;
+    buf_init(&text, 0);
+    if (json_dump_callback(value, s_add, &text, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+        buf_reset(&text);
+    return ctx_strdup(ctx, text.len ? buf_str(&text) : "null");
 }
 
 void rest_dump(buf_t *into, json_t *root)
@@ -154,5 +177,7 @@ const rest_route_t *rest_route(const char *path)
             return &s_routes[i];
     const rest_route_t *route = rest_catalog_route(path);
     route = route ? route : rest_read_route(path);
+    route = route ? route : rest_create_route(path);
+    route = route ? route : rest_alter_route(path);
     return route ? route : rest_write_route(path);
 }

@@ -34,6 +34,11 @@ typedef struct rest_route {
      * mean nothing without it.  May be called again.  NULL: not needed.  Errors as read. */
     err_t (*with_schema)(ctx_t *ctx, json_t *body, const schema_t *schema,
                          ProtobufCMessage *request);
+
+    /* Further RPCs of the same body, one after the other while they succeed: the path and the
+     * request of number step, from 1 on; *rpc stays NULL behind the last.  The client is
+     * answered with what the last one said.  NULL: there are none. */
+    err_t (*then)(ctx_t *ctx, json_t *body, size_t step, const char **rpc, ProtobufCMessage **ret);
 } rest_route_t;
 
 /* The route of a path, NULL when there is none. */
@@ -41,6 +46,16 @@ const rest_route_t *rest_route(const char *path);
 
 /* Parse a body: ERR_REST_JSON when it is empty or no JSON object.  *ret is a new reference. */
 err_t must_use rest_parse(ctx_t *ctx, view_t body, json_t **ret);
+
+/* A string member, "" when it is not there or null.  ERR_REST_JSON */
+err_t must_use rest_text(ctx_t *ctx, json_t *body, const char *key, const char **ret);
+
+/* Refusals: a member is no WHAT; the validator of a request misses a member. */
+err_t rest_wrong(ctx_t *ctx, const char *key, const char *what);
+err_t rest_missing(ctx_t *ctx, const char *request, const char *name);
+
+/* A value as compact JSON, in the arena. */
+char *rest_dump_text(ctx_t *ctx, json_t *value);
 
 /* A document as compact JSON; takes the reference. */
 void rest_dump(buf_t *into, json_t *root);

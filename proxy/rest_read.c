@@ -17,42 +17,19 @@ enum { ROWS_UNSAID = 100 };     /* limit, when the body has none */
 
 /* --- members --------------------------------------------------------------------------------- */
 
-static err_t s_wrong(ctx_t *ctx, const char *key, const char *what)
-{
-    return ctx_fail(ctx, ERR_REST_JSON, "%s, error: %s has to be %s", err_text(ERR_REST_JSON), key,
-                    what);
-}
-
-static err_t s_text(ctx_t *ctx, json_t *body, const char *key, const char **ret)
-{
-    json_t *value = json_object_get(body, key);
-    if (value && !json_is_null(value) && !json_is_string(value))
-        return s_wrong(ctx, key, "a string");
-    const char *text = json_string_value(value);
-    *ret = text ? ctx_strdup(ctx, text) : "";
-    return OK;
-}
-
-static err_t s_needed(ctx_t *ctx, const char *what, const char *name)
-{
-    return ctx_fail(ctx, ERR_REST_MISSING, "%s, error: Key: '%s.%s' Error:Field validation for "
-                    "'%s' failed on the 'required' tag", err_text(ERR_REST_MISSING), what, name,
-                    name);
-}
-
 static err_t s_texts(ctx_t *ctx, json_t *body, const char *key, const char ***ret, size_t *ret_n)
 {
     json_t *list = json_object_get(body, key);
     if (!list || json_is_null(list))
         return OK;
     if (!json_is_array(list))
-        return s_wrong(ctx, key, "a list of strings");
+        return rest_wrong(ctx, key, "a list of strings");
     size_t n = json_array_size(list);
     const char **texts = ctx_new(ctx, (n + 1) * sizeof *texts);
     for (size_t i = 0; i < n; i++) {
         const char *text = json_string_value(json_array_get(list, i));
         if (!text)
-            return s_wrong(ctx, key, "a list of strings");
+            return rest_wrong(ctx, key, "a list of strings");
         texts[i] = ctx_strdup(ctx, text);
     }
     *ret = texts;
@@ -67,7 +44,7 @@ static err_t s_number(ctx_t *ctx, json_t *body, const char *key, int64_t usual, 
     if (!value || json_is_null(value))
         return OK;
     if (!json_is_integer(value))
-        return s_wrong(ctx, key, "a whole number");
+        return rest_wrong(ctx, key, "a whole number");
     *ret = json_integer_value(value);
     return OK;
 }
@@ -114,23 +91,8 @@ static err_t s_carry(ctx_t *ctx, pairs_t *pairs, json_t *body, const char *membe
     else if (json_is_boolean(value))
         s_add(ctx, pairs, key, json_is_true(value) ? "true" : "false");
     else if (!json_is_string(value))
-        return s_wrong(ctx, member, "a string, a whole number or a boolean");
+        return rest_wrong(ctx, member, "a string, a whole number or a boolean");
     return OK;
-}
-
-static int s_add_text(const char *text, size_t len, void *into)
-{
-    buf_add(into, text, len);
-    return 0;
-}
-
-static char *s_dump(ctx_t *ctx, json_t *value)
-{
-    buf_scoped text;
-    buf_init(&text, 0);
-    if (json_dump_callback(value, s_add_text, &text, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
-        buf_reset(&text);
-    return ctx_strdup(ctx, text.len ? buf_str(&text) : "null");
 }
 
 /* --- consistency, templates ------------------------------------------------------------------ */
@@ -139,7 +101,7 @@ static err_t s_level(ctx_t *ctx, json_t *body, Common__ConsistencyLevel *ret,
                      protobuf_c_boolean *ret_default)
 {
     const char *name = "";
-    TRY(s_text(ctx, body, "consistencyLevel", &name));
+    TRY(rest_text(ctx, body, "consistencyLevel", &name));
     *ret_default = name[0] == '\0';
     *ret = COMMON__CONSISTENCY_LEVEL__Bounded;
     if (*ret_default)
@@ -160,7 +122,7 @@ static Schema__TemplateValue *s_template_list(ctx_t *ctx, json_t *list, Schema__
     texts->n_data = json_array_size(list);
     texts->data = ctx_new(ctx, (texts->n_data + 1) * sizeof *texts->data);
     for (size_t i = 0; i < texts->n_data; i++) {
-        char *text = s_dump(ctx, json_array_get(list, i));
+        char *text = rest_dump_text(ctx, json_array_get(list, i));
         texts->data[i] = (ProtobufCBinaryData){ .data = (uint8_t *)text, .len = strlen(text) };
     }
     to->val_case = SCHEMA__TEMPLATE_VALUE__VAL_ARRAY_VAL;
@@ -202,7 +164,7 @@ static err_t s_templates(ctx_t *ctx, json_t *body, const ProtobufCMessageDescrip
     if (!params || json_is_null(params))
         return OK;
     if (!json_is_object(params))
-        return s_wrong(ctx, "exprParams", "an object");
+        return rest_wrong(ctx, "exprParams", "an object");
     void **list = ctx_new(ctx, (json_object_size(params) + 1) * sizeof *list);
     size_t n = 0;
     json_object_foreach(params, name, value) {
@@ -230,7 +192,7 @@ static err_t s_search_params(ctx_t *ctx, json_t *body, const char *member, pairs
 {
     json_t *given = json_object_get(body, member);
     if (given && !json_is_null(given) && !json_is_object(given))
-        return s_wrong(ctx, member, "an object");
+        return rest_wrong(ctx, member, "an object");
     TRY(s_carry(ctx, pairs, given, "metricType", "metric_type"));
     TRY(s_carry(ctx, pairs, given, "ignoreGrowing", "ignore_growing"));
     json_t *params = json_object(), *inner = json_object_get(given, "params"), *value = NULL;
@@ -240,7 +202,7 @@ static err_t s_search_params(ctx_t *ctx, json_t *body, const char *member, pairs
             json_object_set(params, key, value);
     if (json_is_object(inner))
         json_object_update(params, inner);
-    s_add(ctx, pairs, "params", s_dump(ctx, params));
+    s_add(ctx, pairs, "params", rest_dump_text(ctx, params));
     json_decref(params);
     return OK;
 }
@@ -253,12 +215,12 @@ static err_t s_search(ctx_t *ctx, json_t *body, const char *params, Milvus__Sear
     milvus__search_request__init(to);
     json_t *data = json_object_get(body, "data");
     if (!data || json_is_null(data))
-        return s_needed(ctx, "SearchReqV2", "Data");
+        return rest_missing(ctx, "SearchReqV2", "Data");
     if (!json_is_array(data))
-        return s_wrong(ctx, "data", "a list of vectors");
+        return rest_wrong(ctx, "data", "a list of vectors");
     to->nq = (int64_t)json_array_size(data);
     to->dsl_type = COMMON__DSL_TYPE__BoolExprV1;
-    TRY(s_text(ctx, body, "filter", &to->dsl));
+    TRY(rest_text(ctx, body, "filter", &to->dsl));
     TRY(s_number(ctx, body, "limit", ROWS_UNSAID, &limit));
     s_add_number(ctx, &pairs, "topk", limit);
     TRY(s_carry(ctx, &pairs, body, "offset", "offset"));
@@ -280,12 +242,12 @@ static err_t s_read_search(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
     Milvus__SearchRequest *to = ctx_new(ctx, sizeof *to);
     milvus__search_request__init(to);
     const char *name = "";
-    TRY(s_text(ctx, body, "collectionName", &name));
+    TRY(rest_text(ctx, body, "collectionName", &name));
     if (name[0] == '\0')
-        return s_needed(ctx, "SearchReqV2", "CollectionName");
+        return rest_missing(ctx, "SearchReqV2", "CollectionName");
     TRY(s_search(ctx, body, "searchParams", to));
     to->collection_name = name;
-    TRY(s_text(ctx, body, "dbName", &to->db_name));
+    TRY(rest_text(ctx, body, "dbName", &to->db_name));
     TRY(s_texts(ctx, body, "outputFields", &to->output_fields, &to->n_output_fields));
     TRY(s_texts(ctx, body, "partitionNames", &to->partition_names, &to->n_partition_names));
     TRY(s_level(ctx, body, &to->consistency_level, &to->use_default_consistency));
@@ -361,11 +323,11 @@ static err_t s_rerank(ctx_t *ctx, json_t *body, pairs_t *pairs)
     json_t *rerank = json_object_get(body, "rerank");
     int64_t limit = 0;
     if (rerank && !json_is_null(rerank) && !json_is_object(rerank))
-        return s_wrong(ctx, "rerank", "an object");
+        return rest_wrong(ctx, "rerank", "an object");
     TRY(s_carry(ctx, pairs, rerank, "strategy", "strategy"));
     json_t *params = json_object_get(rerank, "params");
     if (params && !json_is_null(params))
-        s_add(ctx, pairs, "params", s_dump(ctx, params));
+        s_add(ctx, pairs, "params", rest_dump_text(ctx, params));
     TRY(s_number(ctx, body, "limit", ROWS_UNSAID, &limit));
     s_add_number(ctx, pairs, "limit", limit);
     TRY(s_carry(ctx, pairs, body, "offset", "offset"));
@@ -378,9 +340,9 @@ static err_t s_searches(ctx_t *ctx, json_t *body, Milvus__HybridSearchRequest *t
 {
     json_t *searches = json_object_get(body, "search");
     if (!searches || json_is_null(searches))
-        return s_needed(ctx, "HybridSearchReq", "Search");
+        return rest_missing(ctx, "HybridSearchReq", "Search");
     if (!json_is_array(searches) || json_array_size(searches) > LIMIT_HYBRID_PARTS)
-        return s_wrong(ctx, "search", "a list of searches, 1024 at most");
+        return rest_wrong(ctx, "search", "a list of searches, 1024 at most");
     to->n_requests = json_array_size(searches);
     to->requests = ctx_new(ctx, (to->n_requests + 1) * sizeof(void *));
     for (size_t i = 0; i < to->n_requests; i++) {
@@ -395,14 +357,14 @@ static err_t s_read_hybrid(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
     Milvus__HybridSearchRequest *to = ctx_new(ctx, sizeof *to);
     milvus__hybrid_search_request__init(to);
     pairs_t pairs = s_pairs(ctx);
-    TRY(s_text(ctx, body, "collectionName", &to->collection_name));
+    TRY(rest_text(ctx, body, "collectionName", &to->collection_name));
     if (to->collection_name[0] == '\0')
-        return s_needed(ctx, "HybridSearchReq", "CollectionName");
+        return rest_missing(ctx, "HybridSearchReq", "CollectionName");
     TRY(s_searches(ctx, body, to));
     TRY(s_rerank(ctx, body, &pairs));
     to->rank_params = pairs.list;
     to->n_rank_params = pairs.n;
-    TRY(s_text(ctx, body, "dbName", &to->db_name));
+    TRY(rest_text(ctx, body, "dbName", &to->db_name));
     TRY(s_texts(ctx, body, "outputFields", &to->output_fields, &to->n_output_fields));
     TRY(s_texts(ctx, body, "partitionNames", &to->partition_names, &to->n_partition_names));
     TRY(s_level(ctx, body, &to->consistency_level, &to->use_default_consistency));
@@ -426,12 +388,12 @@ static err_t s_rows(ctx_t *ctx, json_t *body, const char *what, Milvus__QueryReq
 {
     static const char *s_all = "*";
     milvus__query_request__init(to);
-    TRY(s_text(ctx, body, "collectionName", &to->collection_name));
+    TRY(rest_text(ctx, body, "collectionName", &to->collection_name));
     if (to->collection_name[0] == '\0')
-        return s_needed(ctx, what, "CollectionName");
+        return rest_missing(ctx, what, "CollectionName");
     to->output_fields = &s_all;
     to->n_output_fields = 1;
-    TRY(s_text(ctx, body, "dbName", &to->db_name));
+    TRY(rest_text(ctx, body, "dbName", &to->db_name));
     TRY(s_texts(ctx, body, "outputFields", &to->output_fields, &to->n_output_fields));
     TRY(s_texts(ctx, body, "partitionNames", &to->partition_names, &to->n_partition_names));
     return s_level(ctx, body, &to->consistency_level, &to->use_default_consistency);
@@ -448,7 +410,7 @@ static err_t s_read_query(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
     int64_t limit = 0;
     pairs_t pairs = s_pairs(ctx);
     TRY(s_rows(ctx, body, "QueryReqV2", to));
-    TRY(s_text(ctx, body, "filter", &to->expr));
+    TRY(rest_text(ctx, body, "filter", &to->expr));
     TRY(s_number(ctx, body, "limit", s_is_count(to) ? 0 : ROWS_UNSAID, &limit));
     if (limit != 0 || json_object_get(body, "limit"))
         s_add_number(ctx, &pairs, "limit", limit);
@@ -467,7 +429,7 @@ static err_t s_read_get(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
     json_t *id = json_object_get(body, "id");
     TRY(s_rows(ctx, body, "CollectionIDReq", to));
     if (!id || json_is_null(id))
-        return s_needed(ctx, "CollectionIDReq", "ID");
+        return rest_missing(ctx, "CollectionIDReq", "ID");
     *ret = (ProtobufCMessage *)to;
     return OK;
 }
