@@ -72,19 +72,26 @@ static void s_add_row(world_t *w, size_t part, uint64_t key, float score, uint64
     column_builder_add(&node->texts, view_of(room, (size_t)len));
 }
 
-static void s_init(world_t *w, type_t pk, uint64_t seed)
+static void s_init_sized(world_t *w, type_t pk, uint64_t seed, size_t nq, size_t n_parts)
 {
     memset(w, 0, sizeof *w);
     ctx_init(&w->ctx);
     rng_seed(&w->rng, seed);
     w->schema = s_schema(pk);
-    w->nq = 1 + rng_below(&w->rng, MOST_NQ);
-    w->n_parts = rng_below(&w->rng, MOST_PARTS + 1);
+    w->nq = nq;
+    w->n_parts = n_parts;
     for (size_t i = 0; i < w->n_parts; i++) {
         column_builder_init(&w->nodes[i].pks, schema_at(w->schema, 0));
         column_builder_init(&w->nodes[i].groups, schema_at(w->schema, 1));
         column_builder_init(&w->nodes[i].texts, schema_at(w->schema, 2));
     }
+}
+
+static void s_init(world_t *w, type_t pk, uint64_t seed)
+{
+    rng_t rng;
+    rng_seed(&rng, ~seed);
+    s_init_sized(w, pk, seed, 1 + rng_below(&rng, MOST_NQ), rng_below(&rng, MOST_PARTS + 1));
 }
 
 static void s_fini(world_t *w)
@@ -326,13 +333,8 @@ static void counts_are_added(void **state)
 static world_t *s_fixed(void)
 {
     static world_t w;
-    s_init(&w, TYPE_INT64, 7);
-    w.nq = 2;
-    w.n_parts = 2;
+    s_init_sized(&w, TYPE_INT64, 7, 2, 2);
     for (size_t i = 0; i < 2; i++) {
-        column_builder_init(&w.nodes[i].pks, schema_at(w.schema, 0));
-        column_builder_init(&w.nodes[i].groups, schema_at(w.schema, 1));
-        column_builder_init(&w.nodes[i].texts, schema_at(w.schema, 2));
         for (uint64_t key = 0; key < 6; key++)
             s_add_row(&w, i, key, (float)key, key);
         w.nodes[i].hits[0] = 4;

@@ -298,6 +298,89 @@ static void repeated_keys_do_not_crowd_others_out(void **state)
     world_fini(&w);
 }
 
+/* --- much at once ------------------------------------------ */
+
+static void s_same_found(const search_found_t *a, const search_found_t *b)
+{
+    assert_int_equal(a->nq, b->nq);
+    assert_int_equal(a->n, b->n);
+    assert_memory_equal(a->hits, b->hits, a->nq * sizeof *a->hits);
+    assert_memory_equal(a->scores, b->scores, a->n * sizeof *a->scores);
+    assert_int_equal(a->pks.cells.len, b->pks.cells.len);
+    assert_memory_equal(a->pks.cells.ptr, b->pks.cells.ptr, a->pks.cells.len);
+}
+
+/* So many hits wait that parts fold them early: the answer of many small parts is that of
+ * few big ones. */
+static void many_hits_are_folded_early(void **state)
+{
+    (void)state;
+    world_t w;
+    world_init(&w, TYPE_INT64, 11, 60);
+    layout_t layout;
+    layout_init(&layout, &w, 5, 0x15);
+    column_builder_t queries;
+    s_make_queries(&w, W_I8, 4000, &queries);
+    search_plan_t plan = {
+        .schema = w.schema, .read_ts = UINT64_MAX, .field = W_I8, .metric = METRIC_L2,
+        .topk = 100, .group_field = SIZE_MAX, .queries = column_builder_view(&queries),
+    };
+    search_found_t few = {0}, many = {0};
+    assert_int_equal(s_search(&w.ctx, &plan, &layout, 1, 1, &few), OK);
+    plan.part_bytes = 1;
+    assert_int_equal(s_search(&w.ctx, &plan, &layout, 2, 3, &many), OK);
+    assert_true(few.n > 300000);
+    s_same_found(&few, &many);
+    search_found_fini(&few);
+    search_found_fini(&many);
+    column_builder_fini(&queries);
+    layout_fini(&layout);
+    world_fini(&w);
+}
+
+enum { AT_ONCE = 6 };
+
+static err_t s_part_of_one(ctx_t *ctx, void *arg, size_t i)
+{
+    search_t **searches = arg;
+    return search_run(ctx, searches[i % AT_ONCE], i / AT_ONCE);
+}
+
+/* Searches share the norms that segments keep; all of them come first at once. */
+static void searches_run_beside_each_other(void **state)
+{
+    (void)state;
+    world_t w;
+    world_init(&w, TYPE_INT64, 12, 60);
+    column_builder_t queries;
+    s_make_queries(&w, W_F32, 2, &queries);
+    search_plan_t plan = {
+        .schema = w.schema, .read_ts = UINT64_MAX, .field = W_F32, .metric = METRIC_COSINE,
+        .topk = 20, .group_field = SIZE_MAX, .queries = column_builder_view(&queries),
+        .outputs = s_outputs, .n_outputs = ARRAY_LEN(s_outputs), .part_bytes = 1,
+    };
+    for (uint64_t round = 0; round < 10; round++) {
+        layout_t layout;
+        layout_init(&layout, &w, 3, 5);
+        search_t *searches[AT_ONCE] = {0};
+        for (size_t i = 0; i < AT_ONCE; i++)
+            assert_int_equal(search_new(&w.ctx, &plan, layout.sources, layout.n, &searches[i]),
+                             OK);
+        assert_int_equal(world_run(round, 4, s_part_of_one, searches,
+                                   AT_ONCE * search_parts(searches[0])), OK);
+        for (size_t i = 0; i < AT_ONCE; i++) {
+            search_found_t found = {0};
+            assert_int_equal(search_finish(&w.ctx, searches[i], &found), OK);
+            s_compare(&w, &plan, 0, &found);
+            search_found_fini(&found);
+            search_destroy(&searches[i]);
+        }
+        layout_fini(&layout);
+    }
+    column_builder_fini(&queries);
+    world_fini(&w);
+}
+
 /* --- refusals, bounds, cancelling, faults ------------------------------------------ */
 
 typedef struct small {
@@ -448,6 +531,8 @@ int main(void)
         cmocka_unit_test(every_kind_in_every_layout_number_keys),
         cmocka_unit_test(every_kind_in_every_layout_text_keys),
         cmocka_unit_test(repeated_keys_do_not_crowd_others_out),
+        cmocka_unit_test(many_hits_are_folded_early),
+        cmocka_unit_test(searches_run_beside_each_other),
         cmocka_unit_test(what_makes_no_sense_is_refused),
         cmocka_unit_test(a_cancelled_search_stops),
         cmocka_unit_test(nothing_to_search_finds_nothing),
