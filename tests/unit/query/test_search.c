@@ -251,50 +251,119 @@ static void every_kind_in_every_layout_text_keys(void **state)
 
 /* --- many of one key, many of one score ------------------------------------------ */
 
-/* 1000 rows of ten keys, all with one vector but for the last of each key, which is better or
- * worse; no top-k of 6 rows sees six keys.  Rows are in falling order of keys. */
+/* A growing segment of n rows, all zeros but for keys and the vectors of W_F32. */
+static layout_t s_plain_rows(world_t *w, size_t n, int64_t (*key)(int64_t), void (*vector)(int64_t,
+                             float *))
+{
+    growing_t *g = growing_new(w->schema, (segment_id_t){ 1, 1, 1 });
+    random_rows_t batch;
+    random_rows_init(&batch, w->schema);
+    for (size_t i = 0; i < n; i++)
+        for (size_t f = 0; f < W_FIELDS; f++) {
+            int64_t pk = key((int64_t)i);
+            float cell[WORLD_DIM] = {0};
+            uint8_t zeros[32] = {0};
+            vector((int64_t)i, cell);
+            column_builder_add(&batch.builders[f], f == W_F32 ? view_of(cell, sizeof cell)
+                               : f == W_ID ? view_of(&pk, 8)
+                               : view_of(zeros, batch.builders[f].width));
+        }
+    for (size_t f = 0; f < W_FIELDS; f++)
+        batch.columns[f] = column_builder_view(&batch.builders[f]);
+    assert_int_equal(growing_append(&w->ctx, g, batch.columns, 10), OK);
+    random_rows_fini(&batch);
+    return (layout_t){ .sources = { { .growing = g } }, .n = 1 };
+}
+
+static search_plan_t s_plain_plan(const world_t *w, metric_t metric, size_t topk,
+                                  const float *query)
+{
+    return (search_plan_t){
+        .schema = w->schema, .read_ts = 10, .field = W_F32, .metric = metric, .topk = topk,
+        .group_field = SIZE_MAX,
+        .queries = { .type = TYPE_FLOAT_VECTOR, .width = WORLD_DIM * 4, .n = 1,
+                     .cells = (const uint8_t *)query },
+    };
+}
+
+/* The hits are keys 0, 1, 2 …, in one part and in many. */
+static void s_finds_least_keys(world_t *w, search_plan_t *plan, const layout_t *layout,
+                               float (*score)(int64_t))
+{
+    for (size_t part_bytes = 0; part_bytes < 2; part_bytes++) {
+        search_found_t found = {0};
+        plan->part_bytes = part_bytes;
+        assert_int_equal(s_search(&w->ctx, plan, layout, 1, 2, &found), OK);
+        column_t pks = column_builder_view(&found.pks);
+        assert_int_equal(found.n, plan->topk);
+        for (size_t i = 0; i < found.n; i++) {
+            assert_int_equal(load_i64(column_cell(&pks, i).ptr), i);
+            assert_true(found.scores[i] == score((int64_t)i));
+        }
+        search_found_fini(&found);
+    }
+}
+
+static int64_t s_falling_key(int64_t i)         { return 9 - i / 100; }
+static int64_t s_rising_key(int64_t i)          { return i / 100; }
+static int64_t s_own_falling_key(int64_t i)     { return 999 - i; }
+static float s_square(int64_t key)              { return (float)(key * key); }
+static float s_one(int64_t key)                 { (void)key; return 1; }
+
+static void s_all_like_key(int64_t i, float *cell)
+{
+    cell[0] = (float)s_rising_key(i);
+}
+
+/* Ties: all but the last row of a key are as good as the best of key 5. */
+static void s_last_is_better(int64_t i, float *cell)
+{
+    cell[0] = i % 100 == 99 ? (float)s_falling_key(i) : 5;
+}
+
+/* 100 rows of each of ten keys; no top-k of 6 rows sees six keys. */
 static void repeated_keys_do_not_crowd_others_out(void **state)
 {
     (void)state;
     world_t w;
-    world_init(&w, TYPE_INT64, 5, 0);
-    growing_t *g = growing_new(w.schema, (segment_id_t){ 1, 1, 1 });
-    random_rows_t batch;
-    random_rows_init(&batch, w.schema);
-    for (int64_t i = 0; i < 1000; i++)
-        for (size_t f = 0; f < W_FIELDS; f++) {
-            int64_t key = 9 - i / 100;
-            float vector[WORLD_DIM] = { [0] = i % 100 == 99 ? (float)key : 5 };
-            uint8_t zeros[32] = {0};
-            size_t width = batch.builders[f].width;
-            view_t cell = f == W_F32 ? view_of(vector, sizeof vector)
-                        : f == W_ID ? view_of(&key, 8) : view_of(zeros, width);
-            column_builder_add(&batch.builders[f], cell);
-        }
-    for (size_t f = 0; f < W_FIELDS; f++)
-        batch.columns[f] = column_builder_view(&batch.builders[f]);
-    assert_int_equal(growing_append(&w.ctx, g, batch.columns, 10), OK);
-    random_rows_fini(&batch);
-    layout_t layout = { .sources = { { .growing = g } }, .n = 1 };
     float zero[WORLD_DIM] = {0};
-    search_plan_t plan = {
-        .schema = w.schema, .read_ts = 10, .field = W_F32, .topk = 6, .group_field = SIZE_MAX,
-        .queries = { .type = TYPE_FLOAT_VECTOR, .width = sizeof zero, .n = 1,
-                     .cells = (const uint8_t *)zero },
-    };
-    for (size_t part_bytes = 0; part_bytes < 2; part_bytes++) {
-        search_found_t found = {0};
-        plan.part_bytes = part_bytes;
-        assert_int_equal(s_search(&w.ctx, &plan, &layout, 1, 2, &found), OK);
-        column_t pks = column_builder_view(&found.pks);
-        assert_int_equal(found.n, 6);           /* 0, 1, 4, 9, 16 of keys 0 to 4, then 25 of 5 */
-        for (int64_t i = 0; i < 6; i++) {
-            assert_int_equal(load_i64(column_cell(&pks, (size_t)i).ptr), i);
-            assert_true(found.scores[i] == (float)(i * i));
-        }
-        search_found_fini(&found);
-    }
-    growing_unref(&g);
+    world_init(&w, TYPE_INT64, 5, 0);
+    search_plan_t plan = s_plain_plan(&w, METRIC_L2, 6, zero);
+    layout_t layout = s_plain_rows(&w, 1000, s_falling_key, s_last_is_better);
+    s_finds_least_keys(&w, &plan, &layout, s_square);
+    layout_fini(&layout);
+    layout = s_plain_rows(&w, 1000, s_rising_key, s_all_like_key);
+    s_finds_least_keys(&w, &plan, &layout, s_square);
+    layout_fini(&layout);
+    world_fini(&w);
+}
+
+/* In floats the cosine of (3, 3) with itself is 1.0000001, with (1, 1) it is 1. */
+static void s_three_or_one(int64_t i, float *cell)
+{
+    cell[0] = cell[1] = i % 2 ? 3 : 1;
+}
+
+static void a_cosine_is_at_most_one(void **state)
+{
+    (void)state;
+    float three = 1 / sqrtf(18), one = 1 / sqrtf(2);
+    assert_true(18 * three * three > 1 && 6 * one * three == 1);
+    world_t w;
+    float query[WORLD_DIM] = { 3, 3 };
+    world_init(&w, TYPE_INT64, 5, 0);
+    layout_t layout = s_plain_rows(&w, 1000, s_own_falling_key, s_three_or_one);
+    search_plan_t plan = s_plain_plan(&w, METRIC_COSINE, 400, query);
+    plan.has_radius = plan.has_range_filter = true;
+    plan.radius = 0.5f;
+    plan.range_filter = 1;
+    s_finds_least_keys(&w, &plan, &layout, s_one);
+    plan.radius = 1;
+    search_found_t found = {0};
+    assert_int_equal(s_search(&w.ctx, &plan, &layout, 1, 1, &found), OK);
+    assert_int_equal(found.n, 0);               /* nothing is more than 1 */
+    search_found_fini(&found);
+    layout_fini(&layout);
     world_fini(&w);
 }
 
@@ -531,6 +600,7 @@ int main(void)
         cmocka_unit_test(every_kind_in_every_layout_number_keys),
         cmocka_unit_test(every_kind_in_every_layout_text_keys),
         cmocka_unit_test(repeated_keys_do_not_crowd_others_out),
+        cmocka_unit_test(a_cosine_is_at_most_one),
         cmocka_unit_test(many_hits_are_folded_early),
         cmocka_unit_test(searches_run_beside_each_other),
         cmocka_unit_test(what_makes_no_sense_is_refused),
