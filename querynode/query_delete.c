@@ -94,12 +94,20 @@ void query_runs_free(query_channel_t *ch)
     s_drop_first(ch, ch->runs.len);
 }
 
+/* As told, or as metadata shows it: a full buffer must hear of it without following. */
+static uint64_t s_ckpt(const query_channel_t *ch)
+{
+    const Elanus__Checkpoint *ckpt = segments_ckpt(ch->node->segments, ch->pchannel, NULL);
+    return ckpt && ckpt->ts > ch->ckpt_ts ? ckpt->ts : ch->ckpt_ts;
+}
+
 /* Every piece is in view and has everything: then nobody will ask for what is behind the
  * checkpoint. */
 void query_runs_trim(query_channel_t *ch)
 {
+    uint64_t ckpt_ts = ch->runs.len ? s_ckpt(ch) : 0;
     size_t n = 0;
-    while (n < ch->runs.len && s_run(ch, ch->first_run + n)->ts <= ch->ckpt_ts)
+    while (n < ch->runs.len && s_run(ch, ch->first_run + n)->ts <= ckpt_ts)
         n++;
     if (n == 0 || ch->applying || ch->resetting)
         return;

@@ -33,8 +33,11 @@ enum {
 query_channel_t *query_channel_new(query_coll_t *coll, const char *name)
 {
     query_channel_t *ch = mem_new(sizeof *ch);
+    view_t pchannel = directory_pchannel(name);
     *ch = (query_channel_t){ .node = coll->node, .coll = coll, .name = mem_strdup(name),
-                             .resetting = true, .pieces = map_new(), .loaded = map_new() };
+                             .pchannel = mem_strdup(name), .resetting = true,
+                             .pieces = map_new(), .loaded = map_new() };
+    ch->pchannel[pchannel.len] = '\0';
     vec_init(&ch->growing, sizeof(query_growing_t));
     vec_init(&ch->next, sizeof(query_growing_t));
     vec_init(&ch->runs, sizeof(query_run_t *));
@@ -111,6 +114,7 @@ void query_channel_free(query_channel_t *ch)
     map_destroy(&ch->loaded);
     s_trouble(ch, NULL);
     mem_free(ch->name);
+    mem_free(ch->pchannel);
     mem_free(ch);
 }
 

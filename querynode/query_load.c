@@ -231,6 +231,9 @@ static err_t s_open_job(ctx_t *ctx, void *arg)
     query_work_t *work = arg;
     if (!work->store)
         return ctx_fail(ctx, ERR_CONFIG, "this query node was given no object store");
+    if (work->files.n_rows > LIMIT_SEGMENT_ROWS)
+        return ctx_fail(ctx, ERR_CORRUPT, "%llu rows in one segment, at most %u are possible",
+                        (unsigned long long)work->files.n_rows, LIMIT_SEGMENT_ROWS);
     TRY(s_fits(ctx, work));
     return sealed_open(ctx, work->store, work->schema, &work->files, work->preload, &work->sealed);
 }

@@ -63,7 +63,7 @@ typedef struct query_front { uint64_t no, last_ts, complete; } query_front_t;
 struct query_channel {
     query_node_t *node;
     query_coll_t *coll;         /* NULL when gone */
-    char *name;
+    char *name, *pchannel;
     uint64_t mark;              /* of the last look at replica/ that showed it */
     uint32_t users;             /* jobs and calls that point here */
     bool gone;                  /* released; a shell until users is 0 */

@@ -89,8 +89,11 @@ static void s_segments(void *node, void *arg, const event_t *ev, actions_t *act)
     if (ev->kind != EV_WATCH)
         return;
     bool synced = segments_synced(self->segments);
-    segments_watched(self->segments, ev->ctx, *(const segments_kind_t *)arg, ev->watch.changes,
-                     ev->watch.n, s_segment, self);
+    segments_kind_t kind = *(const segments_kind_t *)arg;
+    segments_watched(self->segments, ev->ctx, kind, ev->watch.changes, ev->watch.n, s_segment,
+                     self);
+    if (kind == SEGMENTS_CKPT)
+        s_all_dirty(self);                      /* deletes may go */
     if (synced != segments_synced(self->segments))
         self->targets_dirty = true;
 }
@@ -349,7 +352,15 @@ static void s_tally_piece(tally_t *tally, ctx_t *ctx, const query_piece_t *piece
 
 static void s_tally_growing(tally_t *tally, ctx_t *ctx, const query_growing_t *growing)
 {
-    if (!growing->held || !s_asked(tally, growing->partition))
+    if (!s_asked(tally, growing->partition))
+        return;
+    if (!growing->held && !tally->error) {      /* or it comes as a sealed one in a moment */
+        tally->err = ERR_CHANNEL_NOT_AVAILABLE;
+        tally->error = ctx_printf(ctx, "growing segment %llu is in the memory of another process; "
+                                  "flush the collection, then it can be loaded",
+                                  (unsigned long long)growing->id);
+    }
+    if (!growing->held)
         return;
     Elanus__LoadedSegment what = ELANUS__LOADED_SEGMENT__INIT;
     what.id = growing->id;

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "core/base/clock.h"
+#include "core/base/fault.h"
 #include "core/wire/pb.h"
 
 /* --- the bag ----------------------------------------------------------------------------- */
@@ -83,7 +84,8 @@ static void s_take_rows(const Elanus__Rows *rows, ctx_t *ctx, qw_answer_t *ret)
     ret->n = pks.n;
     for (size_t i = 0; i < pks.n; i++)
         ret->pks[i] = load_i64(column_cell(&pks, i).ptr);
-    memcpy(ret->ts, rows->ts.data, rows->ts.len);
+    if (pks.n)
+        memcpy(ret->ts, rows->ts.data, rows->ts.len);
 }
 
 static void s_answered(querynode_world_t *w, const action_t *action)
@@ -146,6 +148,18 @@ static void s_act(querynode_world_t *w, const action_t *action)
     }
 }
 
+static void s_fault_begins(querynode_world_t *w)
+{
+    if (w->fault_armed && w->steps++ == w->fault_step)
+        fault_arm(w->fault_nth);
+}
+
+static void s_fault_ends(querynode_world_t *w)
+{
+    if (w->fault_armed && w->steps == w->fault_step + 1)
+        w->fault_fired |= fault_disarm();
+}
+
 static void s_step(querynode_world_t *w, event_t *ev)
 {
     ctx_t ctx;
@@ -154,7 +168,12 @@ static void s_step(querynode_world_t *w, event_t *ev)
     ev->now_ms = w->now_ms;
     ev->wall_ms = WALL_MS + w->now_ms - w->began_ms;
     ev->text = ev->text ? ev->text : "";
+    bool watch = ev->kind == EV_WATCH;          /* pictures leave out what they cannot read */
+    if (!watch)
+        s_fault_begins(w);
     query_role.step(w->node, ev, &w->act);
+    if (!watch)
+        s_fault_ends(w);
     for (size_t i = 0; i < w->act.list.len; i++)
         s_act(w, vec_at(&w->act.list, i));
     actions_reset(&w->act);
@@ -283,6 +302,7 @@ static bool s_called(querynode_world_t *w, pending_t *p)
         s_call_follow(w, p);
     } else {
         check(p->ask.call.method == ELANUS__METHOD__METHOD_FRONTIER);
+        w->frontiers++;
         if (w->hold_frontiers) {
             vec_push(&w->held, &p);
             return true;
@@ -325,7 +345,9 @@ static void s_run_job(querynode_world_t *w, pending_t *p)
     pending_t *back = s_pend(w, P_EVENT);
     back->ev = (event_t){ .kind = EV_JOB, .cookie = p->ask.cookie };
     back->ev.item = p->ask.item;
+    s_fault_begins(w);
     back->ev.err = p->ask.fn(&back->memory, p->ask.item);
+    s_fault_ends(w);
     back->ev.text = back->memory.text;
 }
 
@@ -524,6 +546,17 @@ void qw_free(querynode_world_t **self_p)
     *self_p = NULL;
 }
 
+void qw_fault(querynode_world_t *self, size_t step, int nth)
+{
+    self->steps = 0;
+    self->fault_step = step;
+    self->fault_nth = nth;
+    self->fault_armed = true;
+    self->fault_fired = false;
+}
+
+bool qw_fault_fired(const querynode_world_t *self)      { return self->fault_fired; }
+size_t qw_frontiers(const querynode_world_t *self)      { return self->frontiers; }
 rng_t *qw_rng(querynode_world_t *self)          { return &self->rng; }
 store_t *qw_store(querynode_world_t *self)      { return self->store; }
 int64_t *qw_now_ms(querynode_world_t *self)     { return &self->now_ms; }

@@ -50,6 +50,11 @@ bool qw_idle(const querynode_world_t *self);    /* nothing is under way but park
 void qw_settle(querynode_world_t *self);        /* until idle, timers and all, for a while */
 void qw_pass(querynode_world_t *self, int64_t ms);      /* time goes by; timers that are due fire */
 
+/* Arm the nth fault within step number `step` from now on (of the node
+ * but those of watches, or a job). */
+void qw_fault(querynode_world_t *self, size_t step, int nth);
+bool qw_fault_fired(const querynode_world_t *self);
+
 /* --- metadata */
 
 void qw_create(querynode_world_t *self);        /* coll/, session/, owner/ */
@@ -69,6 +74,7 @@ bool qw_plan_compaction(querynode_world_t *self);       /* false: nothing to com
 void qw_commit_compaction(querynode_world_t *self);
 void qw_crash(querynode_world_t *self);         /* another incarnation, after a replay */
 void qw_hold_frontiers(querynode_world_t *self, bool hold);
+size_t qw_frontiers(const querynode_world_t *self);     /* that arrived so far */
 uint64_t qw_last_ts(const querynode_world_t *self);
 size_t qw_flushed(const querynode_world_t *self);
 const char *qw_object(const querynode_world_t *self, const char *prefix);  /* NULL: none */

@@ -67,6 +67,10 @@ struct querynode_world {
     vec_t parked;
     bool hold_frontiers;
     vec_t held;                 /* of pending_t *: FRONTIER calls */
+    size_t frontiers;
+    size_t steps, fault_step;
+    int fault_nth;
+    bool fault_armed, fault_fired;
     row_t rows[MOST_ROWS];
     size_t n_rows;
     run_t runs[MOST_RUNS];
