@@ -37,6 +37,7 @@ static void s_on_change(void *arg, const meta_change_t *changes, size_t n)
     follow_t *follow = arg;
     pending_t *p = s_pend(follow->world, P_WATCH);
     p->order = follow->cookie;
+    p->segments = follow->segments;
     p->ev = (event_t){ .kind = EV_WATCH, .cookie = follow->cookie };
     meta_change_t *copy = ctx_new(&p->memory, (n + 1) * sizeof *copy);
     for (size_t i = 0; i < n; i++) {
@@ -51,7 +52,8 @@ static void s_on_change(void *arg, const meta_change_t *changes, size_t n)
 static void s_watch(querynode_world_t *w, const action_t *action)
 {
     follow_t *follow = mem_new(sizeof *follow);
-    *follow = (follow_t){ .world = w, .cookie = action->cookie };
+    *follow = (follow_t){ .world = w, .cookie = action->cookie,
+                          .segments = strcmp(action->key, "seg/") == 0 };
     vec_push(&w->follows, &follow);
     check(meta_watch(&w->ctx, w->meta, action->key, s_on_change, follow, &follow->watch) == OK);
 }
@@ -363,11 +365,29 @@ static size_t s_in_order(const querynode_world_t *w, size_t i)
     return i;
 }
 
+static bool s_may_end(const querynode_world_t *w, size_t i)
+{
+    return !(w->hold_watches && (*(pending_t **)vec_at(&w->bag, i))->segments);
+}
+
+/* Something out of the bag that may end now; false: there is nothing. */
+static bool s_draw(querynode_world_t *w, size_t *ret)
+{
+    size_t n = w->bag.len, from = n ? (size_t)rng_below(&w->rng, n) : 0;
+    for (size_t k = 0; k < n; k++) {
+        if (!s_may_end(w, (from + k) % n))
+            continue;
+        *ret = s_in_order(w, (from + k) % n);
+        return true;
+    }
+    return false;
+}
+
 void qw_one(querynode_world_t *self)
 {
-    if (self->bag.len == 0)
+    size_t i = 0;
+    if (!s_draw(self, &i))
         return;
-    size_t i = s_in_order(self, (size_t)rng_below(&self->rng, self->bag.len));
     pending_t *p = *(pending_t **)vec_at(&self->bag, i);
     vec_remove(&self->bag, i);
     switch (p->kind) {
@@ -391,7 +411,10 @@ void qw_one(querynode_world_t *self)
 
 bool qw_idle(const querynode_world_t *self)
 {
-    return self->bag.len == 0;
+    for (size_t i = 0; i < self->bag.len; i++)
+        if (s_may_end(self, i))
+            return false;
+    return true;
 }
 
 void qw_pass(querynode_world_t *self, int64_t ms)
@@ -544,6 +567,11 @@ void qw_free(querynode_world_t **self_p)
     ctx_fini(&w->ctx);
     mem_free(w);
     *self_p = NULL;
+}
+
+void qw_hold_watches(querynode_world_t *self, bool hold)
+{
+    self->hold_watches = hold;
 }
 
 void qw_fault(querynode_world_t *self, size_t step, int nth)

@@ -73,6 +73,7 @@ void qw_persist_deletes(querynode_world_t *self);       /* deltalogs, then the c
 bool qw_plan_compaction(querynode_world_t *self);       /* false: nothing to compact */
 void qw_commit_compaction(querynode_world_t *self);
 void qw_crash(querynode_world_t *self);         /* another incarnation, after a replay */
+void qw_hold_watches(querynode_world_t *self, bool hold);       /* of segments */
 void qw_hold_frontiers(querynode_world_t *self, bool hold);
 size_t qw_frontiers(const querynode_world_t *self);     /* that arrived so far */
 uint64_t qw_last_ts(const querynode_world_t *self);

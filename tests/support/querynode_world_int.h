@@ -15,6 +15,7 @@ typedef enum { P_META, P_JOB, P_CALL, P_WATCH, P_EVENT } pending_kind_t;
 typedef struct pending {
     pending_kind_t kind;
     uint64_t order;             /* WATCH: the watch; its items keep their order */
+    bool segments;              /* and it is the one of segments */
     ctx_t memory;
     action_t ask;
     event_t ev;
@@ -42,7 +43,12 @@ typedef struct seg {
 
 typedef struct parked { uint64_t cookie, seq; } parked_t;
 typedef struct asked { uint64_t request; bool count; qw_answer_t *ret; } asked_t;
-typedef struct follow { querynode_world_t *world; uint64_t cookie; meta_watch_t *watch; } follow_t;
+typedef struct follow {
+    querynode_world_t *world;
+    uint64_t cookie;
+    bool segments;
+    meta_watch_t *watch;
+} follow_t;
 
 struct querynode_world {
     void *node;
@@ -68,6 +74,7 @@ struct querynode_world {
     bool hold_frontiers;
     vec_t held;                 /* of pending_t *: FRONTIER calls */
     size_t frontiers;
+    bool hold_watches;
     size_t steps, fault_step;
     int fault_nth;
     bool fault_armed, fault_fired;

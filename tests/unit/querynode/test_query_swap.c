@@ -229,12 +229,99 @@ static void and_with_lazy_fields(void **state)
         s_run(seed, true, &options);
 }
 
+/* --- deletes at each moment of a load ----------------------------------------------- */
+
+static void s_count_now(querynode_world_t *w, int moment)
+{
+    static qw_answer_t answer;
+    Elanus__ReadView view = ELANUS__READ_VIEW__INIT;
+    qw_query(w, view, true, &answer);
+    while (!answer.there)
+        qw_one(w);
+    const char *wrong = qw_wrong(w, &answer, true, 0);
+    if (wrong)
+        fail_msg("moment %d: %s", moment, wrong);
+}
+
+static querynode_world_t *s_two_segments(uint64_t seed, int64_t *pks, size_t n)
+{
+    querynode_world_t *w = qw_new(seed, NULL);
+    qw_create(w);
+    for (size_t i = 0; i < n; i++)
+        pks[i] = (int64_t)i;
+    qw_insert(w, QW_PART, pks, n / 2, false);
+    qw_plan_flush(w, QW_PART);
+    qw_commit_flush(w);
+    qw_insert(w, QW_PART, pks + n / 2, n / 2, false);
+    qw_load(w, true, false, false);
+    qw_settle(w);
+    return w;
+}
+
+/* A segment that is being opened misses a delete of before, while a job brings many others into
+ * the segments that are in view. */
+static void deletes_come_at_each_moment_of_a_load(void **state)
+{
+    (void)state;
+    enum { N = 3000 };
+    int64_t pks[N];
+    for (int moment = 0; moment < 120; moment++) {
+        querynode_world_t *w = s_two_segments(3000 + (uint64_t)moment, pks, N);
+        qw_plan_flush(w, QW_PART);
+        qw_delete(w, -1, pks + N - 7, 3);
+        qw_settle(w);
+        qw_commit_flush(w);
+        for (int i = 0; i < moment % 15; i++) {
+            qw_one(w);
+            s_count_now(w, moment);
+        }
+        qw_delete(w, -1, pks, 1200);
+        qw_delete(w, -1, pks + N / 2, 200);
+        while (!qw_idle(w)) {
+            qw_one(w);
+            s_count_now(w, moment);
+        }
+        assert_int_equal(qw_figure(w, "segments"), 2);
+        qw_free(&w);
+    }
+}
+
+/* The watch lags: when it shows the flush, the delete has long been in a deltalog, the checkpoint
+ * is past it, and the buffer has let it go. */
+static void a_delete_may_only_be_in_a_deltalog(void **state)
+{
+    (void)state;
+    enum { N = 100 };
+    int64_t pks[N], more = 5000;
+    for (int moment = 0; moment < 40; moment++) {
+        querynode_world_t *w = s_two_segments(4000 + (uint64_t)moment, pks, N);
+        qw_hold_watches(w, true);
+        qw_plan_flush(w, QW_PART);
+        qw_commit_flush(w);
+        qw_delete(w, -1, pks + N - 7, 3);
+        qw_settle(w);
+        qw_persist_deletes(w);
+        qw_insert(w, QW_PART, &more, 1, false);
+        qw_settle(w);
+        assert_int_equal(qw_figure(w, "delete_bytes"), 0);
+        qw_hold_watches(w, false);
+        while (!qw_idle(w)) {
+            qw_one(w);
+            s_count_now(w, moment);
+        }
+        assert_int_equal(qw_figure(w, "segments"), 2);
+        qw_free(&w);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_see_each_row_once),
         cmocka_unit_test(and_when_the_owner_crashes),
         cmocka_unit_test(and_with_lazy_fields),
+        cmocka_unit_test(deletes_come_at_each_moment_of_a_load),
+        cmocka_unit_test(a_delete_may_only_be_in_a_deltalog),
     };
     return cmocka_run_group_tests_name("query swap", tests, NULL, NULL);
 }
