@@ -1,6 +1,6 @@
 /* handle_collection - create, drop, rename, alter, describe, has, show and count collections */
 #include "core/base/limits.h"
-#include "proxy/proxy_int.h"
+#include "proxy/proxy_gather.h"
 #include "proxy/translate.h"
 #include "proxy/validate.h"
 
@@ -279,12 +279,12 @@ static err_t s_check_loaded(proxy_node_t *self, proxy_call_t *call,
     return OK;
 }
 
+/* loaded: how far each is, when only those in memory are asked for; else NULL. */
 static void s_show(proxy_node_t *self, proxy_call_t *call, const Elanus__Database *db,
-                   actions_t *act)
+                   const proxy_gather_t *loaded, actions_t *act)
 {
     ctx_t *ctx = call->ctx;
     const Milvus__ShowCollectionsRequest *request = (const void *)call->request;
-    bool loaded = request->type == MILVUS__SHOW_TYPE__InMemory;
     const void **all = NULL;
     size_t n = catalog_list(self->catalog, ctx, CATALOG_COLLECTION, &all), kept = 0;
     Milvus__ShowCollectionsResponse response = MILVUS__SHOW_COLLECTIONS_RESPONSE__INIT;
@@ -306,8 +306,9 @@ static void s_show(proxy_node_t *self, proxy_call_t *call, const Elanus__Databas
         response.created_timestamps[kept] = coll->created_ts;
         response.created_utc_timestamps[kept] = coll->created_ts >> 18;
         response.shards_num[kept] = (int32_t)coll->n_vchannels;
-        response.inmemory_percentages[kept] = 100;
-        response.query_service_available[kept++] = true;
+        int64_t percent = loaded ? proxy_gather_percent(loaded, coll->id, NULL) : 0;
+        response.inmemory_percentages[kept] = percent;
+        response.query_service_available[kept++] = percent == 100;
     }
     response.n_collection_names = response.n_collection_ids = kept;
     response.n_created_timestamps = response.n_created_utc_timestamps = kept;
@@ -316,39 +317,77 @@ static void s_show(proxy_node_t *self, proxy_call_t *call, const Elanus__Databas
     proxy_answer(self, call, act, &response);
 }
 
+static err_t s_find_loaded(proxy_node_t *self, proxy_gather_t *gather, const event_t *ev)
+{
+    const Milvus__ShowCollectionsRequest *request = (const void *)gather->call->request;
+    const Elanus__Database *db = NULL;
+    TRY(proxy_database(self, gather->call, &db));
+    TRY(s_check_loaded(self, gather->call, request));
+    const void **loads = NULL;
+    size_t n = catalog_list(self->catalog, ev->ctx, CATALOG_LOAD, &loads);
+    for (size_t i = 0; i < n; i++) {
+        Elanus__LoadedAsk ask = ELANUS__LOADED_ASK__INIT;
+        ask.collection = ((const Elanus__Load *)loads[i])->collection_id;
+        const Elanus__Collection *coll = catalog_collection_by_id(self->catalog, ask.collection);
+        if (coll && coll->db_id == db->id && s_is_named(request, coll->name))
+            proxy_gather_leaders(self, gather, &ask, coll->id);
+    }
+    return OK;
+}
+
+static void s_show_loaded(proxy_node_t *self, proxy_gather_t *gather, const event_t *ev,
+                          actions_t *act)
+{
+    const Elanus__Database *db = NULL;
+    err_t err = proxy_database(self, gather->call, &db);
+    if (err == OK)
+        s_show(self, gather->call, db, gather, act);
+    else
+        proxy_refuse(self, gather->call, ev, act, err);
+}
+
 void handle_show_collections(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
                              actions_t *act)
 {
     const Milvus__ShowCollectionsRequest *request = (const void *)call->request;
     const Elanus__Database *db = NULL;
     err_t err = proxy_database(self, call, &db);
-    if (err == OK && request->type == MILVUS__SHOW_TYPE__InMemory)
-        err = s_check_loaded(self, call, request);
-    if (err == OK)
-        s_show(self, call, db, act);
-    else
+    if (err != OK)
         proxy_refuse(self, call, ev, act, err);
+    else if (request->type != MILVUS__SHOW_TYPE__InMemory)
+        s_show(self, call, db, NULL, act);
+    else
+        proxy_gather(self, call, &(proxy_gather_t){
+            .method = ELANUS__METHOD__METHOD_LOADED, .type = &elanus__loaded__descriptor,
+            .find = s_find_loaded, .then = s_show_loaded, .tolerant = true }, ev, act);
 }
 
 /* --- statistics --------------------------------------------------------------------- */
 
-/* Rows that rest in the store: of the segments that metadata names, and until rows can be
- * written there are none.  The data coordinator's figures go here. */
-static int64_t s_rows(const proxy_node_t *self, const Elanus__Collection *coll,
-                      const Elanus__Partition *partition)
-{
-    (void)self, (void)coll, (void)partition;
-    return 0;
-}
-
-static Common__KeyValuePair **s_row_count(ctx_t *ctx, int64_t rows)
+static Common__KeyValuePair **s_row_count(ctx_t *ctx, uint64_t rows)
 {
     Common__KeyValuePair **stats = ctx_new(ctx, sizeof *stats);
     stats[0] = ctx_new(ctx, sizeof **stats);
     common__key_value_pair__init(stats[0]);
     stats[0]->key = "row_count";
-    stats[0]->value = ctx_printf(ctx, "%lld", (long long)rows);
+    stats[0]->value = ctx_printf(ctx, "%llu", (unsigned long long)rows);
     return stats;
+}
+
+/* As Milvus counts: rows that rest in the store, deleted ones too. */
+static void s_count(proxy_node_t *self, proxy_call_t *call, uint64_t collection,
+                    Elanus__Segment *const *segments, size_t n, const event_t *ev, actions_t *act)
+{
+    (void)collection, (void)ev;
+    uint64_t rows = 0;
+    for (size_t i = 0; i < n; i++)
+        rows += segments[i]->rows;
+    Milvus__GetCollectionStatisticsResponse response =
+        MILVUS__GET_COLLECTION_STATISTICS_RESPONSE__INIT;
+    response.status = proxy_status_new(call->ctx, OK, NULL);
+    response.stats = s_row_count(call->ctx, rows);
+    response.n_stats = 1;
+    proxy_answer(self, call, act, &response);
 }
 
 void handle_get_collection_statistics(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
@@ -357,14 +396,40 @@ void handle_get_collection_statistics(proxy_node_t *self, proxy_call_t *call, co
     const Milvus__GetCollectionStatisticsRequest *request = (const void *)call->request;
     const Elanus__Collection *coll = NULL;
     err_t err = proxy_collection(self, call, request->collection_name, &coll);
+    if (err == OK)
+        proxy_stored(self, call, coll->id, s_count, act);
+    else
+        proxy_refuse(self, call, ev, act, err);
+}
+
+static err_t s_partition(proxy_node_t *self, proxy_call_t *call, const Elanus__Collection **ret,
+                         const Elanus__Partition **ret_partition)
+{
+    const Milvus__GetPartitionStatisticsRequest *request = (const void *)call->request;
+    TRY(proxy_collection(self, call, request->collection_name, ret));
+    return proxy_partition(call, *ret, request->partition_name, ret_partition);
+}
+
+static void s_count_partition(proxy_node_t *self, proxy_call_t *call, uint64_t collection,
+                              Elanus__Segment *const *segments, size_t n, const event_t *ev,
+                              actions_t *act)
+{
+    (void)collection;
+    const Elanus__Collection *coll = NULL;
+    const Elanus__Partition *partition = NULL;
+    err_t err = s_partition(self, call, &coll, &partition);     /* again: it may be gone by now */
     if (err != OK) {
         proxy_refuse(self, call, ev, act, err);
         return;
     }
-    Milvus__GetCollectionStatisticsResponse response =
-        MILVUS__GET_COLLECTION_STATISTICS_RESPONSE__INIT;
+    uint64_t rows = 0;
+    for (size_t i = 0; i < n; i++)
+        if (segments[i]->partition == partition->id)
+            rows += segments[i]->rows;
+    Milvus__GetPartitionStatisticsResponse response =
+        MILVUS__GET_PARTITION_STATISTICS_RESPONSE__INIT;
     response.status = proxy_status_new(call->ctx, OK, NULL);
-    response.stats = s_row_count(call->ctx, s_rows(self, coll, NULL));
+    response.stats = s_row_count(call->ctx, rows);
     response.n_stats = 1;
     proxy_answer(self, call, act, &response);
 }
@@ -372,20 +437,11 @@ void handle_get_collection_statistics(proxy_node_t *self, proxy_call_t *call, co
 void handle_get_partition_statistics(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
                                      actions_t *act)
 {
-    const Milvus__GetPartitionStatisticsRequest *request = (const void *)call->request;
     const Elanus__Collection *coll = NULL;
     const Elanus__Partition *partition = NULL;
-    err_t err = proxy_collection(self, call, request->collection_name, &coll);
+    err_t err = s_partition(self, call, &coll, &partition);
     if (err == OK)
-        err = proxy_partition(call, coll, request->partition_name, &partition);
-    if (err != OK) {
+        proxy_stored(self, call, coll->id, s_count_partition, act);
+    else
         proxy_refuse(self, call, ev, act, err);
-        return;
-    }
-    Milvus__GetPartitionStatisticsResponse response =
-        MILVUS__GET_PARTITION_STATISTICS_RESPONSE__INIT;
-    response.status = proxy_status_new(call->ctx, OK, NULL);
-    response.stats = s_row_count(call->ctx, s_rows(self, coll, partition));
-    response.n_stats = 1;
-    proxy_answer(self, call, act, &response);
 }

@@ -1,9 +1,9 @@
 /* handle_index - create, drop, alter, describe indexes; how far building is
  *
- * A definition counts as built: there are no rows yet.  Figures of the index
- * tasks belong into s_describe.
+ * Until indexes are built, a definition counts as built for every row that
+ * rests in the store; figures of the index tasks belong into s_describe.
  */
-#include "proxy/proxy_int.h"
+#include "proxy/proxy_gather.h"
 #include "proxy/translate.h"
 #include "proxy/validate.h"
 #include "proxy/validate_index.h"
@@ -104,7 +104,7 @@ static const char *s_field_name(const Elanus__Collection *coll, int64_t id)
 }
 
 static Milvus__IndexDescription *s_describe(ctx_t *ctx, const Elanus__Collection *coll,
-                                            const Elanus__Index *index)
+                                            const Elanus__Index *index, int64_t rows)
 {
     Milvus__IndexDescription *out = ctx_new(ctx, sizeof *out);
     milvus__index_description__init(out);
@@ -114,100 +114,145 @@ static Milvus__IndexDescription *s_describe(ctx_t *ctx, const Elanus__Collection
     out->n_params = index->n_params;
     out->field_name = s_field_name(coll, index->field_id);
     out->state = COMMON__INDEX_STATE__Finished;
+    out->total_rows = out->indexed_rows = rows;
     return out;
 }
 
-/* Those that the names fit: an index's, a field's, or all. */
-static err_t s_find(proxy_node_t *self, proxy_call_t *call, const char *collection,
-                    const char *field, const char *name, Milvus__IndexDescription ***ret,
-                    size_t *ret_n)
+/* What one of the four questions names: all of them give a collection. */
+typedef struct {
+    const char *collection, *field, *name;
+} names_t;
+
+static names_t s_names(const proxy_call_t *call)
 {
+    const void *request = call->request;
+    const ProtobufCMessageDescriptor *type = call->method->request;
+    if (type == &milvus__get_index_statistics_request__descriptor) {
+        const Milvus__GetIndexStatisticsRequest *from = request;
+        return (names_t){ from->collection_name, "", from->index_name };
+    }
+    if (type == &milvus__get_index_state_request__descriptor) {
+        const Milvus__GetIndexStateRequest *from = request;
+        return (names_t){ from->collection_name, from->field_name, from->index_name };
+    }
+    if (type == &milvus__get_index_build_progress_request__descriptor) {
+        const Milvus__GetIndexBuildProgressRequest *from = request;
+        return (names_t){ from->collection_name, from->field_name, from->index_name };
+    }
+    check(type == &milvus__describe_index_request__descriptor);
+    const Milvus__DescribeIndexRequest *from = request;
+    return (names_t){ from->collection_name, from->field_name, from->index_name };
+}
+
+typedef struct {
+    Milvus__IndexDescription **at;
+    size_t n;
+} found_t;
+
+/* Those that the names fit: an index's, a field's, or all. */
+static err_t s_find(proxy_node_t *self, proxy_call_t *call, int64_t rows,
+                    const Elanus__Collection **ret, found_t *found)
+{
+    const names_t names = s_names(call);
     const Elanus__Collection *coll = NULL;
     const Elanus__Index **all = NULL;
-    TRY(proxy_collection(self, call, collection, &coll));
-    size_t n = catalog_indexes_of(self->catalog, call->ctx, coll->id, &all), kept = 0;
-    Milvus__IndexDescription **found = ctx_new(call->ctx, (n + 1) * sizeof *found);
+    TRY(proxy_collection(self, call, names.collection, &coll));
+    size_t n = catalog_indexes_of(self->catalog, call->ctx, coll->id, &all);
+    *found = (found_t){ .at = ctx_new(call->ctx, (n + 1) * sizeof *found->at) };
     for (size_t i = 0; i < n; i++) {
         const char *on = s_field_name(coll, all[i]->field_id);
-        if ((!name[0] || strcmp(name, all[i]->name) == 0) &&
-            (!field[0] || name[0] || strcmp(field, on) == 0))
-            found[kept++] = s_describe(call->ctx, coll, all[i]);
+        if ((!names.name[0] || strcmp(names.name, all[i]->name) == 0) &&
+            (!names.field[0] || names.name[0] || strcmp(names.field, on) == 0))
+            found->at[found->n++] = s_describe(call->ctx, coll, all[i], rows);
     }
-    if (kept == 0)
-        return name[0] ? ctx_fail(call->ctx, ERR_INDEX_NOT_FOUND, "index not found[indexName=%s]",
-                                  name)
-                       : ctx_fail(call->ctx, ERR_INDEX_NOT_FOUND, "index not found[collection=%s]",
-                                  collection);
-    *ret = found;
-    *ret_n = kept;
+    if (found->n == 0)
+        return names.name[0]
+            ? ctx_fail(call->ctx, ERR_INDEX_NOT_FOUND, "index not found[indexName=%s]", names.name)
+            : ctx_fail(call->ctx, ERR_INDEX_NOT_FOUND, "index not found[collection=%s]",
+                       names.collection);
+    *ret = coll;
     return OK;
+}
+
+static void s_tell(proxy_node_t *self, proxy_call_t *call, const found_t *found, actions_t *act)
+{
+    Common__Status *status = proxy_status_new(call->ctx, OK, NULL);
+    const ProtobufCMessageDescriptor *type = call->method->response;
+    if (type == &milvus__describe_index_response__descriptor) {
+        Milvus__DescribeIndexResponse response = MILVUS__DESCRIBE_INDEX_RESPONSE__INIT;
+        response.status = status;
+        response.index_descriptions = found->at;
+        response.n_index_descriptions = found->n;
+        proxy_answer(self, call, act, &response);
+    } else if (type == &milvus__get_index_statistics_response__descriptor) {
+        Milvus__GetIndexStatisticsResponse response = MILVUS__GET_INDEX_STATISTICS_RESPONSE__INIT;
+        response.status = status;
+        response.index_descriptions = found->at;
+        response.n_index_descriptions = found->n;
+        proxy_answer(self, call, act, &response);
+    } else if (type == &milvus__get_index_state_response__descriptor) {
+        Milvus__GetIndexStateResponse response = MILVUS__GET_INDEX_STATE_RESPONSE__INIT;
+        response.status = status;
+        response.state = found->at[0]->state;
+        proxy_answer(self, call, act, &response);
+    } else {
+        Milvus__GetIndexBuildProgressResponse response =
+            MILVUS__GET_INDEX_BUILD_PROGRESS_RESPONSE__INIT;
+        response.status = status;
+        response.indexed_rows = found->at[0]->indexed_rows;
+        response.total_rows = found->at[0]->total_rows;
+        proxy_answer(self, call, act, &response);
+    }
+}
+
+static void s_counted(proxy_node_t *self, proxy_call_t *call, uint64_t collection,
+                      Elanus__Segment *const *segments, size_t n, const event_t *ev,
+                      actions_t *act)
+{
+    (void)collection;
+    int64_t rows = 0;
+    for (size_t i = 0; i < n; i++)
+        rows += (int64_t)segments[i]->rows;
+    const Elanus__Collection *coll = NULL;
+    found_t found = {0};
+    err_t err = s_find(self, call, rows, &coll, &found);    /* again: it may be gone by now */
+    if (err == OK)
+        s_tell(self, call, &found, act);
+    else
+        proxy_refuse(self, call, ev, act, err);
+}
+
+static void s_question(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+{
+    const Elanus__Collection *coll = NULL;
+    found_t found = {0};
+    err_t err = s_find(self, call, 0, &coll, &found);
+    if (err == OK)
+        proxy_stored(self, call, coll->id, s_counted, act);
+    else
+        proxy_refuse(self, call, ev, act, err);
 }
 
 void handle_describe_index(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
                            actions_t *act)
 {
-    const Milvus__DescribeIndexRequest *request = (const void *)call->request;
-    Milvus__DescribeIndexResponse response = MILVUS__DESCRIBE_INDEX_RESPONSE__INIT;
-    err_t err = s_find(self, call, request->collection_name, request->field_name,
-                       request->index_name, &response.index_descriptions,
-                       &response.n_index_descriptions);
-    if (err != OK) {
-        proxy_refuse(self, call, ev, act, err);
-        return;
-    }
-    response.status = proxy_status_new(call->ctx, OK, NULL);
-    proxy_answer(self, call, act, &response);
+    s_question(self, call, ev, act);
 }
 
 void handle_get_index_statistics(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
                                  actions_t *act)
 {
-    const Milvus__GetIndexStatisticsRequest *request = (const void *)call->request;
-    Milvus__GetIndexStatisticsResponse response = MILVUS__GET_INDEX_STATISTICS_RESPONSE__INIT;
-    err_t err = s_find(self, call, request->collection_name, "", request->index_name,
-                       &response.index_descriptions, &response.n_index_descriptions);
-    if (err != OK) {
-        proxy_refuse(self, call, ev, act, err);
-        return;
-    }
-    response.status = proxy_status_new(call->ctx, OK, NULL);
-    proxy_answer(self, call, act, &response);
+    s_question(self, call, ev, act);
 }
 
 void handle_get_index_state(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
                             actions_t *act)
 {
-    const Milvus__GetIndexStateRequest *request = (const void *)call->request;
-    Milvus__IndexDescription **found = NULL;
-    size_t n = 0;
-    err_t err = s_find(self, call, request->collection_name, request->field_name,
-                       request->index_name, &found, &n);
-    if (err != OK) {
-        proxy_refuse(self, call, ev, act, err);
-        return;
-    }
-    Milvus__GetIndexStateResponse response = MILVUS__GET_INDEX_STATE_RESPONSE__INIT;
-    response.status = proxy_status_new(call->ctx, OK, NULL);
-    response.state = found[0]->state;
-    proxy_answer(self, call, act, &response);
+    s_question(self, call, ev, act);
 }
 
 void handle_get_index_build_progress(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
                                      actions_t *act)
 {
-    const Milvus__GetIndexBuildProgressRequest *request = (const void *)call->request;
-    Milvus__IndexDescription **found = NULL;
-    size_t n = 0;
-    err_t err = s_find(self, call, request->collection_name, request->field_name,
-                       request->index_name, &found, &n);
-    if (err != OK) {
-        proxy_refuse(self, call, ev, act, err);
-        return;
-    }
-    Milvus__GetIndexBuildProgressResponse response =
-        MILVUS__GET_INDEX_BUILD_PROGRESS_RESPONSE__INIT;
-    response.status = proxy_status_new(call->ctx, OK, NULL);
-    response.indexed_rows = found[0]->indexed_rows;
-    response.total_rows = found[0]->total_rows;
-    proxy_answer(self, call, act, &response);
+    s_question(self, call, ev, act);
 }

@@ -1,21 +1,11 @@
 /* handle_load - load and release, and how far loading is
  *
- * A load target in the catalog counts as loaded: nothing has rows yet, so
- * there is nothing to move.  When query nodes load segments, their progress
- * belongs into s_percent.
+ * Loading is a wish in the catalog, answered at once; how far it has come the
+ * shard leaders of the replicas are asked (METHOD_LOADED).  The least of them
+ * counts: a collection can be searched when all of it is there.
  */
-#include "proxy/proxy_int.h"
+#include "proxy/proxy_gather.h"
 #include "proxy/validate.h"
-
-static int64_t s_percent(const Elanus__Load *load, const Elanus__Partition *partition)
-{
-    if (!load)
-        return 0;
-    for (size_t i = 0; partition && i < load->n_partitions; i++)
-        if (load->partitions[i] == partition->id)
-            return 100;
-    return !partition || load->whole ? 100 : 0;
-}
 
 /* --- load, release ------------------------------------------------------------------ */
 
@@ -111,44 +101,140 @@ void handle_release_partitions(proxy_node_t *self, proxy_call_t *call, const eve
 
 /* --- how far --------------------------------------------------------------------------- */
 
-/* The least of the partitions named, of the whole when none is. */
-static err_t s_progress(proxy_node_t *self, proxy_call_t *call, const Elanus__Collection *coll,
-                        const char **names, size_t n, int64_t *ret)
+enum {
+    LOAD_WAIT_MS = 150,         /* who polls sleeps 200 to 500 ms between two questions: a load
+                                 * that is nearly through is worth waiting for */
+    LOAD_LOOK_MS = 10,
+};
+
+typedef struct {
+    uint64_t collection;
+    uint64_t *partitions;       /* asked for; none: what is to be loaded */
+    size_t n;
+    bool replicas;              /* all of them have living leaders */
+} wanted_t;
+
+static bool s_is_wanted(const Elanus__Load *load, uint64_t partition)
 {
+    for (size_t i = 0; i < load->n_partitions; i++)
+        if (load->partitions[i] == partition)
+            return true;
+    return load->whole;
+}
+
+static err_t s_not_loaded(ctx_t *ctx, uint64_t collection)
+{
+    return ctx_fail(ctx, ERR_COLLECTION_NOT_LOADED, "collection not loaded[collection=%llu]",
+                    (unsigned long long)collection);
+}
+
+/* What the names mean.  ERR_COLLECTION_NOT_LOADED: one of them shall not be loaded. */
+static err_t s_want(proxy_node_t *self, proxy_call_t *call, const char *name, const char **names,
+                    size_t n, wanted_t **ret)
+{
+    const Elanus__Collection *coll = NULL;
+    TRY(proxy_collection(self, call, name, &coll));
+    wanted_t *wanted = ctx_new(call->ctx, sizeof *wanted);
+    *wanted = (wanted_t){ .collection = coll->id };
+    wanted->partitions = ctx_new(call->ctx, (n + 1) * sizeof(uint64_t));
     const Elanus__Load *load = catalog_load(self->catalog, coll->id);
-    int64_t least = s_percent(load, NULL);
+    bool all = load != NULL;
     for (size_t i = 0; i < n; i++) {
         const Elanus__Partition *partition = NULL;
         TRY(proxy_partition(call, coll, names[i], &partition));
-        int64_t percent = s_percent(load, partition);
-        least = percent < least ? percent : least;
+        wanted->partitions[wanted->n++] = partition->id;
+        all = all && s_is_wanted(load, partition->id);
     }
-    *ret = least;
+    if (!all)
+        return s_not_loaded(call->ctx, coll->id);
+    *ret = wanted;
     return OK;
+}
+
+static err_t s_find(proxy_node_t *self, proxy_gather_t *gather, const event_t *ev)
+{
+    (void)ev;
+    wanted_t *wanted = gather->arg;
+    if (!catalog_load(self->catalog, wanted->collection))
+        return s_not_loaded(gather->call->ctx, wanted->collection);
+    Elanus__LoadedAsk ask = ELANUS__LOADED_ASK__INIT;
+    ask.collection = wanted->collection;
+    ask.partitions = wanted->partitions;
+    ask.n_partitions = wanted->n;
+    wanted->replicas = proxy_gather_leaders(self, gather, &ask, wanted->collection);
+    return OK;
+}
+
+static int64_t s_percent(const proxy_gather_t *gather, const char **ret_why)
+{
+    const wanted_t *wanted = gather->arg;
+    int64_t percent = proxy_gather_percent(gather, wanted->collection, ret_why);
+    return wanted->replicas ? percent : 0;
+}
+
+static void s_ask_leaders(proxy_node_t *self, proxy_call_t *call, wanted_t *wanted,
+                          void (*then)(proxy_node_t *, proxy_gather_t *, const event_t *,
+                                       actions_t *), const event_t *ev, actions_t *act)
+{
+    proxy_gather(self, call, &(proxy_gather_t){
+        .method = ELANUS__METHOD__METHOD_LOADED, .type = &elanus__loaded__descriptor,
+        .find = s_find, .then = then, .tolerant = true, .arg = wanted }, ev, act);
+}
+
+/* --- GetLoadingProgress ------------------------------------------------------------------- */
+
+static void s_progress(proxy_node_t *self, proxy_gather_t *gather, const event_t *ev,
+                       actions_t *act)
+{
+    proxy_call_t *call = gather->call;
+    const char *why = NULL;
+    int64_t percent = s_percent(gather, &why);
+    if (percent < 100 && !why && ev->now_ms - gather->began_ms < LOAD_WAIT_MS) {
+        proxy_gather_again(self, gather, ev, act, LOAD_LOOK_MS);
+        return;
+    }
+    if (why) {
+        proxy_status(self, call, act, ERR_SEGMENT_LOAD_FAILED,
+                     ctx_printf(call->ctx, "show collection failed: %s", why));
+        return;
+    }
+    Milvus__GetLoadingProgressResponse response = MILVUS__GET_LOADING_PROGRESS_RESPONSE__INIT;
+    response.status = proxy_status_new(call->ctx, OK, NULL);
+    response.progress = percent;
+    response.refresh_progress = percent;        /* clients wait for it after a refresh */
+    proxy_answer(self, call, act, &response);
 }
 
 void handle_get_loading_progress(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
                                  actions_t *act)
 {
     const Milvus__GetLoadingProgressRequest *request = (const void *)call->request;
-    const Elanus__Collection *coll = NULL;
-    int64_t progress = 0;
-    err_t err = proxy_collection(self, call, request->collection_name, &coll);
+    wanted_t *wanted = NULL;
+    err_t err = s_want(self, call, request->collection_name, request->partition_names,
+                       request->n_partition_names, &wanted);
     if (err == OK)
-        err = s_progress(self, call, coll, request->partition_names, request->n_partition_names,
-                         &progress);
-    if (err == OK && progress == 0)
-        err = ctx_fail(call->ctx, ERR_COLLECTION_NOT_LOADED, "collection not loaded"
-                       "[collection=%llu]", (unsigned long long)coll->id);
-    if (err != OK) {
+        s_ask_leaders(self, call, wanted, s_progress, ev, act);
+    else
         proxy_refuse(self, call, ev, act, err);
-        return;
-    }
-    Milvus__GetLoadingProgressResponse response = MILVUS__GET_LOADING_PROGRESS_RESPONSE__INIT;
+}
+
+/* --- GetLoadState --------------------------------------------------------------------------- */
+
+static void s_tell_state(proxy_node_t *self, proxy_call_t *call, actions_t *act,
+                         Common__LoadState state)
+{
+    Milvus__GetLoadStateResponse response = MILVUS__GET_LOAD_STATE_RESPONSE__INIT;
     response.status = proxy_status_new(call->ctx, OK, NULL);
-    response.progress = progress;
-    response.refresh_progress = 100;            /* clients wait for it after a refresh */
+    response.state = state;
     proxy_answer(self, call, act, &response);
+}
+
+static void s_state(proxy_node_t *self, proxy_gather_t *gather, const event_t *ev, actions_t *act)
+{
+    (void)ev;
+    int64_t percent = s_percent(gather, NULL);
+    s_tell_state(self, gather->call, act, percent < 100 ? COMMON__LOAD_STATE__LoadStateLoading
+                                                        : COMMON__LOAD_STATE__LoadStateLoaded);
 }
 
 /* A collection that does not exist is a state, not an error. */
@@ -156,24 +242,17 @@ void handle_get_load_state(proxy_node_t *self, proxy_call_t *call, const event_t
                            actions_t *act)
 {
     const Milvus__GetLoadStateRequest *request = (const void *)call->request;
-    const Elanus__Collection *coll = NULL;
-    int64_t progress = 0;
-    err_t err = proxy_collection(self, call, request->collection_name, &coll);
-    bool missing = err == ERR_COLLECTION_NOT_FOUND;
-    if (missing && proxy_look_again(self, call, ev, act))
+    wanted_t *wanted = NULL;
+    err_t err = s_want(self, call, request->collection_name, request->partition_names,
+                       request->n_partition_names, &wanted);
+    bool missing = err == ERR_COLLECTION_NOT_FOUND, unloaded = err == ERR_COLLECTION_NOT_LOADED;
+    if ((missing || unloaded) && proxy_look_again(self, call, ev, act))
         return;
-    if (err == OK)
-        err = s_progress(self, call, coll, request->partition_names, request->n_partition_names,
-                         &progress);
-    if (err != OK && !missing) {
+    if (missing || unloaded)
+        s_tell_state(self, call, act, missing ? COMMON__LOAD_STATE__LoadStateNotExist
+                                              : COMMON__LOAD_STATE__LoadStateNotLoad);
+    else if (err != OK)
         proxy_refuse(self, call, ev, act, err);
-        return;
-    }
-    Milvus__GetLoadStateResponse response = MILVUS__GET_LOAD_STATE_RESPONSE__INIT;
-    response.status = proxy_status_new(call->ctx, OK, NULL);
-    response.state = missing ? COMMON__LOAD_STATE__LoadStateNotExist
-                   : progress == 0 ? COMMON__LOAD_STATE__LoadStateNotLoad
-                   : progress < 100 ? COMMON__LOAD_STATE__LoadStateLoading
-                   : COMMON__LOAD_STATE__LoadStateLoaded;
-    proxy_answer(self, call, act, &response);
+    else
+        s_ask_leaders(self, call, wanted, s_state, ev, act);
 }

@@ -1,5 +1,5 @@
 /* handle_partition - create, drop, has, show partitions */
-#include "proxy/proxy_int.h"
+#include "proxy/proxy_gather.h"
 #include "proxy/validate.h"
 
 /* With a partition key the partitions are the server's business. */
@@ -87,13 +87,13 @@ static bool s_is_named(const Milvus__ShowPartitionsRequest *request, const char 
     return request->n_partition_names == 0;
 }
 
+/* loaded: how far each is, when only those in memory are asked for; else NULL. */
 static void s_show(proxy_node_t *self, proxy_call_t *call, const Elanus__Collection *coll,
-                   actions_t *act)
+                   const proxy_gather_t *loaded, actions_t *act)
 {
     ctx_t *ctx = call->ctx;
     const Milvus__ShowPartitionsRequest *request = (const void *)call->request;
     const Elanus__Load *load = catalog_load(self->catalog, coll->id);
-    bool loaded = request->type == MILVUS__SHOW_TYPE__InMemory;
     size_t n = coll->n_partitions, kept = 0;
     Milvus__ShowPartitionsResponse response = MILVUS__SHOW_PARTITIONS_RESPONSE__INIT;
     response.status = proxy_status_new(ctx, OK, NULL);
@@ -111,7 +111,8 @@ static void s_show(proxy_node_t *self, proxy_call_t *call, const Elanus__Collect
         response.partitionids[kept] = (int64_t)partition->id;
         response.created_timestamps[kept] = partition->created_ts;
         response.created_utc_timestamps[kept] = partition->created_ts >> 18;
-        response.inmemory_percentages[kept++] = is_loaded ? 100 : 0;
+        response.inmemory_percentages[kept++] =
+            loaded ? proxy_gather_percent(loaded, partition->id, NULL) : is_loaded ? 100 : 0;
     }
     response.n_partition_names = response.n_partitionids = kept;
     response.n_created_timestamps = response.n_created_utc_timestamps = kept;
@@ -119,20 +120,64 @@ static void s_show(proxy_node_t *self, proxy_call_t *call, const Elanus__Collect
     proxy_answer(self, call, act, &response);
 }
 
+static err_t s_find_shown(proxy_node_t *self, proxy_call_t *call, const Elanus__Collection **ret)
+{
+    const Milvus__ShowPartitionsRequest *request = (const void *)call->request;
+    const Elanus__Collection *coll = NULL;
+    if (!request->collection_name[0] && request->collectionid != 0)
+        coll = catalog_collection_by_id(self->catalog, (uint64_t)request->collectionid);
+    if (!coll)
+        TRY(proxy_collection(self, call, request->collection_name, &coll));
+    const Elanus__Partition *partition = NULL;
+    for (size_t i = 0; i < request->n_partition_names; i++)
+        TRY(proxy_partition(call, coll, request->partition_names[i], &partition));
+    *ret = coll;
+    return OK;
+}
+
+static err_t s_find_loaded(proxy_node_t *self, proxy_gather_t *gather, const event_t *ev)
+{
+    (void)ev;
+    const Milvus__ShowPartitionsRequest *request = (const void *)gather->call->request;
+    const Elanus__Collection *coll = NULL;
+    TRY(s_find_shown(self, gather->call, &coll));
+    const Elanus__Load *load = catalog_load(self->catalog, coll->id);
+    for (size_t i = 0; i < coll->n_partitions; i++) {
+        Elanus__Partition *partition = coll->partitions[i];
+        if (!s_is_loaded(load, partition->id) || !s_is_named(request, partition->name))
+            continue;
+        Elanus__LoadedAsk ask = ELANUS__LOADED_ASK__INIT;
+        ask.collection = coll->id;
+        ask.partitions = &partition->id;
+        ask.n_partitions = 1;
+        proxy_gather_leaders(self, gather, &ask, partition->id);
+    }
+    return OK;
+}
+
+static void s_show_loaded(proxy_node_t *self, proxy_gather_t *gather, const event_t *ev,
+                          actions_t *act)
+{
+    const Elanus__Collection *coll = NULL;
+    err_t err = s_find_shown(self, gather->call, &coll);
+    if (err == OK)
+        s_show(self, gather->call, coll, gather, act);
+    else
+        proxy_refuse(self, gather->call, ev, act, err);
+}
+
 void handle_show_partitions(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
                             actions_t *act)
 {
     const Milvus__ShowPartitionsRequest *request = (const void *)call->request;
     const Elanus__Collection *coll = NULL;
-    bool by_id = !request->collection_name[0] && request->collectionid != 0;
-    if (by_id)
-        coll = catalog_collection_by_id(self->catalog, (uint64_t)request->collectionid);
-    err_t err = coll ? OK : proxy_collection(self, call, request->collection_name, &coll);
-    const Elanus__Partition *partition = NULL;
-    for (size_t i = 0; err == OK && i < request->n_partition_names; i++)
-        err = proxy_partition(call, coll, request->partition_names[i], &partition);
-    if (err == OK)
-        s_show(self, call, coll, act);
-    else
+    err_t err = s_find_shown(self, call, &coll);
+    if (err != OK)
         proxy_refuse(self, call, ev, act, err);
+    else if (request->type != MILVUS__SHOW_TYPE__InMemory)
+        s_show(self, call, coll, NULL, act);
+    else
+        proxy_gather(self, call, &(proxy_gather_t){
+            .method = ELANUS__METHOD__METHOD_LOADED, .type = &elanus__loaded__descriptor,
+            .find = s_find_loaded, .then = s_show_loaded, .tolerant = true }, ev, act);
 }

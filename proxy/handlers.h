@@ -61,6 +61,17 @@ method_fn handle_alloc_timestamp;
 method_fn handle_search;
 method_fn handle_hybrid_search;
 method_fn handle_query;
+/* Segments, and what keeps them */
+method_fn handle_flush;
+method_fn handle_flush_all;
+method_fn handle_get_flush_state;
+method_fn handle_get_flush_all_state;
+method_fn handle_manual_compaction;
+method_fn handle_get_compaction_state;
+method_fn handle_get_compaction_plans;
+method_fn handle_get_persistent_segment_info;
+method_fn handle_get_query_segment_info;
+method_fn handle_get_replicas;
 
 /* Rows */
 method_fn handle_delete;

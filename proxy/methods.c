@@ -103,13 +103,13 @@ OPEN(ComputePhraseMatchSlop,                                       unimplemented
 OPEN(CalcDistance,                                                 unimplemented);
 
 /* Flush and compaction */
-ROW(Flush,                     Collection, Flush,                     3, unimplemented);
-ROW(FlushAll,                  Global,     FlushAll,                  0, unimplemented);
-ROW(GetFlushState,             Collection, GetFlushState,             4, unimplemented);
-OPEN(GetFlushAllState,                                             unimplemented);
-ROW(ManualCompaction,          Collection, Compaction,                4, unimplemented);
-OPEN(GetCompactionState,                                           unimplemented);
-OPEN(GetCompactionStateWithPlans,                                  unimplemented);
+ROW(Flush,                     Collection, Flush,                     3, flush);
+ROW(FlushAll,                  Global,     FlushAll,                  0, flush_all);
+ROW(GetFlushState,             Collection, GetFlushState,             4, get_flush_state);
+OPEN(GetFlushAllState,                                             get_flush_all_state);
+ROW(ManualCompaction,          Collection, Compaction,                4, manual_compaction);
+OPEN(GetCompactionState,                                           get_compaction_state);
+OPEN(GetCompactionStateWithPlans,                                  get_compaction_plans);
 
 /* Databases */
 ROW(CreateDatabase,            Global,     CreateDatabase,            0, create_database);
@@ -155,9 +155,9 @@ ROW(ListResourceGroups,        Global,     ListResourceGroups,        0, unimple
 ROW(TransferNode,              Global,     TransferNode,              0, unimplemented);
 ROW(TransferReplica,           Global,     TransferReplica,           0, unimplemented);
 ROW(LoadBalance,               Collection, LoadBalance,               5, unimplemented);
-OPEN(GetReplicas,                                                  unimplemented);
-OPEN(GetPersistentSegmentInfo,                                     unimplemented);
-OPEN(GetQuerySegmentInfo,                                          unimplemented);
+OPEN(GetReplicas,                                                  get_replicas);
+OPEN(GetPersistentSegmentInfo,                                     get_persistent_segment_info);
+OPEN(GetQuerySegmentInfo,                                          get_query_segment_info);
 OPEN(ListIndexedSegment,                                           unimplemented);
 OPEN(DescribeSegmentIndexData,                                     unimplemented);
 
