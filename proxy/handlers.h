@@ -61,6 +61,7 @@ method_fn handle_alloc_timestamp;
 method_fn handle_search;
 method_fn handle_hybrid_search;
 method_fn handle_query;
+
 /* Segments, and what keeps them */
 method_fn handle_flush;
 method_fn handle_flush_all;

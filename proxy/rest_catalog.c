@@ -68,7 +68,6 @@ static err_t s_read(ctx_t *ctx, json_t *body, const ProtobufCMessageDescriptor *
 READER(has_collection, has_collection_request, DB, COLLECTION)
 READER(describe_collection, describe_collection_request, DB, COLLECTION)
 READER(collection_stats, get_collection_statistics_request, DB, COLLECTION)
-READER(load_state, get_load_state_request, DB, COLLECTION)
 READER(drop_collection, drop_collection_request, DB, COLLECTION)
 READER(load_collection, load_collection_request, DB, COLLECTION)
 READER(release_collection, release_collection_request, DB, COLLECTION)
@@ -93,14 +92,12 @@ READER(list_indexes, describe_index_request, DB, COLLECTION)
 READER(describe_index, describe_index_request, DB, COLLECTION, INDEX)
 READER(drop_index, drop_index_request, DB, COLLECTION, INDEX)
 
-/* partitionNames: a list of strings that must not be empty. */
-static err_t s_partitions(ctx_t *ctx, json_t *body, const char ***ret, size_t *ret_n)
+/* partitionNames: a list of strings. */
+static err_t s_some_partitions(ctx_t *ctx, json_t *body, const char ***ret, size_t *ret_n)
 {
     json_t *list = json_object_get(body, "partitionNames");
-    if (!json_is_array(list) || json_array_size(list) == 0)
-        return s_missing(ctx, "PartitionsReq", "PartitionNames");
     size_t n = json_array_size(list);
-    const char **names = ctx_new(ctx, n * sizeof *names);
+    const char **names = ctx_new(ctx, (n + 1) * sizeof *names);
     for (size_t i = 0; i < n; i++) {
         const char *name = json_string_value(json_array_get(list, i));
         if (!name)
@@ -110,6 +107,68 @@ static err_t s_partitions(ctx_t *ctx, json_t *body, const char ***ret, size_t *r
     }
     *ret = names;
     *ret_n = n;
+    return OK;
+}
+
+/* The same, which must not be empty. */
+static err_t s_partitions(ctx_t *ctx, json_t *body, const char ***ret, size_t *ret_n)
+{
+    json_t *list = json_object_get(body, "partitionNames");
+    if (!json_is_array(list) || json_array_size(list) == 0)
+        return s_missing(ctx, "PartitionsReq", "PartitionNames");
+    return s_some_partitions(ctx, body, ret, ret_n);
+}
+
+static err_t s_load_state(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
+{
+    static const slot_t s_slots[] = { DB, COLLECTION, { NULL, NULL, NULL } };
+    TRY(s_read(ctx, body, &milvus__get_load_state_request__descriptor, s_slots, ret));
+    Milvus__GetLoadStateRequest *request = (void *)*ret;
+    return s_some_partitions(ctx, body, &request->partition_names, &request->n_partition_names);
+}
+
+static err_t s_refresh_load(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
+{
+    TRY(s_load_collection(ctx, body, ret));
+    ((Milvus__LoadCollectionRequest *)*ret)->refresh = true;
+    return OK;
+}
+
+/* Flush takes a list of names: here of one. */
+static err_t s_flush(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
+{
+    static const slot_t s_db[] = { DB, { NULL, NULL, NULL } };
+    TRY(s_read(ctx, body, &milvus__flush_request__descriptor, s_db, ret));
+    const char *name = json_string_value(json_object_get(body, "collectionName"));
+    if (!name || !name[0])
+        return s_missing(ctx, "CollectionNameReq", "CollectionName");
+    Milvus__FlushRequest *request = (void *)*ret;
+    request->collection_names = ctx_new(ctx, sizeof(char *));
+    request->collection_names[0] = ctx_strdup(ctx, name);
+    request->n_collection_names = 1;
+    return OK;
+}
+
+static err_t s_compact(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
+{
+    static const slot_t s_slots[] = { DB, COLLECTION, { NULL, NULL, NULL } };
+    TRY(s_read(ctx, body, &milvus__manual_compaction_request__descriptor, s_slots, ret));
+    ((Milvus__ManualCompactionRequest *)*ret)->majorcompaction =
+        json_is_true(json_object_get(body, "isClustering"));
+    return OK;
+}
+
+/* jobID: a number, which some clients send as text. */
+static err_t s_compaction_state(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
+{
+    static const slot_t s_none[] = { { NULL, NULL, NULL } };
+    TRY(s_read(ctx, body, &milvus__get_compaction_state_request__descriptor, s_none, ret));
+    json_t *id = json_object_get(body, "jobID");
+    const char *text = json_string_value(id);
+    int64_t number = text ? strtoll(text, NULL, 10) : (int64_t)json_integer_value(id);
+    if (number == 0)
+        return s_missing(ctx, "GetCompactionStateReq", "JobID");
+    ((Milvus__GetCompactionStateRequest *)*ret)->compactionid = number;
     return OK;
 }
 
@@ -213,13 +272,34 @@ static const char *s_enum_name(const ProtobufCEnumDescriptor *type, int value)
     return found ? found->name : "";
 }
 
+/* The gRPC answer has no place for the progress; handle_load puts it beside the status. */
 static json_t *s_state(const ProtobufCMessage *message)
 {
     const Milvus__GetLoadStateResponse *response = (const void *)message;
     bool loaded = response->state == COMMON__LOAD_STATE__LoadStateLoaded;
+    int progress = loaded ? 100 : 0;
+    for (size_t i = 0; i < response->status->n_extra_info; i++)
+        if (strcmp(response->status->extra_info[i]->key, "progress") == 0)
+            progress = (int)strtol(response->status->extra_info[i]->value, NULL, 10);
     return json_pack("{s:s, s:i, s:s}", "loadState",
                      s_enum_name(&common__load_state__descriptor, (int)response->state),
-                     "loadProgress", loaded ? 100 : 0, "message", "");
+                     "loadProgress", progress, "message", "");
+}
+
+static json_t *s_compaction(const ProtobufCMessage *message)
+{
+    const Milvus__ManualCompactionResponse *response = (const void *)message;
+    return json_pack("{s:I}", "compactionID", (json_int_t)response->compactionid);
+}
+
+static json_t *s_compaction_plans(const ProtobufCMessage *message)
+{
+    const Milvus__GetCompactionStateResponse *response = (const void *)message;
+    return json_pack("{s:s, s:I, s:I, s:I}", "state",
+                     s_enum_name(&common__compaction_state__descriptor, (int)response->state),
+                     "executingPlanNumber", (json_int_t)response->executingplanno,
+                     "timeoutPlanNumber", (json_int_t)response->timeoutplanno,
+                     "completedPlanNumber", (json_int_t)response->completedplanno);
 }
 
 static json_t *s_field(const Schema__FieldSchema *field)
@@ -310,6 +390,11 @@ static const rest_route_t s_routes[] = {
     ROUTE("collections/load", "LoadCollection", load_collection, nothing),
     ROUTE("collections/release", "ReleaseCollection", release_collection, nothing),
     ROUTE("collections/rename", "RenameCollection", rename_collection, nothing),
+    ROUTE("collections/refresh_load", "LoadCollection", refresh_load, nothing),
+    ROUTE("collections/flush", "Flush", flush, nothing),
+    ROUTE("collections/compact", "ManualCompaction", compact, compaction),
+    ROUTE("collections/get_compaction_state", "GetCompactionState", compaction_state,
+          compaction_plans),
     ROUTE("databases/create", "CreateDatabase", create_database, nothing),
     ROUTE("databases/drop", "DropDatabase", drop_database, nothing),
     ROUTE("databases/describe", "DescribeDatabase", describe_database, database),
