@@ -76,6 +76,7 @@ void coord_peers_link(coord_node_t *self, const event_t *ev, actions_t *act);  /
 void coord_peers_unlink(coord_node_t *self, actions_t *act);
 void coord_peers_event(coord_node_t *self, const event_t *ev, actions_t *act);
 void coord_peers_cluster(coord_node_t *self, const event_t *ev, actions_t *act);
+net_peer_state_t coord_peers_link_state(const coord_node_t *self, const char *address);
 bool coord_peers_keep(coord_node_t *self, const char *address);
 
 /* Nodes of a role by id; an array in the arena. */

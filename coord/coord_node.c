@@ -22,6 +22,11 @@ static bool s_keeps_link(void *node, const char *address)
     return coord_peers_keep(node, address);
 }
 
+static net_peer_state_t s_knows_link(void *node, const char *address)
+{
+    return coord_peers_link_state(node, address);
+}
+
 static void s_on_lead(void *node, const event_t *ev, actions_t *act)
 {
     coord_node_t *self = node;
@@ -74,6 +79,7 @@ static void *s_make(const node_self_t *who, const void *options)
     elect_init(&self->elect, &self->member);
     self->member.on_leader = s_on_leader;
     self->member.keeps_link = s_keeps_link;
+    self->member.knows_link = s_knows_link;
     self->elect.on_lead = s_on_lead;
     self->elect.on_lost = s_on_lost;
     self->peers = map_new();

@@ -66,6 +66,13 @@ bool coord_peers_keep(coord_node_t *self, const char *address)
     return false;
 }
 
+/* As last heard; NET_GONE: there is no link. */
+net_peer_state_t coord_peers_link_state(const coord_node_t *self, const char *address)
+{
+    uintptr_t heard = (uintptr_t)map_get_str(self->links, address);
+    return heard == 0 ? NET_GONE : (net_peer_state_t)(heard - 1);
+}
+
 static Elanus__NodeHealth s_health(const coord_node_t *self, const peer_t *peer)
 {
     if (s_is_me(self, peer))

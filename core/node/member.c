@@ -171,6 +171,8 @@ static void s_leader_is(member_t *self, void *node, const meta_item_t *item, con
     self->leader_incarnation = leader->info->incarnation;
     self->leader_seen_ms = ev->now_ms;
     snprintf(self->leader_address, sizeof self->leader_address, "%s", leader->info->address);
+    if (self->knows_link)
+        self->leader_link = self->knows_link(node, self->leader_address);
     log_event(LOG_INFO, "leader_seen", "node=%s-%llu leader=coord-%llu address=%s term=%lld",
               self->self->role, (unsigned long long)self->self->id,
               (unsigned long long)self->leader_id, self->leader_address,

@@ -49,6 +49,10 @@ typedef struct member {
 
     /* Does the role itself want its link to this address kept?  NULL: no. */
     bool (*keeps_link)(void *node, const char *address);
+
+    /* The state of a link that the role has had before the leader was found at its end: it
+     * comes up no second time.  NULL: there is none. */
+    net_peer_state_t (*knows_link)(void *node, const char *address);
 } member_t;
 
 void member_init(member_t *self, const node_self_t *who);

@@ -269,12 +269,14 @@ static void s_run_item(sim_t *self, item_t *item)
         return;
     }
     bool on_the_wire = item->kind == I_META || item->kind == I_CALL || item->kind == I_REPLY;
-    if (node->alive && node->paused && !on_the_wire) {
-        vec_push(&node->held, &item);
+    bool watch = item->kind == I_EVENT && item->ev.kind == EV_WATCH;
+    if (watch && node->meta_cut && !item->arrived) {
+        vec_push(&node->unseen, &item);
         return;
     }
-    if (item->kind == I_EVENT && item->ev.kind == EV_WATCH && node->meta_cut) {
-        vec_push(&node->unseen, &item);
+    if (node->alive && node->paused && !on_the_wire) {
+        item->arrived = true;                   /* a cut that begins now comes too late for it */
+        vec_push(&node->held, &item);
         return;
     }
     switch (item->kind) {
@@ -396,9 +398,20 @@ void sim_cut(sim_t *self, int from, int to, bool cut)
 void sim_cut_meta(sim_t *self, int n, bool cut)
 {
     sim_note(self, cut ? "cut-meta" : "heal-meta", n, 0);
-    self->nodes[n].meta_cut = cut;
-    if (!cut)
-        s_release(self, &self->nodes[n].unseen);
+    sim_node_t *node = &self->nodes[n];
+    node->meta_cut = cut;
+    if (cut)
+        return;
+    if (!node->paused) {
+        s_release(self, &node->unseen);
+        return;
+    }
+    for (size_t i = 0; i < node->unseen.len; i++) {     /* behind what it has not looked at yet */
+        item_t *item = *(item_t **)vec_at(&node->unseen, i);
+        item->arrived = true;
+        vec_push(&node->held, &item);
+    }
+    node->unseen.len = 0;
 }
 
 void sim_heal(sim_t *self)

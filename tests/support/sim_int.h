@@ -29,6 +29,7 @@ typedef struct item {
     uint64_t id;                /* CALL, REPLY, EXPIRE: the call; TIMER: its version */
     uint32_t timer;
     int link;                   /* LINK */
+    bool arrived;               /* the node would have it, but is frozen */
     err_t err;                  /* REPLY */
     view_t payload;
     const char *text;
