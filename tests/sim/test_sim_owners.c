@@ -35,7 +35,7 @@ enum { TRY_MS = 600, PAUSE_MS = 30, RECOVER_MS = 2500 };
 
 static bool s_keeps_epoch;      /* the planted bug; roles get no options in the simulator */
 
-/* --- a data node ----------------------------------------------------------------------- */
+/* --- a data node ----------------------------------------------------------------------------- */
 
 typedef struct {
     char name[64];
@@ -188,7 +188,7 @@ static const role_t s_query_role = {
     .ready = s_always,
 };
 
-/* --- a client --------------------------------------------------------------------------------- */
+/* --- a client -------------------------------------------------------------------------------- */
 
 typedef struct {
     member_t member;
@@ -297,7 +297,7 @@ static const role_t s_client_role = {
     .ready = s_always,
 };
 
-/* --- the checker ------------------------------------------------------------------------------- */
+/* --- the checker ----------------------------------------------------------------------------- */
 
 typedef struct {
     uint64_t seed;
@@ -436,7 +436,7 @@ static int64_t s_sessions(sim_t *sim)
     return sum;
 }
 
-/* --- scenarios ------------------------------------------------------------------------------------ */
+/* --- scenarios ------------------------------------------------------------------------------- */
 
 static void s_misfortune(sim_t *sim)
 {
