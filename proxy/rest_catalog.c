@@ -127,51 +127,6 @@ static err_t s_load_state(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
     return s_some_partitions(ctx, body, &request->partition_names, &request->n_partition_names);
 }
 
-static err_t s_refresh_load(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
-{
-    TRY(s_load_collection(ctx, body, ret));
-    ((Milvus__LoadCollectionRequest *)*ret)->refresh = true;
-    return OK;
-}
-
-/* Flush takes a list of names: here of one. */
-static err_t s_flush(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
-{
-    static const slot_t s_db[] = { DB, { NULL, NULL, NULL } };
-    TRY(s_read(ctx, body, &milvus__flush_request__descriptor, s_db, ret));
-    const char *name = json_string_value(json_object_get(body, "collectionName"));
-    if (!name || !name[0])
-        return s_missing(ctx, "CollectionNameReq", "CollectionName");
-    Milvus__FlushRequest *request = (void *)*ret;
-    request->collection_names = ctx_new(ctx, sizeof(char *));
-    request->collection_names[0] = ctx_strdup(ctx, name);
-    request->n_collection_names = 1;
-    return OK;
-}
-
-static err_t s_compact(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
-{
-    static const slot_t s_slots[] = { DB, COLLECTION, { NULL, NULL, NULL } };
-    TRY(s_read(ctx, body, &milvus__manual_compaction_request__descriptor, s_slots, ret));
-    ((Milvus__ManualCompactionRequest *)*ret)->majorcompaction =
-        json_is_true(json_object_get(body, "isClustering"));
-    return OK;
-}
-
-/* jobID: a number, which some clients send as text. */
-static err_t s_compaction_state(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
-{
-    static const slot_t s_none[] = { { NULL, NULL, NULL } };
-    TRY(s_read(ctx, body, &milvus__get_compaction_state_request__descriptor, s_none, ret));
-    json_t *id = json_object_get(body, "jobID");
-    const char *text = json_string_value(id);
-    int64_t number = text ? strtoll(text, NULL, 10) : (int64_t)json_integer_value(id);
-    if (number == 0)
-        return s_missing(ctx, "GetCompactionStateReq", "JobID");
-    ((Milvus__GetCompactionStateRequest *)*ret)->compactionid = number;
-    return OK;
-}
-
 static err_t s_load_partitions(ctx_t *ctx, json_t *body, ProtobufCMessage **ret)
 {
     static const slot_t s_slots[] = { DB, COLLECTION, { NULL, NULL, NULL } };
@@ -286,22 +241,6 @@ static json_t *s_state(const ProtobufCMessage *message)
                      "loadProgress", progress, "message", "");
 }
 
-static json_t *s_compaction(const ProtobufCMessage *message)
-{
-    const Milvus__ManualCompactionResponse *response = (const void *)message;
-    return json_pack("{s:I}", "compactionID", (json_int_t)response->compactionid);
-}
-
-static json_t *s_compaction_plans(const ProtobufCMessage *message)
-{
-    const Milvus__GetCompactionStateResponse *response = (const void *)message;
-    return json_pack("{s:s, s:I, s:I, s:I}", "state",
-                     s_enum_name(&common__compaction_state__descriptor, (int)response->state),
-                     "executingPlanNumber", (json_int_t)response->executingplanno,
-                     "timeoutPlanNumber", (json_int_t)response->timeoutplanno,
-                     "completedPlanNumber", (json_int_t)response->completedplanno);
-}
-
 static json_t *s_field(const Schema__FieldSchema *field)
 {
     json_t *out = json_pack(
@@ -390,11 +329,6 @@ static const rest_route_t s_routes[] = {
     ROUTE("collections/load", "LoadCollection", load_collection, nothing),
     ROUTE("collections/release", "ReleaseCollection", release_collection, nothing),
     ROUTE("collections/rename", "RenameCollection", rename_collection, nothing),
-    ROUTE("collections/refresh_load", "LoadCollection", refresh_load, nothing),
-    ROUTE("collections/flush", "Flush", flush, nothing),
-    ROUTE("collections/compact", "ManualCompaction", compact, compaction),
-    ROUTE("collections/get_compaction_state", "GetCompactionState", compaction_state,
-          compaction_plans),
     ROUTE("databases/create", "CreateDatabase", create_database, nothing),
     ROUTE("databases/drop", "DropDatabase", drop_database, nothing),
     ROUTE("databases/describe", "DescribeDatabase", describe_database, database),
