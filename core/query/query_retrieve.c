@@ -211,21 +211,21 @@ static err_t s_merge(ctx_t *ctx, const retrieve_t *self, list_t *a, list_t *b, l
     return err;
 }
 
-/* A parked list of this level, the caller's from now on; else `mine` is parked and NULL
- * comes back. */
-static list_t *s_park(retrieve_t *self, list_t *mine)
+/* A parked list of this level, the caller's from now on; else *mine is parked, which moves it,
+ * and NULL comes back. */
+static list_t *s_park(retrieve_t *self, list_t **mine)
 {
     pthread_mutex_lock(&self->lock);
     list_t **at = &self->parked, *found = NULL;
-    while (*at && (*at)->level != mine->level)
+    while (*at && (*at)->level != (*mine)->level)
         at = &(*at)->next;
     if (*at) {
         found = *at;
         *at = found->next;
         found->next = NULL;
     } else {
-        mine->next = self->parked;
-        self->parked = mine;
+        (*mine)->next = self->parked;
+        self->parked = take(*mine);
     }
     pthread_mutex_unlock(&self->lock);
     return found;
@@ -336,10 +336,9 @@ err_t retrieve_run(ctx_t *ctx, retrieve_t *self, size_t i)
     if (!list)
         return ctx_fail(ctx, ERR_MEMORY, "no memory for a list of rows");
     err_t err = s_run(ctx, self, i, list);
-    while (err == OK && s_len(list) && (other = s_park(self, list)))
+    while (err == OK && s_len(list) && (other = s_park(self, &list)))
         err = s_merge(ctx, self, take(list), other, &list);
-    if (err != OK || s_len(list) == 0)
-        s_list_destroy(&list);
+    s_list_destroy(&list);                      /* empty, or of a part that failed */
     if (err == OK)
         atomic_fetch_add(&self->done, 1);
     return err;
