@@ -167,14 +167,22 @@ static void s_counted(proxy_node_t *self, proxy_gather_t *gather, const event_t 
     proxy_answer(self, gather->call, act, &response);
 }
 
-static Milvus__CompactionMergeInfo *s_merge(ctx_t *ctx, const Elanus__CompactionMerge *from)
+/* A merge that is told of is done; it goes by the segment it made. */
+static Milvus__CompactionMergeInfo *s_merge(proxy_call_t *call,
+                                            const Elanus__CompactionMerge *from)
 {
+    ctx_t *ctx = call->ctx;
     Milvus__CompactionMergeInfo *out = ctx_new(ctx, sizeof *out);
     milvus__compaction_merge_info__init(out);
     out->sources = ctx_new(ctx, (from->n_from + 1) * sizeof(int64_t));
     for (size_t i = 0; i < from->n_from; i++)
         out->sources[out->n_sources++] = (int64_t)from->from[i];
-    out->target = (int64_t)from->into;
+    out->target = out->plan_id = (int64_t)from->into;
+    out->targets = ctx_new(ctx, sizeof(int64_t));
+    out->targets[out->n_targets++] = (int64_t)from->into;
+    out->trigger_id = s_id(call);
+    out->type = COMMON__COMPACTION_TYPE__CompactionTypeMix;
+    out->state = COMMON__COMPACTION_TASK_STATE__CompactionTaskStateCompleted;
     return out;
 }
 
@@ -189,7 +197,7 @@ static void s_planned(proxy_node_t *self, proxy_gather_t *gather, const event_t 
     response.state = s_state(sum);
     response.mergeinfos = ctx_new(ctx, (sum->n_merges + 1) * sizeof(void *));
     for (size_t i = 0; i < sum->n_merges; i++)
-        response.mergeinfos[response.n_mergeinfos++] = s_merge(ctx, sum->merges[i]);
+        response.mergeinfos[response.n_mergeinfos++] = s_merge(gather->call, sum->merges[i]);
     proxy_answer(self, gather->call, act, &response);
 }
 
