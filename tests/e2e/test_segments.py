@@ -1,4 +1,4 @@
-"""test_segments - flush, counts, segments, load progress, replicas and compaction as clients see them.
+"""test_segments - flush, counts, segments, load progress, replicas, compaction as clients see them.
 
 Run by the Python of one pymilvus version against a deployment that serves at
 ELANUS_TEST_GRPC.  Method: write, flush, look at every figure that tells of
