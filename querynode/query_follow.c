@@ -23,7 +23,7 @@
 enum {
     FOLLOW_WAIT_MS = 5000,      /* the owner answers by then, with or without news */
     FOLLOW_GRACE_MS = 3000,
-    RETRY_MS = 20,              /* the first time; then doubled */
+    RETRY_MS = 5,               /* the first time; then doubled */
     RETRY_MOST_MS = 1000,
     TROUBLE_TRIES = 20,         /* some 15 s: a takeover is no trouble */
 };
@@ -224,7 +224,7 @@ static void s_reset(query_channel_t *ch, const Elanus__Followed *news)
 
 static void s_later(query_channel_t *ch, const char *why, const event_t *ev)
 {
-    unsigned n = ch->follow_failures < 6 ? ch->follow_failures : 6;
+    unsigned n = ch->follow_failures < 8 ? ch->follow_failures : 8;
     int64_t ms = RETRY_MS << n;
     ch->follow_failures++;
     ch->follow_retry_ms = ev->now_ms + (ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS);
