@@ -15,6 +15,8 @@ typedef struct query_options {
     store_t *store;             /* of sealed segments; borrowed */
     bool preload;               /* read all fields at load, not at first use */
     double memory_share;        /* of the machine's memory that may be used for loading; 0: all */
+    int64_t expire_ms;          /* age at which rows are not seen any more, where the collection
+                                 * does not say; 0: never */
     size_t threads;             /* reads at a time; 0: one */
     size_t most_reads;          /* that may wait; 0: LIMIT_QUERY_READS */
 } query_options_t;

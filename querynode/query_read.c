@@ -218,6 +218,13 @@ static void s_prepare_there(query_read_t *read, actions_t *act)
     s_compute(read, s_prepare_job, s_prepared, read->jobs, act);
 }
 
+/* Rows that had reached their age at the time of the read; 0: none. */
+static uint64_t s_expire_ts(const query_coll_t *coll, uint64_t read_ts)
+{
+    uint64_t ttl = (uint64_t)coll->ttl_ms << QUERY_TS_BITS;
+    return ttl && read_ts > ttl ? read_ts - ttl : 0;
+}
+
 static void s_start(query_read_t *read, uint64_t read_ts, actions_t *act)
 {
     query_node_t *self = read->node;
@@ -226,6 +233,7 @@ static void s_start(query_read_t *read, uint64_t read_ts, actions_t *act)
     s_pull(read);
     read->state = READ_RUNNING;
     read->read_ts = read_ts;
+    read->expire_ts = s_expire_ts(coll, read_ts);
     read->schema = schema_ref(coll->schema);
     self->n_running++;
     for (size_t i = 0; i < view->n_vchannels; i++)

@@ -32,7 +32,7 @@ struct query_read {
     bool cancelled;
 
     /* RUNNING */
-    uint64_t read_ts;
+    uint64_t read_ts, expire_ts;
     schema_t *schema;           /* owned */
     vec_t sources;              /* of query_source_t, with references */
     expr_t *filter;             /* owned; NULL: all rows */

@@ -46,6 +46,7 @@ static err_t s_search_plan(ctx_t *ctx, query_read_t *read, search_plan_t *plan)
     const Elanus__Search *ask = read->search;
     *plan = (search_plan_t){
         .schema = read->schema, .filter = read->filter, .read_ts = read->read_ts,
+        .expire_ts = read->expire_ts,
         .topk = ask->topk, .has_radius = ask->has_radius, .radius = ask->radius,
         .has_range_filter = ask->has_range_filter, .range_filter = ask->range_filter,
         .group_field = SIZE_MAX, .group_size = ask->group_size ? ask->group_size : 1,
@@ -76,6 +77,7 @@ static err_t s_retrieve_plan(ctx_t *ctx, query_read_t *read, retrieve_plan_t *pl
     const Elanus__Query *ask = read->query;
     *plan = (retrieve_plan_t){
         .schema = read->schema, .filter = read->filter, .read_ts = read->read_ts,
+        .expire_ts = read->expire_ts,
         .limit = (size_t)ask->limit, .count = ask->count, .n_outputs = ask->n_outputs,
         .most_bytes = LIMIT_NET_MESSAGE_BYTES - ANSWER_SPARE_BYTES,
     };

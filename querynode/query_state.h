@@ -12,7 +12,7 @@
 #include "core/wire/pb.h"
 #include "querynode/query_node.h"
 
-enum { TIMER_QUERY = 100 };
+enum { TIMER_QUERY = 100, QUERY_TS_BITS = 18 };  /* of a timestamp, below its milliseconds */
 
 typedef struct query_node query_node_t;
 typedef struct query_coll query_coll_t;
@@ -120,6 +120,7 @@ struct query_coll {
     schema_t *schema;
     vec_t channels;             /* of query_channel_t *, owned */
     bool whole;
+    int64_t ttl_ms;             /* older rows are not seen; 0: all are */
     map_t *targets, *known;     /* partitions to be loaded, and that there are */
     uint64_t newest;            /* unknown partitions above this are new, not dropped */
     query_reads_t waiting;

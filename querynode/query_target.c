@@ -15,6 +15,8 @@
  */
 #include "querynode/querynode_int.h"
 
+#include <stdlib.h>
+
 enum { ROUNDS = 4 };            /* of settling in a step: what one frees, the next one notices */
 
 /* --- pictures ---------------------------------------------------------------------------- */
@@ -173,6 +175,13 @@ static void s_set(map_t **map_p, const uint64_t *ids, size_t n)
         map_put_u64(*map_p, ids[i], *map_p);
 }
 
+static int64_t s_ttl_ms(const query_node_t *self, const Elanus__Collection *of)
+{
+    const char *ttl = catalog_pair(of->properties, of->n_properties, "collection.ttl.seconds");
+    int64_t seconds = ttl ? strtoll(ttl, NULL, 10) : self->options.expire_ms / 1000;
+    return seconds > 0 && seconds < INT64_MAX / 1000 ? 1000 * seconds : 0;
+}
+
 /* Copy what coll/ and load/ say now. */
 static void s_refresh(query_coll_t *coll, const Elanus__Collection *of, const Elanus__Load *load)
 {
@@ -180,6 +189,7 @@ static void s_refresh(query_coll_t *coll, const Elanus__Collection *of, const El
     coll->schema = schema_ref(catalog_schema(coll->node->catalog, coll->id));
     schema_unref(&before);
     coll->whole = load->whole;
+    coll->ttl_ms = s_ttl_ms(coll->node, of);
     s_set(&coll->targets, load->partitions, load->n_partitions);
     s_set(&coll->known, NULL, 0);
     for (size_t i = 0; i < of->n_partitions; i++) {

@@ -23,7 +23,6 @@ enum {
     ASK_MS = 5000,              /* most time an owner has for an answer */
     RETRY_MS = 20,
     ASIDE_MS = 200,             /* Milvus's tick */
-    TS_BITS = 18,               /* of a timestamp, below its milliseconds */
 };
 
 static const int64_t s_lag_most_ms = 86400 * 1000;      /* Milvus's queryNode.maxTimestampLag */
@@ -287,7 +286,7 @@ static bool s_least(query_node_t *self, const query_need_t *need, const event_t 
     uint64_t least = s_max(view->guarantee_ts, view->read_ts);
     bool known = true;
     if (view->staleness_ms > 0 && ev->wall_ms > view->staleness_ms)
-        least = s_max(least, (uint64_t)(ev->wall_ms - view->staleness_ms) << TS_BITS);
+        least = s_max(least, (uint64_t)(ev->wall_ms - view->staleness_ms) << QUERY_TS_BITS);
     for (size_t i = 0; view->strong && i < view->n_vchannels; i++) {
         query_channel_t *ch = map_get_str(self->channels, view->vchannels[i]);
         if (ch->seen_no <= need->after) {
@@ -303,7 +302,7 @@ static bool s_least(query_node_t *self, const query_need_t *need, const event_t 
 /* The owners' clocks are not pushed ahead of time: who wants the future waits for it here. */
 static bool s_is_ahead(query_node_t *self, uint64_t ts, const event_t *ev)
 {
-    int64_t ahead_ms = (int64_t)(ts >> TS_BITS) - ev->wall_ms;
+    int64_t ahead_ms = (int64_t)(ts >> QUERY_TS_BITS) - ev->wall_ms;
     if (ahead_ms <= 0)
         return false;
     query_wake_at(self, ev->now_ms + ahead_ms);
@@ -312,7 +311,7 @@ static bool s_is_ahead(query_node_t *self, uint64_t ts, const event_t *ev)
 
 static err_t s_check_lag(ctx_t *ctx, uint64_t ts, const event_t *ev)
 {
-    int64_t lag_ms = (int64_t)(ts >> TS_BITS) - ev->wall_ms;
+    int64_t lag_ms = (int64_t)(ts >> QUERY_TS_BITS) - ev->wall_ms;
     if (lag_ms <= s_lag_most_ms)
         return OK;
     return ctx_fail(ctx, ERR_UNEXPECTED, "lag(%llds) max(24h0m0s): Timestamp lag too large",

@@ -46,6 +46,7 @@ typedef struct search_plan {
     schema_t *schema;           /* borrowed for the life of the search, as everything here */
     expr_t *filter;             /* NULL: all rows */
     uint64_t read_ts;
+    uint64_t expire_ts;         /* rows older than this are not seen (TTL); 0: none */
     size_t field;               /* place of the vector field in the schema */
     metric_t metric;
     size_t topk;                /* 1..LIMIT_TOPK hits; with group_field: groups */
@@ -100,6 +101,7 @@ typedef struct retrieve_plan {
     schema_t *schema;
     expr_t *filter;             /* NULL: all rows */
     uint64_t read_ts;
+    uint64_t expire_ts;         /* rows older than this are not seen (TTL); 0: none */
     const column_t *pks;        /* these keys only; NULL: any */
     size_t limit;               /* the rows with the least primary keys; 0: all */
     bool count;                 /* only how many rows, repeated keys too; no limit then */

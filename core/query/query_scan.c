@@ -150,7 +150,7 @@ bool scan_find(const scan_t *self, size_t source, view_t pk, size_t *ret_block, 
     }
     *ret_block = low;
     *ret_row = row - self->blocks[low].first;
-    return true;
+    return self->blocks[low].ts[*ret_row] >= self->expire_ts;
 }
 
 err_t scan_copy(ctx_t *ctx, const scan_t *self, size_t field, const scan_place_t *places, size_t n,
@@ -171,9 +171,17 @@ err_t scan_copy(ctx_t *ctx, const scan_t *self, size_t field, const scan_place_t
     return err;
 }
 
+static void s_hide_expired(const scan_t *self, const uint64_t *ts, bitset_t *bits)
+{
+    for (size_t i = 0; self->expire_ts && i < bits->n_bits; i++)
+        if (ts[i] < self->expire_ts)
+            bitset_clear(bits, i);
+}
+
 static void s_hide(const scan_t *self, size_t b, size_t from, bitset_t *bits)
 {
     const scan_block_t *block = &self->blocks[b];
+    s_hide_expired(self, block->ts + from, bits);
     const scan_source_t *source = &self->sources[block->source];
     if (source->sealed)
         sealed_hide_rows(source->sealed, block->i, from, self->read_ts, bits);

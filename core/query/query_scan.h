@@ -35,6 +35,7 @@ typedef struct scan {
     schema_t *schema;
     expr_t *filter;             /* NULL: all rows */
     uint64_t read_ts;
+    uint64_t expire_ts;         /* older rows are not seen; 0: none. Set after scan_init */
     scan_source_t *sources;
     scan_block_t *blocks;
     scan_part_t *parts;

@@ -102,6 +102,7 @@ err_t search_new(ctx_t *ctx, const search_plan_t *plan, const query_source_t *so
     TRY(scorer_init(ctx, &self->scorer, plan));
     TRY(scan_init(ctx, &self->scan, plan->schema, plan->filter, plan->read_ts, sources, n_sources,
                   scorer_part_rows(&self->scorer, plan->part_bytes)));
+    self->scan.expire_ts = plan->expire_ts;
     TRY(s_make_bounds(ctx, self));
     if (self->pick.grouped) {
         self->groups = mem_try(ctx, self->scan.n_blocks * sizeof *self->groups);

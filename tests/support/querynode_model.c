@@ -77,6 +77,12 @@ static void s_put_collection(querynode_world_t *w)
     coll.n_partitions = w->part_b_dropped ? 1 : 2;
     coll.vchannels = channels;
     coll.n_vchannels = 1;
+    Elanus__Pair ttl = ELANUS__PAIR__INIT;
+    ttl.key = "collection.ttl.seconds";
+    ttl.value = ctx_printf(&w->ctx, "%lld", (long long)w->ttl);
+    Elanus__Pair *properties[] = { &ttl };
+    coll.properties = properties;
+    coll.n_properties = w->ttl ? 1 : 0;
     s_put(w, "coll/500", &coll);
 }
 
@@ -88,6 +94,12 @@ void qw_create(querynode_world_t *self)
     s_put(self, "db/1", &db);
     s_put_collection(self);
     s_put_owner(self);
+}
+
+void qw_set_ttl(querynode_world_t *self, int64_t seconds)
+{
+    self->ttl = seconds;
+    s_put_collection(self);
 }
 
 void qw_load(querynode_world_t *self, bool whole, bool part_a, bool part_b)
@@ -578,6 +590,8 @@ const char *qw_wrong(querynode_world_t *self, const qw_answer_t *answer, bool co
     size_t n = 0;
     for (size_t i = 0; i < self->n_rows; i++) {
         row_t *row = &self->rows[i];
+        if (self->ttl && row->ts + ((uint64_t)self->ttl * 1000 << 18) < answer->read_ts)
+            continue;
         if (row->ts <= answer->read_ts && row->died > answer->read_ts &&
             (partition == 0 || row->partition == partition))
             seen[n++] = row;

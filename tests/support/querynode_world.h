@@ -60,6 +60,7 @@ bool qw_fault_fired(const querynode_world_t *self);
 void qw_create(querynode_world_t *self);        /* coll/, session/, owner/ */
 void qw_load(querynode_world_t *self, bool whole, bool part_a, bool part_b);
 void qw_release(querynode_world_t *self);
+void qw_set_ttl(querynode_world_t *self, int64_t seconds);
 void qw_drop_partition(querynode_world_t *self);        /* QW_PART_B */
 
 /* --- the data node */

@@ -83,6 +83,7 @@ struct querynode_world {
     run_t runs[MOST_RUNS];
     size_t n_runs;
     bool part_b_dropped;
+    int64_t ttl;                /* seconds; 0: none */
 
     flush_t *flush;             /* planned */
     uint64_t flush_id, flush_ts;

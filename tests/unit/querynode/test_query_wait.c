@@ -215,6 +215,33 @@ static void growing_rows_can_be_left_out(void **state)
     qw_free(&w);
 }
 
+static void rows_have_an_end(void **state)
+{
+    (void)state;
+    querynode_world_t *w = s_world(12, NULL);
+    static qw_answer_t a;
+    int64_t pk = 50;
+    qw_set_ttl(w, 100);
+    qw_pass(w, 60000);
+    qw_insert(w, QW_PART, &pk, 1, false);
+    for (size_t n = 31; n != 0; n = n == 31 ? 1 : 0) {
+        for (int count = 0; count < 2; count++) {
+            qw_query(w, s_strong(), count, &a);
+            s_run_out(w);
+            assert_null(qw_wrong(w, &a, count, 0));
+            assert_int_equal(count ? a.count : a.n, n);
+        }
+        qw_pass(w, 50000);
+    }
+    qw_set_ttl(w, 0);
+    qw_settle(w);
+    qw_query(w, s_strong(), false, &a);
+    qw_settle(w);
+    s_expect(w, &a);
+    assert_int_equal(a.n, 31);
+    qw_free(&w);
+}
+
 /* Milvus's codes and texts for what is not there. */
 static void what_is_not_loaded_says_so(void **state)
 {
@@ -305,6 +332,7 @@ int main(void)
         cmocka_unit_test(the_future_is_waited_for),
         cmocka_unit_test(snapshots_stay_what_they_are),
         cmocka_unit_test(growing_rows_can_be_left_out),
+        cmocka_unit_test(rows_have_an_end),
         cmocka_unit_test(what_is_not_loaded_says_so),
         cmocka_unit_test(a_release_ends_those_who_wait),
         cmocka_unit_test(too_many_reads_are_refused),
