@@ -88,8 +88,8 @@ static void s_flush_named(errand_t *errand, err_t err, const event_t *ev, action
 static void s_flush_put(errand_t *errand, err_t err, const event_t *ev, actions_t *act)
 {
     data_shard_t *shard = NULL;
-    if (err != OK || !s_waiting(errand, &shard)) {
-        s_flush_failed(errand, err, ev);
+    if (err != OK || !errand_may_name(errand, ev) || !s_waiting(errand, &shard)) {
+        s_flush_failed(errand, err != OK ? err : ERR_TIMEOUT, ev);
         return;
     }
     const Elanus__Segment *record = flush_job_record(errand->flush);
@@ -113,7 +113,7 @@ static void s_flush_one(keeper_t *keeper, data_shard_t *shard, data_segment_t *s
     segment->flushing = true;
     err_t err = flush_job_new(ev->ctx, segment->rows, &options, &errand->flush);
     if (err == OK) {
-        errand_job(errand, flush_job_run, errand->flush, s_flush_put, act);
+        errand_job(errand, flush_job_run, errand->flush, s_flush_put, ev, act);
         return;
     }
     event_t failed = *ev;
@@ -286,18 +286,18 @@ static void s_deltas_know(errand_t *errand)
 static void s_deltas_put(errand_t *errand, err_t err, const event_t *ev, actions_t *act)
 {
     meta_op_t ops[COMMIT_OPS];
-    if (err != OK || errand->keeper->closed) {
-        s_deltas_end(errand, err != OK ? err : ERR_MOVED, ev, act);
-        return;
-    }
-    s_deltas_know(errand);
-    size_t n = s_batch(errand, ops);
-    if (n) {
+    if (err == OK)
+        s_deltas_know(errand);
+    size_t n = err == OK ? s_batch(errand, ops) : 0;
+    if (n && !errand_may_name(errand, ev))
+        err = ERR_TIMEOUT;
+    if (err == OK && n) {
         errand_commit(errand, ops, n, s_deltas_put, ev, act);
         return;
     }
-    s_deltas_know(errand);
-    s_deltas_end(errand, OK, ev, act);
+    if (err == OK)
+        s_deltas_know(errand);
+    s_deltas_end(errand, err, ev, act);
 }
 
 static err_t s_aim(keeper_t *keeper, delta_job_t *job, const event_t *ev)
@@ -335,7 +335,7 @@ void keeper_deltas(keeper_t *keeper, const event_t *ev, actions_t *act)
     err_t err = s_aim(keeper, errand->deltas, ev);
     if (err == OK && delta_job_aims(errand->deltas)) {
         s_mark_busy(keeper, errand->deltas);
-        errand_job(errand, delta_job_run, errand->deltas, s_deltas_put, act);
+        errand_job(errand, delta_job_run, errand->deltas, s_deltas_put, ev, act);
         return;
     }
     event_t now = *ev;

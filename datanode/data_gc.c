@@ -13,7 +13,10 @@
  *    is never looked at; what another node writes is young.
  *
  * Each channel's owner does 1 and 2 for its own segments; 3 is done by every data node,
- * because what it needs to know is in metadata, and to delete twice is harmless.
+ * because what it needs to know is in metadata, and to delete twice is harmless.  An object's age
+ * is told by the clock of the node that put it: the tolerance must be more than twice what a
+ * flush takes, and more than clocks may differ.  A node that was frozen for longer than half of it
+ * does not name what it had put before (errand_may_name).
  */
 #include "datanode/data_keep.h"
 
@@ -221,7 +224,7 @@ static bool s_sweep_some(keeper_t *keeper, const event_t *ev, actions_t *act)
             break;
     }
     if (errand)
-        errand_job(errand, gc_sweep_run, errand->sweep, s_objects_gone, act);
+        errand_job(errand, gc_sweep_run, errand->sweep, s_objects_gone, ev, act);
     return errand != NULL;
 }
 
@@ -302,7 +305,7 @@ static void s_segment_read(void *node, void *arg, const event_t *ev, actions_t *
         if (s_is_orphan(self, ev->ctx, found) && !(record && s_names(ev->ctx, record, found->key)))
             gc_sweep_add(errand->sweep, found->key);
     }
-    errand_job(errand, gc_sweep_run, errand->sweep, s_swept, act);
+    errand_job(errand, gc_sweep_run, errand->sweep, s_swept, ev, act);
 }
 
 /* From errand->at on: the next object of the page that looks like one. */
@@ -338,7 +341,7 @@ static void s_look_for_orphans(data_node_t *node, const event_t *ev, actions_t *
                                        ev->wall_ms - node->options->gc_missing_ms);
     errand_t *errand = errand_new(node, NULL);
     persist->gc_busy = true;
-    errand_job(errand, gc_look_run, persist->gc_look, s_looked, act);
+    errand_job(errand, gc_look_run, persist->gc_look, s_looked, ev, act);
 }
 
 /* --- a round ------------------------------------------ */
@@ -355,11 +358,16 @@ static bool s_owned(data_node_t *node, const event_t *ev, actions_t *act)
     return false;
 }
 
+static bool s_may_work(const data_node_t *node)
+{
+    return node->options->gc && node->options->store && !node->stopping && node->coll_synced &&
+           segments_synced(node->segments);
+}
+
 void data_gc_work(data_node_t *self, const event_t *ev, actions_t *act)
 {
     persist_t *persist = persist_of(self);
-    if (!self->options->gc || persist->gc_busy || persist->gc_at_ms > ev->now_ms ||
-        self->stopping || !self->coll_synced || !segments_synced(self->segments))
+    if (!s_may_work(self) || persist->gc_busy || persist->gc_at_ms > ev->now_ms)
         return;
     if (persist->gc_look && persist->gc_look->done)
         s_round_over(self, ev);

@@ -44,9 +44,10 @@ typedef struct mark {
 
 /* Segments that are to be merged because somebody asked. */
 typedef struct merge_wish {
-    uint64_t compaction;
+    uint64_t compaction;        /* 0: nobody asked */
     uint64_t *segments;         /* [n], owned */
     size_t n;
+    uint32_t failed;            /* times */
 } merge_wish_t;
 
 /* Persistence of one ACTIVE channel. */
@@ -118,6 +119,7 @@ struct errand {
     ctx_t memory;               /* of the errand: keys, values */
     meta_op_t *ops;             /* under way */
     size_t n_ops;
+    int64_t begun_ms;           /* its last job */
     int64_t read_at_ms;         /* when to ask what became of them; 0: nobody has to */
 
     flush_job_t *flush;         /* owned, like all of these; most are NULL */
@@ -127,6 +129,7 @@ struct errand {
     char *vchannel;
     uint64_t segment;           /* that is flushed; garbage: a collection, or a segment */
     uint64_t compaction;        /* 0: nobody asked for this merge */
+    uint32_t failed;            /* times, this merge before */
     vec_t segments;             /* of uint64_t: a collection of garbage is busy with them */
     size_t at, upto;            /* of a delta job's aims: named up to at, under way up to upto;
                                  * of a look: the place in its page */
@@ -138,7 +141,13 @@ void errand_end(errand_t *errand);
 void errands_end(data_node_t *node);    /* all of them: the node ends */
 
 /* Run a job; its argument is one of the errand's own.  Then `then`. */
-void errand_job(errand_t *errand, job_fn *fn, void *arg, errand_fn *then, actions_t *act);
+void errand_job(errand_t *errand, job_fn *fn, void *arg, errand_fn *then, const event_t *ev,
+                actions_t *act);
+
+/* May what its job has put be named by metadata?  Not when the channel is lost, and not when so
+ * much time has passed (this process was frozen, say) that another node may take the objects
+ * for garbage. */
+bool errand_may_name(const errand_t *errand, const event_t *ev);
 
 /* Write, under the compare of the channel's owner.  Keys and values live in errand->memory.
  * `then` is told for sure:

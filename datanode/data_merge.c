@@ -23,6 +23,7 @@
 enum {
     MERGES = 2,                 /* of the node at a time */
     LOOK_MS = 10000,            /* between two looks at what could be merged */
+    TRIES = 5,                  /* of a merge that somebody asked for, after the first */
     LATER_MS = 200,             /* until a segment is free, or an id at hand */
     COMMIT_BYTES = 512 << 10,   /* of records of one merge; LIMIT_META_TXN_BYTES */
 };
@@ -374,13 +375,29 @@ static void s_end(errand_t *errand, bool done, const event_t *ev, actions_t *act
     if (done)
         keeper->merges_failed = 0;
     s_unbusy(errand);
-    s_count(errand->node, errand->compaction, done);
+    if (errand->compaction)
+        s_count(errand->node, errand->compaction, done);
     keeper_work(keeper, ev, act);
     errand_end(errand);
 }
 
+/* What somebody asked for is tried again, after a pause. */
+static void s_wish_again(errand_t *errand)
+{
+    merge_wish_t wish = { .compaction = errand->compaction, .failed = errand->failed + 1,
+                          .n = merge_job_inputs(errand->merge) };
+    wish.segments = mem_new(wish.n * sizeof *wish.segments);
+    for (size_t i = 0; i < wish.n; i++)
+        wish.segments[i] = merge_job_input(errand->merge, i)->id;
+    vec_push(&errand->keeper->wishes, &wish);
+    errand->compaction = 0;                     /* it goes on executing */
+}
+
 static void s_failed(errand_t *errand, err_t err, const event_t *ev, actions_t *act)
 {
+    bool again = errand->compaction && errand->failed < TRIES && !errand->keeper->closed;
+    if (again)
+        s_wish_again(errand);
     if (!errand->keeper->closed)
         log_event(LOG_WARN, "merge_failed", "channel=%s into=%" PRIu64 " error=%s why=\"%s\"",
                   errand->keeper->channel->name, merge_job_id(errand->merge), err_name(err),
@@ -424,8 +441,8 @@ static void s_named(errand_t *errand, err_t err, const event_t *ev, actions_t *a
 /* The new record in, the old ones out, at one instant. */
 static void s_put(errand_t *errand, err_t err, const event_t *ev, actions_t *act)
 {
-    if (err != OK || errand->keeper->closed) {
-        s_failed(errand, err != OK ? err : ERR_MOVED, ev, act);
+    if (err != OK || !errand_may_name(errand, ev)) {
+        s_failed(errand, err != OK ? err : ERR_TIMEOUT, ev, act);
         return;
     }
     const Elanus__Segment *record = merge_job_record(errand->merge);
@@ -484,7 +501,7 @@ static void s_run(keeper_t *keeper, errand_t *errand, const Elanus__Segment **re
     for (size_t i = 0; i < merge_job_inputs(errand->merge); i++)
         keeper_mark(keeper, records[i])->busy = true;
     if (err == OK) {
-        errand_job(errand, merge_job_run, errand->merge, s_put, act);
+        errand_job(errand, merge_job_run, errand->merge, s_put, ev, act);
         return;
     }
     event_t failed = *ev;
@@ -514,6 +531,7 @@ static wish_state_t s_start(keeper_t *keeper, const merge_wish_t *wish, const ev
     errand_t *errand = errand_new(node, keeper);
     errand->merge = merge_job_new(&options);
     errand->compaction = wish->compaction;
+    errand->failed = wish->failed;
     s_run(keeper, errand, records, n, ev, act);
     return WISH_READY;
 }

@@ -13,7 +13,7 @@
 
 /* What the node is made with; sizes in bytes, times in ms. */
 typedef struct data_options {
-    store_t *store;             /* of sealed segments; borrowed */
+    store_t *store;             /* of sealed segments; borrowed.  NULL: nothing is flushed */
 
     /* Open the disk under a channel's log, on an I/O worker; the node destroys it.  NULL: there
      * is no log here, and no channel can be opened. */

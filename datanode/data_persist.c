@@ -123,9 +123,16 @@ size_t keeper_flushed(const keeper_t *keeper, ctx_t *ctx, const char *vchannel,
     return kept;
 }
 
+/* A node without a store keeps everything in memory and log. */
+static bool s_may_work(const keeper_t *keeper)
+{
+    const data_node_t *node = keeper->channel->node;
+    return !keeper->closed && !node->stopping && node->options->store;
+}
+
 void keeper_work(keeper_t *keeper, const event_t *ev, actions_t *act)
 {
-    if (keeper->closed || keeper->channel->node->stopping)
+    if (!s_may_work(keeper))
         return;
     keeper_flush(keeper, ev, act);
     keeper_deltas(keeper, ev, act);
@@ -313,10 +320,9 @@ void data_persist_applied(data_channel_t *channel, const event_t *ev, actions_t 
         return;
     if (keeper->sizes_at_ms <= ev->now_ms)
         s_seal_full(keeper, ev, act);
-    if (keeper->sealed) {
-        keeper->sealed = false;
+    if (keeper->sealed && s_may_work(keeper))
         keeper_flush(keeper, ev, act);
-    }
+    keeper->sealed = false;
 }
 
 /* Not at once: this may be in the middle of an object, with more deletes to come of the same
