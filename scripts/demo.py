@@ -31,7 +31,7 @@ import pymilvus  # noqa: E402
 from pymilvus import DataType, MilvusClient  # noqa: E402
 
 NAME = "python_library"
-SENTENCES = 4000
+SENTENCES = 3000
 QUESTIONS = [
     ("how many bytes does a file have", 'kind == "function"'),
     ("wait until another thread is finished", 'module != "asyncio"'),
