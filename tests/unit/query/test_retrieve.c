@@ -40,7 +40,8 @@ static size_t s_model(const world_t *w, const retrieve_plan_t *plan, size_t filt
     size_t n = 0, kept = 0;
     const column_t *pks = &w->rows.columns[W_ID];
     for (size_t row = 0; row < w->n; row++)
-        if (world_visible(w, row, plan->read_ts) && world_takes(w, filter, row) &&
+        if (world_visible(w, row, plan->read_ts) && w->ts[row] >= plan->expire_ts &&
+            world_takes(w, filter, row) &&
             s_listed(plan->pks, column_cell(pks, row)))
             rows[n++] = row;
     *ret_all = n;
@@ -106,6 +107,7 @@ static void s_round(world_t *w, const layout_t *layouts, size_t n_layouts)
     retrieve_plan_t plan = {
         .schema = w->schema, .count = rng_chance(&w->rng, 0.3), .outputs = s_outputs,
         .read_ts = rng_chance(&w->rng, 0.5) ? UINT64_MAX : rng_below(&w->rng, 10 + 2 * w->n_ops),
+        .expire_ts = rng_chance(&w->rng, 0.3) ? rng_below(&w->rng, 2 * w->n_ops) : 0,
         .n_outputs = ARRAY_LEN(s_outputs), .part_rows = 1,
     };
     plan.limit = plan.count ? 0 : limits[rng_below(&w->rng, ARRAY_LEN(limits))];

@@ -74,7 +74,8 @@ static size_t s_candidates(const world_t *w, const search_plan_t *plan, size_t f
 {
     size_t n = 0;
     for (size_t row = 0; row < w->n; row++) {
-        if (!world_visible(w, row, plan->read_ts) || !world_takes(w, filter, row) ||
+        if (!world_visible(w, row, plan->read_ts) || w->ts[row] < plan->expire_ts ||
+            !world_takes(w, filter, row) ||
             column_is_null(&w->rows.columns[plan->field], row))
             continue;
         float score = world_score(w, plan->field, plan->metric, &plan->queries, q, row);
@@ -179,6 +180,7 @@ static void s_random_plan(world_t *w, size_t kind, search_plan_t *plan)
     *plan = (search_plan_t){
         .schema = w->schema, .field = s_kinds[kind].field, .metric = s_kinds[kind].metric,
         .read_ts = rng_chance(rng, 0.5) ? UINT64_MAX : rng_below(rng, 10 + 2 * w->n_ops),
+        .expire_ts = rng_chance(rng, 0.3) ? rng_below(rng, 2 * w->n_ops) : 0,
         .topk = topks[rng_below(rng, ARRAY_LEN(topks))], .group_field = SIZE_MAX,
         .outputs = s_outputs, .n_outputs = ARRAY_LEN(s_outputs), .part_bytes = 1,
     };
