@@ -41,8 +41,10 @@ static void s_read(pw_world_t *w)
             w->job_arg = action->item;
             w->job_cookie = action->cookie;
         }
-        if (action->kind == ACT_ITEM)
+        if (action->kind == ACT_ITEM) {
             w->answered = action->item;
+            w->open = w->open == action->item ? NULL : w->open;
+        }
     }
     actions_reset(&w->act);
 }
@@ -266,6 +268,7 @@ void pw_down(pw_world_t *w)
 {
     pw_forget(w);
     proxy_role.end(w->node);
+    mem_free(w->open);
     actions_fini(&w->act);
     map_destroy(&w->watches);
     ctx_fini(&w->request);
@@ -283,7 +286,7 @@ void pw_send(pw_world_t *w, const char *rpc, const void *request)
     call->ctx = &w->request;
     call->message = pb_pack(&w->ctx, request);
     event_t ev = { .kind = EV_ITEM };
-    ev.item = call;
+    ev.item = w->open = call;
     s_step(w, ev);
 }
 

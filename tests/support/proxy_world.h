@@ -43,6 +43,7 @@ typedef struct world {
     uint64_t job_cookie;
     int64_t timer_ms[256];      /* when each is due; 0: not set */
     proxy_call_t *answered;
+    proxy_call_t *open;         /* sent last and not answered: a node may end with it */
 } pw_world_t;
 
 typedef struct { bool auto_id, keyed; size_t shards; } pw_kind_t;
