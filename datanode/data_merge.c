@@ -10,7 +10,10 @@
  * that is full of recent deaths is left until they are old (mark_t.dense_ms), or
  * it would be written again and again to no effect.
  *
- * A manual compaction first flushes the channel's deletes, so that it can apply them.
+ * A manual compaction first flushes the channel's deletes, so that it can apply them, and leaves
+ * out what has been dead for seconds: whoever asks for it wants to see less afterwards, as Milvus
+ * shows it, more than an iterator that is under way.  Seconds remain, because a read whose
+ * instant lies before an upsert must find the old row when it opens its segments.
  */
 #include "datanode/data_keep.h"
 
@@ -24,6 +27,7 @@ enum {
     MERGES = 2,                 /* of the node at a time */
     LOOK_MS = 10000,            /* between two looks at what could be merged */
     TRIES = 5,                  /* of a merge that somebody asked for, after the first */
+    MANUAL_RETENTION_MS = 5000, /* as old as a Bounded read may be */
     LATER_MS = 200,             /* until a segment is free, or an id at hand */
     COMMIT_BYTES = 512 << 10,   /* of records of one merge; LIMIT_META_TXN_BYTES */
 };
@@ -522,10 +526,13 @@ static wish_state_t s_start(keeper_t *keeper, const merge_wish_t *wish, const ev
     uint64_t id = schema ? data_id(node, act) : 0;
     if (!schema || id == 0)
         return schema ? WISH_LATER : WISH_VOID;
+    int64_t retention_ms = node->options->retention_ms;
+    if (wish->compaction && retention_ms > MANUAL_RETENTION_MS)
+        retention_ms = MANUAL_RETENTION_MS;
     merge_job_options_t options = {
         .store = node->options->store, .schema = schema, .id = id,
         .attempt = attempts_next(&keeper->attempts, ev->wall_ms),
-        .safe_ts = s_ts(ev->wall_ms - node->options->retention_ms),
+        .safe_ts = s_ts(ev->wall_ms - retention_ms),
         .expire_ts = s_expire_ts(node, records[0]->collection, ev->wall_ms),
     };
     errand_t *errand = errand_new(node, keeper);

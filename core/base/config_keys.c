@@ -95,7 +95,7 @@ const config_key_t config_keys[] = {
     SECONDS("common.entityExpiration", "-1", -1 * S, 100 * YEAR,
             "age at which rows expire; -1: never"),
     SECONDS("common.retentionDuration", "300", 0, YEAR,             /* Milvus: 0 */
-            "a compaction keeps rows that were deleted this recently: iterators read them"),
+            "compactions of its own keep rows deleted this recently: iterators read them"),
     SECONDS("common.session.ttl", "10", 1 * S, 600 * S,     /* Milvus: 30 */
             "a node that is silent this long is taken off the list"),
     ONE_OF("common.simdType", "auto", "auto|avx512|avx2|scalar",
