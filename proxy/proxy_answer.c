@@ -1,7 +1,21 @@
 /* proxy_answer - the ends of a call */
 #include <stdio.h>
 
+#include "core/base/utf8.h"
 #include "proxy/proxy_int.h"
+
+/* A text that was cut to its bound may end within a character, and clients choke on what is
+ * not UTF-8. */
+static const char *s_utf8(ctx_t *ctx, const char *text)
+{
+    size_t len = strlen(text);
+    if (utf8_ok(view_of(text, len)))
+        return text;
+    char *copy = ctx_strdup(ctx, text);
+    for (size_t at = 0; (at += utf8_valid_len(view_of(copy + at, len - at))) < len; )
+        copy[at++] = '?';
+    return copy;
+}
 
 Common__Status *proxy_status_new(ctx_t *ctx, err_t err, const char *text)
 {
@@ -11,7 +25,7 @@ Common__Status *proxy_status_new(ctx_t *ctx, err_t err, const char *text)
         return status;                          /* all zero: what clients take for success */
     status->code = err_code(err);
     status->error_code = (Common__ErrorCode)err_legacy(err);
-    status->reason = text && text[0] ? text : err_text(err);
+    status->reason = s_utf8(ctx, text && text[0] ? text : err_text(err));
     status->detail = status->reason;
     status->retriable = err_retriable(err);
     return status;

@@ -393,10 +393,10 @@ static err_t s_node(planner_t *p, const node_t *node)
     return s_two(p, node);
 }
 
-/* What is left must be a predicate; `1 == 1` is one, `true` is not. */
+/* What is left must be a predicate; `1 == 1` is one, `true` is not.  Here Milvus shows the text
+ * as it was given, blanks and all. */
 static err_t s_whole(planner_t *p, const node_t *last)
 {
-    char shown[EXPR_SHOWN_BYTES];
     check(p->n == 1);
     item_t item = s_pop(p);
     if (item.kind == ITEM_TRUTH)
@@ -405,8 +405,9 @@ static err_t s_whole(planner_t *p, const node_t *last)
         leaf_t leaf = { .kind = LEAF_CONST, .truth = item.value.b };
         return planner_leaf(p, last, &leaf);
     }
-    return planner_fail(p, "predicate is not a boolean expression: %s, data type: %s",
-                        expr_show(p->text, 0, (uint32_t)p->text.len, shown), type_name(item.type));
+    int shown = p->text.len < EXPR_SHOWN_BYTES ? (int)p->text.len : EXPR_SHOWN_BYTES;
+    return planner_fail(p, "predicate is not a boolean expression: %.*s, data type: %s", shown,
+                        (const char *)p->text.ptr, type_name(item.type));
 }
 
 /* Where each BETWEEN leads, and how many operands are held at once. */

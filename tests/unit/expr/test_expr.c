@@ -337,7 +337,7 @@ static void arithmetic(void **state)
           { "array_length(id) == 1",
             "!array_length operation are only supported on json or array fields now, got: "
             "array_length(id)" },
-          { "id + 1", "!predicate is not a boolean expression: id+1, data type: Int64" });
+          { "id + 1", "!predicate is not a boolean expression: id + 1, data type: Int64" });
 }
 
 static void fields_with_fields(void **state)

@@ -667,6 +667,23 @@ static void queries_that_are_none(void **state)
     QUERY_REFUSED(w, 65535, "field nope not exist");
 }
 
+/* The text shows the expression, cut; not within a character. */
+static void a_refusal_is_always_utf8(void **state)
+{
+    pw_world_t *w = *state;
+    char expr[1600] = "x";
+    for (size_t at = 1; at + 4 < sizeof expr; at += 3)
+        memcpy(expr + at, "\xe2\x82\xac", 4);
+    for (size_t skip = 0; skip < 2; skip++) {
+        pairs_t pairs;
+        Milvus__QueryRequest request = s_query(&pairs, expr + skip, NULL);
+        pw_send(w, "Query", &request);
+        Milvus__QueryResults *results = pw_answer(w, &milvus__query_results__descriptor);
+        assert_int_equal(results->status->code, 1100);
+        pw_forget(w);
+    }
+}
+
 /* What is big is put together by a job. */
 static void big_answers_are_work_for_a_job(void **state)
 {
@@ -727,6 +744,7 @@ int main(void)
         T(counts_are_added),
         T(pages_of_a_query_iterator),
         T(queries_that_are_none),
+        T(a_refusal_is_always_utf8),
         T(big_answers_are_work_for_a_job),
         cmocka_unit_test(a_node_that_ends_forgets_its_reads),
     };
