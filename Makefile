@@ -105,7 +105,7 @@ $(GEN)/methods.inc: proto/milvus.proto scripts/methods.awk
 gen: $(GENSRC) $(GEN)/methods.inc               ## generate C from proto/
 
 # --- tests ------------------------------------------------------------------
-.PHONY: test tests unit tidy fuzz
+.PHONY: test tests unit tidy fuzz differential durability
 test:                                            ## install, build and run every test
 	scripts/deps.sh
 	@$(MAKE) -s -j$(JOBS) all tests
@@ -123,6 +123,27 @@ unit: $(filter $(OUT)/tests/unit/%,$(TESTBIN))   ## build and run the unit tests
 tidy: gen                                        ## check layers, bans, lengths, names, links
 	@tests/run.py tidy
 
+differential: all                                ## SEED= STEPS=: beside the real Milvus
+	@SEED=$(or $(SEED),1) STEPS=$(or $(STEPS),1000) LIMIT_S=3600 \
+	    tests/run.py --timeout 3700 e2e/test_differential
+
+# PLANTED=BUG_X (datanode/data_planted.h): a server that has this bug; it must be found.
+PLANT := $(if $(PLANTED),$(OUT)/planted/$(PLANTED))
+durability: all $(PLANT:%=%/elanus)              ## ROUNDS= SEED= PLANTED=: kill -9, over and over
+	@ROUNDS=$(or $(ROUNDS),100) SEED=$(SEED) PLANTED=$(PLANT:%=$(CURDIR)/%/elanus) \
+	    tests/run.py --timeout 7200 e2e/test_durability
+
+ifdef PLANTED
+# Only the data node is compiled anew; the rest comes from the library.
+PLANTOBJ := $(patsubst %.c,$(PLANT)/%.o,$(filter datanode/%,$(SRC)) tests/support/planted.c)
+$(PLANT)/%.o: %.c | $(GENSRC) $(GEN)/methods.inc
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DDATA_PLANTED -DPLANTED_BUG=$(PLANTED) -c -o $@ $<
+
+$(PLANT)/elanus: $(OUT)/cli/main.o $(PLANTOBJ) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+endif
+
 # Coverage-guided fuzzing wants clang; `make test` replays the corpora with gcc.
 # SECONDS_EACH bounds one target's run.
 SECONDS_EACH ?= 60
@@ -136,7 +157,7 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC) $(GEN)/methods.inc
 	clang $(BASE) -w -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< $(SRC) $(GENSRC) $(LIBS)
 
 # --- benchmarks -------------------------------------------------------------
-BENCHES := start door store net wal data simd query
+BENCHES := start door store net wal data simd query milvus
 .PHONY: bench $(BENCHES:%=bench-%)
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -164,6 +185,9 @@ bench-query: $(OUT)/bench/bench_query            ## searches of one segment besi
 
 bench-door: $(OUT)/bench/bench_door              ## the proxy's door: calls/s, and p99 beside floods
 	@$<
+
+bench-milvus: all                                ## standalone beside the real Milvus 2.3.5
+	@$$(scripts/venv.sh 2.6.17) tests/bench/bench_milvus.py $(BENCH)
 
 bench-net: $(OUT)/bench/bench_net                ## a call between nodes beside bare ZeroMQ
 	@$<

@@ -8,10 +8,11 @@
 
 Suites in order: tidy, unit, fuzz (replay of the corpora), sim, integration
 (a real etcd and S3, started here), e2e (real pymilvus of three versions,
-against standalone and against separate daemons).  The programs are built
-before (`make tests`).  Each runs in its own process with a time limit; what a
-failing one printed is shown in full, every skip with its reason, and lines
-that begin with "note: " always.  The last line counts tests, not programs.
+against standalone and against separate daemons; "Runs with:" in a test's head
+names fewer).  The programs are built before (`make tests`).  Each runs in its
+own process with a time limit; what a failing one printed is shown in full,
+every skip with its reason, and lines that begin with "note: " always.  The
+last line counts tests, not programs.
 Exit status: 0 all passed, 1 something failed, 2 nothing to run.
 """
 import argparse
@@ -76,8 +77,24 @@ def programs():
         for path in sorted(p for q in patterns for p in glob.glob(os.path.join(HERE, q))):
             found.append(Program(stem(path), suite, os.path.relpath(path, ROOT)))
     plain = [p for p in found if p.suite != "e2e"]
+    wanted = {p.path: runs_with(p.path) for p in found if p.suite == "e2e"}
     return plain + [dataclasses.replace(p, name=f"{p.name}[{d},{v}]", pymilvus=v, deployment=d)
-                    for d in DEPLOYMENTS for v in PYMILVUS for p in found if p.suite == "e2e"]
+                    for d in DEPLOYMENTS for v in PYMILVUS for p in found
+                    if p.suite == "e2e" and d in wanted[p.path] and v in wanted[p.path]]
+
+
+def runs_with(path):
+    """The deployments and clients of an e2e test: all, unless its head has a line
+    "Runs with: standalone" or "Runs with: standalone 2.6.17"."""
+    with open(os.path.join(ROOT, path), encoding="utf-8") as f:
+        said = re.search(r"^Runs with: (.*)$", f.read(4000), re.M)
+    words = said.group(1).split() if said else []
+    unknown = set(words) - set(DEPLOYMENTS) - set(PYMILVUS)
+    if unknown:
+        raise SystemExit(f"{path}: Runs with: {' '.join(unknown)}: neither one of "
+                         f"{DEPLOYMENTS} nor of {PYMILVUS}")
+    return [*([d for d in DEPLOYMENTS if d in words] or DEPLOYMENTS),
+            *([v for v in PYMILVUS if v in words] or PYMILVUS)]
 
 
 # --- running one ------------------------------------------------------------------

@@ -98,6 +98,19 @@ class Counting(unittest.TestCase):
             place.start(Broken("info all_is_well"))
 
     def test_e2e_runs_each_client_against_each_deployment(self):
-        names = [p.name for p in runner.programs() if p.suite == "e2e"]
-        files = {n.split("[")[0] for n in names}
-        self.assertEqual(len(names), len(files) * 6)
+        names = [p.name for p in runner.programs() if p.name.startswith("e2e/test_connect")]
+        self.assertEqual(len(names), 6)
+        self.assertEqual(len({p.name for p in runner.programs()}), len(runner.programs()))
+
+    def test_an_e2e_test_names_what_it_runs_with(self):
+        for said, wanted in (("", ["standalone", "cluster", "2.4.15", "2.6.17", "3.0.2"]),
+                             ("Runs with: cluster", ["cluster", "2.4.15", "2.6.17", "3.0.2"]),
+                             ("Runs with: standalone 3.0.2", ["standalone", "3.0.2"])):
+            with tempfile.NamedTemporaryFile("w", suffix=".py") as f:
+                f.write(f'"""a test\n{said}\n"""\n')
+                f.flush()
+                self.assertEqual(runner.runs_with(f.name), wanted)
+        with tempfile.NamedTemporaryFile("w", suffix=".py") as f:
+            f.write("Runs with: windows\n")
+            f.flush()
+            self.assertRaises(SystemExit, runner.runs_with, f.name)
