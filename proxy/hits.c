@@ -6,20 +6,19 @@
 
 /* --- reading -------------------------------------------------------------------------- */
 
-static err_t s_malformed(ctx_t *ctx, const char *what)
+err_t hits_malformed(ctx_t *ctx, const char *what)
 {
     return ctx_fail(ctx, ERR_MALFORMED, "a node's answer is damaged: %s", what);
 }
 
-/* A column of a field, from the bytes of an answer. */
-static err_t s_column(ctx_t *ctx, ProtobufCBinaryData bytes, const field_t *field, size_t n,
-                      column_t *ret)
+err_t hits_column(ctx_t *ctx, ProtobufCBinaryData bytes, const field_t *field, size_t n,
+                  column_t *ret)
 {
     size_t len = 0;
     TRY(column_read(ctx, view_of(bytes.data, bytes.len), ret, &len));
     if (ret->type != field->type || ret->n != n ||
         ret->width != type_width(field->type, field->dim))
-        return s_malformed(ctx, field->name);
+        return hits_malformed(ctx, field->name);
     return OK;
 }
 
@@ -30,16 +29,16 @@ static err_t s_part(ctx_t *ctx, const merge_search_t *how, const Elanus__Found *
     for (size_t i = 0; i < found->n_hits; i++)
         hits += found->hits[i];
     if (found->n_hits != how->nq || hits != n || found->n_outputs != how->n_outputs)
-        return s_malformed(ctx, "hits");
+        return hits_malformed(ctx, "hits");
     column_t *outputs = ctx_new(ctx, (how->n_outputs + 1) * sizeof *outputs);
     *ret = (found_part_t){ .hits = found->hits, .n = n, .outputs = outputs,
                            .scores = (const float *)(const void *)found->scores.data };
-    TRY(s_column(ctx, found->pks, schema_pk(how->schema), n, &ret->pks));
+    TRY(hits_column(ctx, found->pks, schema_pk(how->schema), n, &ret->pks));
     if (how->group_field != SIZE_MAX)
-        TRY(s_column(ctx, found->groups, schema_at(how->schema, how->group_field), n,
+        TRY(hits_column(ctx, found->groups, schema_at(how->schema, how->group_field), n,
                      &ret->groups));
     for (size_t i = 0; i < how->n_outputs; i++)
-        TRY(s_column(ctx, found->outputs[i], schema_at(how->schema, how->outputs[i]), n,
+        TRY(hits_column(ctx, found->outputs[i], schema_at(how->schema, how->outputs[i]), n,
                      &outputs[i]));
     return OK;
 }

@@ -37,4 +37,12 @@ err_t must_use hits_answer(ctx_t *ctx, const hits_t *hits, const schema_t *schem
 /* Bytes of a column's cells: what an answer weighs. */
 size_t hits_column_bytes(const column_t *c);
 
+/* A column of this field and n cells, from the bytes of a node's answer.  ERR_MALFORMED, and
+ * what column_read says. */
+err_t must_use hits_column(ctx_t *ctx, ProtobufCBinaryData bytes, const field_t *field, size_t n,
+                           column_t *ret);
+
+/* ERR_MALFORMED, naming what of the answer is damaged. */
+err_t hits_malformed(ctx_t *ctx, const char *what);
+
 #endif

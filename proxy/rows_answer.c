@@ -3,22 +3,6 @@
 
 #include "proxy/hits.h"
 
-static err_t s_malformed(ctx_t *ctx, const char *what)
-{
-    return ctx_fail(ctx, ERR_MALFORMED, "a node's answer is damaged: %s", what);
-}
-
-static err_t s_column(ctx_t *ctx, ProtobufCBinaryData bytes, const field_t *field, size_t n,
-                      column_t *ret)
-{
-    size_t len = 0;
-    TRY(column_read(ctx, view_of(bytes.data, bytes.len), ret, &len));
-    if (ret->type != field->type || ret->n != n ||
-        ret->width != type_width(field->type, field->dim))
-        return s_malformed(ctx, field->name);
-    return OK;
-}
-
 /* A count alone comes without columns. */
 static err_t s_part(ctx_t *ctx, const merge_rows_t *how, const Elanus__Rows *rows,
                     rows_part_t *ret)
@@ -31,11 +15,11 @@ static err_t s_part(ctx_t *ctx, const merge_rows_t *how, const Elanus__Rows *row
     ret->pks = (column_t){ .type = pk->type, .width = type_width(pk->type, 0) };
     if (n == 0 && rows->pks.len == 0 && rows->n_outputs == 0 && how->n_outputs == 0)
         return OK;
-    TRY(s_column(ctx, rows->pks, pk, n, &ret->pks));
+    TRY(hits_column(ctx, rows->pks, pk, n, &ret->pks));
     if (rows->n_outputs != how->n_outputs)
-        return s_malformed(ctx, "output fields");
+        return hits_malformed(ctx, "output fields");
     for (size_t i = 0; i < how->n_outputs; i++)
-        TRY(s_column(ctx, rows->outputs[i], schema_at(how->schema, how->outputs[i]), n,
+        TRY(hits_column(ctx, rows->outputs[i], schema_at(how->schema, how->outputs[i]), n,
                      &outputs[i]));
     return OK;
 }
