@@ -37,6 +37,8 @@ typedef enum simd_kernel {
     SIMD_I8_L2, SIMD_I8_IP, SIMD_BIN_HAMMING, SIMD_BIN_JACCARD, SIMD_KERNELS
 } simd_kernel_t;
 
+enum { SIMD_SCREEN_Q = 16 };    /* queries that are screened together */
+
 /* Of one kernel.  query: prepared (simd_prepare).  Any thread, no state. */
 typedef struct simd_ops {
     /* One row. */
@@ -61,6 +63,12 @@ typedef struct simd {
      * A NaN is in no place.  ret [n]. */
     size_t (*survivors)(const float *scores, size_t n, float bound, bool descending,
                         uint32_t *ret);
+    /* Which of SIMD_SCREEN_Q queries may want which of n float32 rows?  Not those with
+     * base[row] + factor[row] * Σ q r > limits[query]; sums in the order of the cells.
+     *   queries  [dim][SIMD_SCREEN_Q]: a cell of each side by side
+     *   ret      [n * SIMD_SCREEN_Q] row * SIMD_SCREEN_Q + query, rising; returns how many */
+    size_t (*screen)(const float *queries, const void *rows, size_t n, size_t dim,
+                     const float *base, const float *factor, const float *limits, uint32_t *ret);
     /* scores[i] = (scores[i] * by[i]) * by_all */
     void (*scale)(float *scores, size_t n, const float *by, float by_all);
     /* Whole arrays; halves as raw 16-bit cells of any alignment.  To the nearest, ties to
