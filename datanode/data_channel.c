@@ -4,9 +4,11 @@
  *        │
  *     LOOKING     coll/, seg/ and ckpt/ are read: whoever owned the channel before cannot
  *        │        change them any more, and the watches may lag behind the claim
+ *        │        (logs on the store: seal/ and clock/ too)
  *     OPENING     job: the log under the new epoch, replayed from the checkpoint
- *        │
+ *        │        (on the store: where the epochs before ended is found out first)
  *     ACTIVATING  owner/<ch>: ACTIVE, if the key is as we left it
+ *        │        (on the store: with the seals of the epochs before)
  *        │
  *     ACTIVE ──── the log failed ─► CLOSING ─► CLAIMING
  *        └─────── somebody else's, EV_STOP ─► CLOSING ─► gone
@@ -18,6 +20,7 @@
 
 #include <inttypes.h>
 
+#include "core/wal/wal_objects.h"
 #include "core/wire/pb.h"
 
 enum { AGAIN_MS = 500 };
@@ -33,6 +36,7 @@ static data_channel_t *s_new(data_node_t *node, const char *name)
     channel->requests = data_requests_new();
     vec_init(&channel->openers, sizeof(net_from_t));
     vec_init(&channel->news, sizeof(data_shard_t *));
+    vec_init(&channel->seals, sizeof(wal_seal_t));
     map_put_str(node->channels, name, channel);
     vec_push(&node->all, &channel);
     return channel;
@@ -59,6 +63,7 @@ static void s_free(data_channel_t *channel)
     data_requests_destroy(&channel->requests);
     vec_fini(&channel->openers);
     vec_fini(&channel->news);
+    vec_fini(&channel->seals);
     mem_free(channel->name);
     mem_free(channel);
 }
@@ -213,7 +218,8 @@ static void s_saw_items(data_node_t *self, const event_t *ev)
         const meta_item_t *item = &items->at[i];
         if (strncmp(item->key, colls, strlen(colls)) == 0)
             data_collection_ahead(self, ev->ctx, item);
-        else if (segments_put(self->segments, ev->ctx, item->key, &item->value,
+        else if (!data_seals_saw(self, ev->ctx, item) &&
+                 segments_put(self->segments, ev->ctx, item->key, &item->value,
                               item->mod_rev) != OK)
             log_event(LOG_ERROR, "segment_damaged", "key=%s why=\"%s\"", item->key, ev->ctx->text);
     }
@@ -257,10 +263,12 @@ static void s_look(data_node_t *self, const event_t *ev, actions_t *act)
     if (self->looks_left > 0)
         return;                                 /* when this round is over, another begins */
     const char *roots[] = { catalog_root(CATALOG_COLLECTION), segments_root(SEGMENTS_SEG),
-                            segments_root(SEGMENTS_CKPT) };
+                            segments_root(SEGMENTS_CKPT), data_seals_root(), data_clock_root() };
     self->look++;
     self->look_failed = false;
-    for (size_t i = 0; i < ARRAY_LEN(roots); i++, self->looks_left++)
+    data_seals_begin(self);
+    size_t n = ARRAY_LEN(roots) - (data_on_store(self) ? 0 : 2);
+    for (size_t i = 0; i < n; i++, self->looks_left++)
         act_meta_list(act, roots[i], wait_once(self->member.waits, act, s_listed, NULL));
 }
 
@@ -279,8 +287,13 @@ static void s_adopt(data_channel_t *channel)
     channel->applied = wal_frontier(channel->log);
     channel->applied_ts = wal_max_ts(channel->log);
     channel->epoch = channel->applied.epoch;
-    if (self->last_ts < channel->applied_ts)
-        self->last_ts = channel->applied_ts;
+    uint64_t least = channel->applied_ts > channel->bound ? channel->applied_ts : channel->bound;
+    if (self->last_ts < least)
+        self->last_ts = least;
+    channel->seals.len = 0;
+    for (size_t i = 0; i < opening->seals.len; i++)
+        vec_push(&channel->seals, vec_at(&opening->seals, i));
+    data_fence_reset(channel);
     void *value = NULL;
     for (size_t at = 0; map_next(opening->shards, &at, NULL, &value); ) {
         data_shard_t *shard = value;
@@ -310,6 +323,8 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
                   " skipped=%" PRIu64, channel->name, channel->epoch, channel->opening->n_entries,
                   channel->opening->n_skipped);
         s_adopt(channel);
+        if (data_on_store(channel->node))
+            data_requests_learned(channel->requests, ev->wall_ms);
         data_opening_destroy(&channel->opening);
         s_activate(channel, ev, act);
     }
@@ -397,14 +412,35 @@ static void s_activated(void *node, void *arg, const event_t *ev, actions_t *act
     data_channel_release(&channel);
 }
 
+/* More epochs had ended than one transaction can seal: the next ones. */
+static void s_sealed(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node;
+    data_channel_t *channel = arg;
+    if (channel->state == CHANNEL_ACTIVATING) {
+        if (ev->err == OK && ev->meta.txn.applied) {
+            channel->seals_named += DATA_SEALS_AT_ONCE;
+            s_activate(channel, ev, act);
+        } else {
+            s_ask_back(channel, ev, act);       /* they may be put again: they stay the same */
+        }
+    }
+    data_channel_release(&channel);
+}
+
 static void s_activate(data_channel_t *channel, const event_t *ev, actions_t *act)
 {
     channel->state = CHANNEL_ACTIVATING;
     meta_cmp_t same = data_channel_guard(channel, ev->ctx);
-    meta_op_t put = { .kind = META_PUT, .key = same.key,
-                      .value = s_owner(channel, ev->ctx, ELANUS__OWNER_STATE__OWNER_ACTIVE) };
-    act_meta_txn(act, &(meta_txn_t){ .cmps = &same, .n_cmps = 1, .ops = &put, .n_ops = 1 },
-                 wait_once(channel->node->member.waits, act, s_activated,
+    meta_op_t ops[1 + DATA_SEALS_AT_ONCE];
+    bool more = false;
+    size_t n = data_seals_put(channel, ev->ctx, ops, &more);
+    if (!more)
+        ops[n++] = (meta_op_t){ .kind = META_PUT, .key = same.key,
+                                .value = s_owner(channel, ev->ctx,
+                                                 ELANUS__OWNER_STATE__OWNER_ACTIVE) };
+    act_meta_txn(act, &(meta_txn_t){ .cmps = &same, .n_cmps = 1, .ops = ops, .n_ops = n },
+                 wait_once(channel->node->member.waits, act, more ? s_sealed : s_activated,
                            data_channel_hold(channel)));
 }
 
@@ -473,6 +509,13 @@ static void s_closed(void *node, void *arg, const event_t *ev, actions_t *act)
     data_channel_release(&channel);
 }
 
+/* On the store a checkpoint at the very beginning of an epoch leaves those before to be cut. */
+static bool s_may_truncate(const data_channel_t *channel)
+{
+    return channel->truncate_to.seq > 0 ||
+           (channel->truncate_to.epoch > 0 && data_on_store(channel->node));
+}
+
 /* A truncation goes before a commit: it is rare and short, commits may never pause. */
 void data_channel_work(data_channel_t *channel, actions_t *act)
 {
@@ -482,7 +525,7 @@ void data_channel_work(data_channel_t *channel, actions_t *act)
         channel->log_busy = true;
         act_job(act, s_close_job, channel, wait_once(channel->node->member.waits, act, s_closed,
                                                      data_channel_hold(channel)));
-    } else if (channel->truncate_to.seq > 0) {
+    } else if (s_may_truncate(channel)) {
         s_truncate(channel, act);
     } else {
         channel->log_busy = data_write_commit(channel, act);
@@ -579,10 +622,9 @@ static err_t s_may_open(data_node_t *self, ctx_t *ctx, const char *name)
 {
     if (!s_is_name(name))
         return ctx_fail(ctx, ERR_PARAM_INVALID, "not a channel's name: %.64s", name);
-    if (!self->options->open_disk)
-        return ctx_fail(ctx, ERR_UNIMPLEMENTED, "%s: this data node has no log: the one on the "
-                        "object store is not built yet, rows can be written in standalone only",
-                        name);
+    if (!self->options->open_disk && !self->options->store)
+        return ctx_fail(ctx, ERR_UNIMPLEMENTED, "%s: this data node was given neither a disk nor "
+                        "an object store for its log", name);
     if (self->stopping || !self->coll_synced || !segments_synced(self->segments) ||
         !directory_synced(self->directory, DIRECTORY_OWNER))
         return ctx_fail(ctx, ERR_SERVICE_NOT_READY, "%s: this data node is %s", name,

@@ -347,16 +347,11 @@ void keeper_deltas(keeper_t *keeper, const event_t *ev, actions_t *act)
 
 typedef struct point { wal_position_t at; uint64_t ts; } point_t;
 
-static bool s_before(wal_position_t a, wal_position_t b)
-{
-    return a.epoch != b.epoch ? a.epoch < b.epoch : a.seq < b.seq;
-}
-
 /* Not past this: it begins at `at`, with nothing at or below ts. */
 static void s_hold(point_t *point, wal_position_t at, uint64_t ts)
 {
     wal_position_t before = { at.epoch, at.seq - 1 };
-    if (s_before(before, point->at))
+    if (wal_before(before, point->at))
         point->at = before;
     if (ts < point->ts)
         point->ts = ts;
@@ -399,6 +394,8 @@ static void s_ckpt_named(errand_t *errand, err_t err, const event_t *ev, actions
     const Elanus__Checkpoint *ckpt = &errand->ckpt;
     keeper->ckpt = false;
     if (err == OK && !keeper->closed)
+        data_seals_forget(keeper->channel, errand->upto);
+    if (err == OK && !keeper->closed)
         data_channel_ckpt(keeper->channel, (wal_position_t){ ckpt->epoch, ckpt->seq }, ckpt->ts,
                           act);
     else if (!keeper->closed)
@@ -413,7 +410,7 @@ void keeper_ckpt(keeper_t *keeper, const event_t *ev, actions_t *act)
     if (keeper->ckpt || keeper->ckpt_at_ms > ev->now_ms)
         return;
     point_t point = s_point(keeper, ev);
-    if (!s_before(channel->ckpt, point.at))
+    if (!wal_before(channel->ckpt, point.at))
         return;
     check(point.ts >= channel->ckpt_ts || PLANTED(BUG_CKPT_BEFORE_DATA));
     keeper->ckpt = true;
@@ -424,7 +421,10 @@ void keeper_ckpt(keeper_t *keeper, const event_t *ev, actions_t *act)
     errand->ckpt.epoch = point.at.epoch;
     errand->ckpt.seq = point.at.seq;
     errand->ckpt.ts = point.ts;
-    meta_op_t op = { .kind = META_PUT, .key = segments_key_ckpt(&errand->memory, channel->name),
-                     .value = pb_pack(&errand->memory, &errand->ckpt) };
-    errand_commit(errand, &op, 1, s_ckpt_named, ev, act);
+    meta_op_t ops[1 + DATA_SEALS_AT_ONCE] = {
+        { .kind = META_PUT, .key = segments_key_ckpt(&errand->memory, channel->name),
+          .value = pb_pack(&errand->memory, &errand->ckpt) },
+    };
+    errand->upto = data_seals_drop(channel, point.at, &errand->memory, &ops[1]);
+    errand_commit(errand, ops, 1 + errand->upto, s_ckpt_named, ev, act);
 }

@@ -21,13 +21,20 @@ typedef struct follower {
 
 /* --- the answer ----------------------------------------------------------------------- */
 
-static void s_add_growing(const data_shard_t *shard, uint64_t after, ctx_t *ctx,
+/* Local logs count objects on from epoch to epoch, and a position is told under the owner's epoch;
+ * logs on the store begin at 1 in each epoch. */
+static bool s_is_new(const data_shard_t *shard, wal_position_t at, wal_position_t after)
+{
+    return data_on_store(shard->channel->node) ? wal_before(after, at) : at.seq > after.seq;
+}
+
+static void s_add_growing(const data_shard_t *shard, wal_position_t after, ctx_t *ctx,
                           Elanus__Followed *out)
 {
     out->growing = ctx_new(ctx, (shard->segments.len + 1) * sizeof out->growing[0]);
     for (size_t i = 0; i < shard->segments.len; i++) {
         const data_segment_t *segment = *(data_segment_t **)vec_at(&shard->segments, i);
-        if (segment->state == DATA_FLUSHED || segment->first.seq <= after)
+        if (segment->state == DATA_FLUSHED || !s_is_new(shard, segment->first, after))
             continue;                           /* without rows its first is 0 */
         Elanus__GrowingSegment *one = ctx_new(ctx, sizeof *one);
         elanus__growing_segment__init(one);
@@ -37,13 +44,13 @@ static void s_add_growing(const data_shard_t *shard, uint64_t after, ctx_t *ctx,
     }
 }
 
-static size_t s_first_after(const data_shard_t *shard, uint64_t after)
+static size_t s_first_after(const data_shard_t *shard, wal_position_t after)
 {
     const data_delete_t *runs = shard->deletes.ptr;
     size_t low = 0, high = shard->deletes.len;
     while (low < high) {
         size_t mid = low + (high - low) / 2;
-        if (runs[mid].at.seq <= after)
+        if (!s_is_new(shard, runs[mid].at, after))
             low = mid + 1;
         else
             high = mid;
@@ -61,16 +68,25 @@ static Elanus__DeleteRun *s_run(const data_delete_t *run, ctx_t *ctx)
     return one;
 }
 
-/* As many as go into one answer; the entries of one object stay together. */
-static void s_add_deletes(const data_shard_t *shard, uint64_t after, ctx_t *ctx,
+/* May an answer end before this one?  The entries of one object stay together; so does all of the
+ * epochs before on the store, where the follower could not name its position. */
+static bool s_may_cut(const data_shard_t *shard, const data_delete_t *run)
+{
+    const data_channel_t *channel = shard->channel;
+    return wal_before(run[-1].at, run->at) &&
+           (!data_on_store(channel->node) || run[-1].at.epoch == channel->epoch);
+}
+
+/* As many as go into one answer. */
+static void s_add_deletes(const data_shard_t *shard, wal_position_t after, ctx_t *ctx,
                           Elanus__Followed *out)
 {
     const data_delete_t *runs = shard->deletes.ptr;
     size_t from = s_first_after(shard, after), bytes = 0;
     out->deletes = ctx_new(ctx, (shard->deletes.len - from + 1) * sizeof out->deletes[0]);
     for (size_t i = from; i < shard->deletes.len; i++) {
-        bool begins = i == from || runs[i].at.seq != runs[i - 1].at.seq;
-        if (begins && i > from && bytes + runs[i].bytes.len > LIMIT_DATA_FOLLOW_BYTES) {
+        if (i > from && bytes + runs[i].bytes.len > LIMIT_DATA_FOLLOW_BYTES &&
+            s_may_cut(shard, &runs[i])) {
             out->seq = runs[i - 1].at.seq;
             out->last_ts = runs[i - 1].ts;
             return;
@@ -84,6 +100,7 @@ static void s_answer(const data_shard_t *shard, net_from_t from, uint64_t after,
                      ctx_t *ctx, actions_t *act)
 {
     const data_channel_t *channel = shard->channel;
+    wal_position_t had = reset ? (wal_position_t){0} : (wal_position_t){ channel->epoch, after };
     Elanus__Followed out = ELANUS__FOLLOWED__INIT;
     out.epoch = channel->epoch;
     out.seq = channel->applied.seq;
@@ -91,8 +108,8 @@ static void s_answer(const data_shard_t *shard, net_from_t from, uint64_t after,
     out.owner = channel->node->member.self->incarnation;
     out.reset = reset;
     out.ckpt_ts = channel->ckpt_ts;
-    s_add_growing(shard, reset ? 0 : after, ctx, &out);
-    s_add_deletes(shard, reset ? 0 : after, ctx, &out);
+    s_add_growing(shard, had, ctx, &out);
+    s_add_deletes(shard, had, ctx, &out);
     buf_t bytes;
     buf_init(&bytes, 0);
     if (wire_pack(ctx, &out.base, &bytes) == OK)
@@ -222,9 +239,10 @@ void data_follow_call(data_node_t *self, const event_t *ev, actions_t *act)
         return;
     }
     const data_channel_t *channel = shard->channel;
-    bool reset = ask->epoch != channel->epoch || ask->seq < shard->trimmed.seq ||
+    wal_position_t has = { ask->epoch, ask->seq };
+    bool reset = ask->epoch != channel->epoch || s_is_new(shard, shard->trimmed, has) ||
                  ask->seq > channel->applied.seq;
-    if (reset || shard->last.seq > ask->seq || ask->wait_ms <= 0)
+    if (reset || s_is_new(shard, shard->last, has) || ask->wait_ms <= 0)
         s_answer(shard, ev->call.from, ask->seq, reset, ev->ctx, act);
     else
         s_wait(shard, ask, ev, act);

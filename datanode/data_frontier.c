@@ -1,10 +1,16 @@
 /* data_frontier - how far things are: FRONTIER and SEGMENTS
  *
  * FRONTIER makes a promise about the future: nothing will be stamped at or below
- * complete_ts any more.  The next owner, who knows nothing of it, keeps it because time
- * goes on: so nothing is promised that lies ahead of the clock, and a question about the
- * future waits.  (It would break if the next owner's clock were behind ours; a cluster
- * needs the promise in metadata, standalone is one machine.)
+ * complete_ts any more.  Nothing is promised that lies ahead of the clock, and a question
+ * about the future waits.  In standalone the next owner keeps the promise because time goes
+ * on: it is the same machine.
+ *
+ * With logs on the store the next owner is another machine, whose clock may be behind, and we
+ * may not be the owner any more without knowing.  So an answer waits for a fence question that
+ * was sent after it was asked (data_fence.c): whatever had been acknowledged by then was so by
+ * us or before us.  And nothing is promised above channel.bound, which the fence question
+ * writes to clock/<pchannel> some seconds ahead of time: who takes the channel reads it after
+ * the claim, when it cannot grow any more, and stamps above.
  */
 #include "datanode/data_path.h"
 
@@ -24,17 +30,33 @@ uint64_t data_now(data_node_t *self, const event_t *ev)
 typedef struct question {
     net_from_t from;
     int64_t deadline_ms;
+    uint64_t round;             /* fence questions sent before it was asked */
     ctx_t memory;
     Elanus__FrontierAsk *ask;
 } question_t;
 
-/* OK with *ret_done false: something is under way.  ERR_MOVED: one is not ours. */
-static err_t s_look(data_node_t *self, const Elanus__FrontierAsk *ask, const event_t *ev,
-                    bool *ret_done, Elanus__Frontier *out)
+/* Is the channel ours for sure, and may this much be promised? */
+static bool s_is_fenced(data_channel_t *channel, uint64_t round, uint64_t complete,
+                        const event_t *ev, actions_t *act)
 {
-    uint64_t complete = data_now(self, ev);
+    if (!data_on_store(channel->node))
+        return true;
+    bool promised = complete <= channel->bound;
+    if (channel->fence_passed > round && promised)
+        return true;
+    channel->bound_wanted |= !promised;
+    data_fence_want(channel, ev, act);
+    return false;
+}
+
+/* OK with *ret_done false: something is under way.  ERR_MOVED: one is not ours. */
+static err_t s_look(data_node_t *self, const Elanus__FrontierAsk *ask, uint64_t round,
+                    const event_t *ev, actions_t *act, bool *ret_done, Elanus__Frontier *out)
+{
+    uint64_t now = data_now(self, ev), complete = now;
+    bool fenced = true;
     for (size_t i = 0; i < ask->n_vchannels; i++) {
-        const data_channel_t *channel = data_channel_of(self, ask->vchannels[i]);
+        data_channel_t *channel = data_channel_of(self, ask->vchannels[i]);
         if (!channel || self->stopping)
             return ctx_fail(ev->ctx, ERR_MOVED, "the channel of %s is not open at this data node",
                             ask->vchannels[i]);
@@ -42,21 +64,22 @@ static err_t s_look(data_node_t *self, const Elanus__FrontierAsk *ask, const eve
         out->last_ts[i] = shard ? shard->last_ts : 0;
         uint64_t first = data_write_first_ts(channel);
         complete = first && first <= complete ? first - 1 : complete;
+        fenced &= s_is_fenced(channel, round, now, ev, act);
     }
     out->complete_ts = complete;
-    *ret_done = complete >= ask->at_least;
+    *ret_done = fenced && complete >= ask->at_least;
     return OK;
 }
 
 /* True: it was answered. */
 static bool s_try(data_node_t *self, net_from_t from, const Elanus__FrontierAsk *ask,
-                  const event_t *ev, actions_t *act)
+                  uint64_t round, const event_t *ev, actions_t *act)
 {
     Elanus__Frontier out = ELANUS__FRONTIER__INIT;
     out.n_last_ts = ask->n_vchannels;
     out.last_ts = ctx_new(ev->ctx, (ask->n_vchannels + 1) * sizeof out.last_ts[0]);
     bool done = false;
-    err_t err = s_look(self, ask, ev, &done, &out);
+    err_t err = s_look(self, ask, round, ev, act, &done, &out);
     if (err != OK)
         act_refuse(act, from, err, "%s", ev->ctx->text);
     else if (done)
@@ -85,7 +108,7 @@ static void s_wait_for_clock(data_node_t *self, const question_t *question, cons
         data_follow_timer(self, ev->now_ms + wait, ev, act);
 }
 
-static void s_wait(data_node_t *self, const event_t *ev, actions_t *act)
+static void s_wait(data_node_t *self, uint64_t round, const event_t *ev, actions_t *act)
 {
     if (self->questions.len >= LIMIT_DATA_QUESTIONS) {
         act_refuse(act, ev->call.from, ERR_QUEUE_FULL, "%zu questions wait for what is being "
@@ -93,7 +116,8 @@ static void s_wait(data_node_t *self, const event_t *ev, actions_t *act)
         return;
     }
     question_t *question = mem_new(sizeof *question);
-    *question = (question_t){ .from = ev->call.from, .deadline_ms = ev->call.deadline_ms };
+    *question = (question_t){ .from = ev->call.from, .deadline_ms = ev->call.deadline_ms,
+                               .round = round };
     ctx_init(&question->memory);
     check(PB_UNPACK(&question->memory, elanus__frontier_ask, ev->call.payload,
                     &question->ask) == OK);
@@ -104,10 +128,11 @@ static void s_wait(data_node_t *self, const event_t *ev, actions_t *act)
 void data_frontier_call(data_node_t *self, const event_t *ev, actions_t *act)
 {
     Elanus__FrontierAsk *ask = NULL;
+    uint64_t round = self->fence_round;
     if (PB_UNPACK(ev->ctx, elanus__frontier_ask, ev->call.payload, &ask) != OK)
         act_refuse(act, ev->call.from, ERR_MALFORMED, "%s", ev->ctx->text);
-    else if (!s_try(self, ev->call.from, ask, ev, act))
-        s_wait(self, ev, act);
+    else if (!s_try(self, ev->call.from, ask, round, ev, act))
+        s_wait(self, round, ev, act);
 }
 
 void data_frontier_look(data_node_t *self, const event_t *ev, actions_t *act)
@@ -115,7 +140,7 @@ void data_frontier_look(data_node_t *self, const event_t *ev, actions_t *act)
     for (size_t i = 0; i < self->questions.len; ) {
         question_t *question = s_at(self, i);
         if (question->deadline_ms > ev->now_ms &&
-            !s_try(self, question->from, question->ask, ev, act)) {
+            !s_try(self, question->from, question->ask, question->round, ev, act)) {
             s_wait_for_clock(self, question, ev, act);
             i++;
             continue;

@@ -1,7 +1,7 @@
 /* data_int - what the files of the data node share; nobody else includes it
  *
  *     OPEN_CHANNEL   data_channel.c   claim, log, replay (data_replay.c), ACTIVE; close, lost
- *     WRITE          data_write.c     check, stamp, append, commit, apply, answer
+ *     WRITE          data_write.c     check, stamp, append, commit, apply, answer; data_fence.c
  *     FOLLOW         data_follow.c    who reads hears of what was applied; data_frontier.c
  *     segments       data_segment.c   growing segments, memory; data_shards.c, data_ids.c
  *     persistence    data_flush.c …   sealed segments to the store, deltalogs, checkpoint,
@@ -27,7 +27,7 @@
 
 /* Timer numbers: 100.. here, 120.. of persistence */
 enum { TIMER_DATA_IDS = 100, TIMER_DATA_PARKED, TIMER_DATA_APPLY, TIMER_DATA_AGAIN,
-       TIMER_DATA_STOP, TIMER_DATA_PERSIST = 120 };
+       TIMER_DATA_STOP, TIMER_DATA_FENCE, TIMER_DATA_PERSIST = 120 };
 
 typedef struct data_node data_node_t;
 typedef struct data_channel data_channel_t;
@@ -122,6 +122,17 @@ struct data_channel {
     wal_position_t ckpt;        /* as metadata has it */
     uint64_t ckpt_ts;
 
+    /* A log on the object store; data_fence.c, data_seals.c */
+    vec_t seals;                /* of wal_seal_t: of the epochs before, by epoch */
+    size_t seals_named;         /* so many of them are in metadata */
+    uint64_t bound;             /* no promise is above it, and metadata says so */
+    uint64_t bound_sent;        /* the fence question under way writes this one; 0: none */
+    bool bound_wanted;          /* by the next fence question */
+    bool fence_wanted;          /* somebody waits for the next question */
+    uint64_t fence_sent, fence_passed;  /* rounds: the latest, and the latest that passed */
+    wal_position_t fence_at;    /* the frontier before that round was sent */
+    wal_position_t fenced;      /* everything up to here is committed */
+
     map_t *shards;              /* vchannel -> data_shard_t, owned */
     vec_t news;                 /* of data_shard_t *, while a commit is applied */
     data_requests_t *requests;  /* the recent ones; data_requests.c */
@@ -156,6 +167,12 @@ struct data_node {
     uint64_t rows;              /* of growing and sealed segments */
     uint64_t pending_bytes;     /* of all channels */
     uint64_t commits, writes;   /* counted for /metrics */
+
+    uint64_t fence_round;       /* questions sent; data_fence.c */
+    bool fence_busy;            /* one is under way */
+    bool fence_pauses;          /* the last one failed; TIMER_DATA_FENCE */
+    bool fence_open;            /* one that writes has no answer: read before the next */
+    uint32_t fence_singly;      /* the next ones ask for one channel each */
 
     void *persist;              /* persistence's own, made by data_persist_make */
 };
@@ -195,6 +212,22 @@ void data_channel_ckpt(data_channel_t *channel, wal_position_t at, uint64_t ts, 
  * again (options.repeat_ms): a replay behind it still meets them.  At most `applied`. */
 wal_position_t data_channel_ckpt_most(const data_channel_t *channel, int64_t wall_ms);
 
+/* Logs are on the object store, where somebody else may take a channel at any time. */
+static inline bool data_on_store(const data_node_t *self)
+{
+    return self->options->open_disk == NULL;
+}
+
+/* --- data_seals.c --------------------------------------------------------------------- */
+
+enum { DATA_SEALS_AT_ONCE = 64 };   /* in one transaction */
+
+/* Delete the seals that nobody needs once the checkpoint is here: operations in the arena, their
+ * number; the same number is to be forgotten when that was done. */
+size_t data_seals_drop(const data_channel_t *channel, wal_position_t ckpt, ctx_t *ctx,
+                       meta_op_t ret[DATA_SEALS_AT_ONCE]);
+void data_seals_forget(data_channel_t *channel, size_t n);
+
 /* --- data_segment.c ------------------------------------------------------------------- */
 
 data_segment_t *data_segment_find(const data_shard_t *shard, uint64_t id);
@@ -212,39 +245,5 @@ uint64_t data_id(data_node_t *self, actions_t *act);
 
 /* A timestamp above all given out: nothing is stamped at or below it from now on. */
 uint64_t data_now(data_node_t *self, const event_t *ev);
-
-/* --- persistence: called from the rest of the node ------------------------------------ */
-
-void data_persist_make(data_node_t *self);
-void data_persist_end(data_node_t *self);
-void data_persist_start(data_node_t *self, const event_t *ev, actions_t *act);
-
-/* TIMER_DATA_PERSIST and above, METHOD_SEAL, METHOD_COMPACT, METHOD_COMPACTION.  False: none
- * of these. */
-bool data_persist_event(data_node_t *self, const event_t *ev, actions_t *act);
-
-/* The channel is ACTIVE; its shards are as the replay left them. */
-void data_persist_opened(data_channel_t *channel, const event_t *ev, actions_t *act);
-
-/* It is not any more; the shards are freed next.  Jobs may still be under way. */
-void data_persist_closing(data_channel_t *channel);
-
-/* Something was applied: `applied`, rows and deletes moved on. */
-void data_persist_applied(data_channel_t *channel, const event_t *ev, actions_t *act);
-
-/* A SEALED segment that nothing is pending for: flush it. */
-void data_persist_sealed(data_shard_t *shard, data_segment_t *segment, const event_t *ev,
-                         actions_t *act);
-
-/* It is freed next: its collection or partition was dropped, or nobody shares it any more. */
-void data_persist_segment_gone(data_shard_t *shard, data_segment_t *segment);
-void data_persist_shard_gone(data_shard_t *shard);
-
-/* A seg/ key changed; now NULL: deleted. */
-void data_persist_saw(data_node_t *self, uint64_t collection, uint64_t segment,
-                      const Elanus__Segment *now);
-
-/* Half of options.memory_bytes is used: flush the biggest. */
-void data_persist_pressure(data_node_t *self, const event_t *ev, actions_t *act);
 
 #endif

@@ -15,8 +15,8 @@
 typedef struct data_options {
     store_t *store;             /* of sealed segments; borrowed.  NULL: nothing is flushed */
 
-    /* Open the disk under a channel's log, on an I/O worker; the node destroys it.  NULL: there
-     * is no log here, and no channel can be opened. */
+    /* Open the disk under a channel's log, on an I/O worker; the node destroys it.  NULL: logs
+     * are on the store; without one no channel can be opened. */
     err_t (*open_disk)(ctx_t *ctx, void *arg, const char *pchannel, wal_disk_t **ret);
     void *disk_arg;
 

@@ -2,7 +2,7 @@
 #ifndef DATANODE_DATA_PATH_H
 #define DATANODE_DATA_PATH_H
 
-#include "datanode/data_int.h"
+#include "datanode/data_hooks.h"
 
 /* --- data_segment.c: shards, segments, and what an entry does to them ----------------- */
 
@@ -52,6 +52,7 @@ void data_ids_due(data_node_t *self, const event_t *ev, actions_t *act);    /* T
 
 typedef struct data_request {
     uint64_t ts;
+    int64_t since_ms;           /* its age by our wall clock: that of its stamp, unless set */
     wal_position_t at;
     data_write_t *write;        /* it is under way; NULL: it was done */
     bool gone;                  /* it was not done after all */
@@ -69,6 +70,9 @@ data_request_t *data_requests_add(data_requests_t *self, view_t vchannel, const 
                                   uint64_t ts, wal_position_t at, data_write_t *write);
 void data_requests_forget(data_requests_t *self, data_request_t *request);
 
+/* All of them count as done at this moment: another machine's clock stamped them. */
+void data_requests_learned(data_requests_t *self, int64_t wall_ms);
+
 /* Drop what came before this wall clock; the oldest that is left, NULL: none. */
 const data_request_t *data_requests_since(data_requests_t *self, int64_t wall_ms);
 
@@ -79,6 +83,7 @@ struct data_opening {
     char *name;                 /* of the pchannel */
     uint64_t least_epoch;
     wal_position_t after;
+    vec_t seals;                /* of wal_seal_t: known, then with those of the survey */
     map_t *shapes;              /* collection -> what the catalog says of it */
     map_t *segments;            /* those that metadata knows: id -> anything */
 
@@ -139,6 +144,33 @@ void data_write_free(data_channel_t *channel);
 /* The first stamp that is not applied yet; 0: none. */
 uint64_t data_write_first_ts(const data_channel_t *channel);
 size_t data_write_waiting(const data_channel_t *channel);
+
+/* Apply and answer what is committed now. */
+void data_write_fenced(data_channel_t *channel, const event_t *ev, actions_t *act);
+
+/* --- data_fence.c: is the channel still ours? ------------------------------------------ */
+
+/* Everything up to here may be applied, answered and shown. */
+wal_position_t data_committed(const data_channel_t *channel);
+
+/* Have the next question ask for this channel; it is sent when none is under way. */
+void data_fence_want(data_channel_t *channel, const event_t *ev, actions_t *act);
+void data_fence_due(data_node_t *self, const event_t *ev, actions_t *act); /* TIMER_DATA_FENCE */
+
+/* The channel has a new epoch: answers to earlier questions say nothing. */
+void data_fence_reset(data_channel_t *channel);
+
+/* --- data_seals.c: metadata of logs on the store, read after the claim ------------------ */
+
+const char *data_seals_root(void);
+const char *data_clock_root(void);
+const char *data_key_clock(ctx_t *ctx, const char *pchannel);
+void data_seals_begin(data_node_t *self);                       /* a round of reading begins */
+bool data_seals_saw(data_node_t *self, ctx_t *ctx, const meta_item_t *item);    /* ours? */
+
+/* Puts of those that metadata has not; *ret_more: there are more than fit. */
+size_t data_seals_put(const data_channel_t *channel, ctx_t *ctx,
+                      meta_op_t ret[DATA_SEALS_AT_ONCE], bool *ret_more);
 
 /* --- data_park.c: writes that wait for an id of a segment, or for metadata ------------ */
 

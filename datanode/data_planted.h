@@ -17,6 +17,8 @@ typedef enum {
     BUG_CKPT_BEFORE_DATA,       /* the checkpoint does not wait for rows */
     BUG_MERGE_DROPS_NEWEST,     /* a merge leaves its newest input out */
     BUG_MERGE_FORGETS,          /* it is taken to know every delete of its time */
+    BUG_NO_FENCE,               /* what is stored is taken for committed */
+    BUG_NO_SEAL,                /* a takeover writes no seals */
 } data_bug_t;
 extern data_bug_t data_planted;
 #define PLANTED(bug) (data_planted == (bug))

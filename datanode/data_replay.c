@@ -12,6 +12,7 @@
 #include <inttypes.h>
 
 #include "core/wal/wal_local.h"
+#include "core/wal/wal_objects.h"
 #include "datanode/data_planted.h"
 
 /* What the catalog says of one collection. */
@@ -55,6 +56,9 @@ data_opening_t *data_opening_new(const data_channel_t *channel, ctx_t *ctx)
     data_opening_t *self = mem_new(sizeof *self);
     *self = (data_opening_t){ .options = node->options, .name = mem_strdup(channel->name),
                               .least_epoch = channel->epoch, .after = channel->ckpt };
+    vec_init(&self->seals, sizeof(wal_seal_t));
+    for (size_t i = 0; i < channel->seals.len; i++)
+        vec_push(&self->seals, vec_at(&channel->seals, i));
     self->shapes = map_new();
     self->segments = map_new();
     self->shards = map_new();
@@ -84,6 +88,7 @@ void data_opening_destroy(data_opening_t **self_p)
         s_shape_free(value);
     for (size_t at = 0; map_next(self->shards, &at, NULL, &value); )
         data_shard_free(value);
+    vec_fini(&self->seals);
     map_destroy(&self->shapes);
     map_destroy(&self->segments);
     map_destroy(&self->shards);
@@ -155,9 +160,29 @@ static err_t s_replay(ctx_t *ctx, void *arg, const wal_head_t *head, const wal_e
                                        self->name);
 }
 
+/* How the epochs before ended, then what is in them.  The seals are not in metadata yet: when
+ * they cannot be put there because the channel is somebody else's, all of this is void. */
+static err_t s_open_objects(ctx_t *ctx, data_opening_t *self)
+{
+    store_t *store = self->options->store;
+    vec_scoped found;
+    vec_init(&found, sizeof(wal_seal_t));
+    TRY(wal_objects_survey(ctx, store, view_str(self->name), self->least_epoch, self->after,
+                           self->seals.ptr, self->seals.len, &found));
+    for (size_t i = 0; i < found.len; i++)
+        vec_push(&self->seals, vec_at(&found, i));
+    wal_objects_options_t options = {
+        .channel = view_str(self->name), .epoch = self->least_epoch, .seals = self->seals.ptr,
+        .n_seals = self->seals.len, .ckpt = self->after, .replay = s_replay, .arg = self,
+    };
+    return wal_objects_open(ctx, store, &options, &self->log);
+}
+
 err_t data_opening_run(ctx_t *ctx, void *arg)
 {
     data_opening_t *self = arg;
+    if (!self->options->open_disk)
+        return s_open_objects(ctx, self);
     TRY(self->options->open_disk(ctx, self->options->disk_arg, self->name, &self->disk));
     wal_local_options_t options = {
         .channel = view_str(self->name), .file_bytes = self->options->wal_file_bytes,

@@ -89,7 +89,8 @@ data_request_t *data_requests_add(data_requests_t *self, view_t vchannel, const 
     check(!map_get(self->by_key, key));
     s_make_room(self);
     data_request_t *request = mem_new(sizeof *request + key.len);
-    *request = (data_request_t){ .ts = ts, .at = at, .write = write, .key_len = key.len };
+    *request = (data_request_t){ .ts = ts, .at = at, .write = write, .key_len = key.len,
+                                  .since_ms = (int64_t)(ts >> 18) };
     memcpy(request->key, key.ptr, key.len);
     map_put(self->by_key, key, request);
     *s_at(self, self->n++) = request;
@@ -103,11 +104,17 @@ void data_requests_forget(data_requests_t *self, data_request_t *request)
     request->write = NULL;
 }
 
+void data_requests_learned(data_requests_t *self, int64_t wall_ms)
+{
+    for (size_t i = 0; i < self->n; i++)
+        (*s_at(self, i))->since_ms = wall_ms;
+}
+
 const data_request_t *data_requests_since(data_requests_t *self, int64_t wall_ms)
 {
     while (self->n > 0) {
         const data_request_t *oldest = *s_at(self, 0);
-        if (oldest->write || (!oldest->gone && (int64_t)(oldest->ts >> 18) >= wall_ms))
+        if (oldest->write || (!oldest->gone && oldest->since_ms >= wall_ms))
             return oldest;
         s_pop(self);
     }

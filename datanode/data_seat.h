@@ -4,8 +4,7 @@
 
 #include "core/node/daemon.h"
 
-/* Standalone keeps logs below elanus.data.dir; a cluster will keep them on the object store, and
- * until then has none. */
+/* Standalone keeps logs below elanus.data.dir, a cluster on the object store. */
 extern const seat_t data_seat;
 
 #endif

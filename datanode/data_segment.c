@@ -165,7 +165,7 @@ void data_segment_flushed(data_shard_t *shard, data_segment_t *segment)
 {
     check(segment->state == DATA_SEALED && segment->pending == 0);
     segment->state = DATA_FLUSHED;
-    if (segment->first.seq > shard->trimmed.seq)        /* who never heard of it begins anew */
+    if (wal_before(shard->trimmed, segment->first))     /* who never heard of it begins anew */
         shard->trimmed = segment->first;
     live_drop(s_owner(shard), segment->id);
     s_account(shard, segment);
@@ -345,7 +345,7 @@ void data_shard_trim(data_shard_t *shard, wal_position_t upto)
 {
     size_t n = 0;
     data_delete_t *runs = shard->deletes.ptr;
-    while (n < shard->deletes.len && runs[n].at.seq <= upto.seq) {
+    while (n < shard->deletes.len && !wal_before(upto, runs[n].at)) {
         s_account_delete(shard, &runs[n], false);
         shard->trimmed = runs[n].at;
         buf_fini(&runs[n++].bytes);

@@ -85,7 +85,7 @@ void data_channel_sweep(data_channel_t *channel, actions_t *act)
 
 void data_channel_ckpt(data_channel_t *channel, wal_position_t at, uint64_t ts, actions_t *act)
 {
-    check(at.seq >= channel->ckpt.seq && at.seq <= channel->applied.seq);
+    check(!wal_before(at, channel->ckpt) && !wal_before(channel->applied, at));
     channel->ckpt = channel->truncate_to = at;
     channel->ckpt_ts = ts;
     void *value = NULL;
@@ -98,7 +98,7 @@ wal_position_t data_channel_ckpt_most(const data_channel_t *channel, int64_t wal
 {
     const data_request_t *oldest =
         data_requests_since(channel->requests, wall_ms - channel->node->options->repeat_ms);
-    if (!oldest || oldest->at.seq > channel->applied.seq)
+    if (!oldest || wal_before(channel->applied, oldest->at))
         return channel->applied;
     return (wal_position_t){ .epoch = oldest->at.epoch, .seq = oldest->at.seq - 1 };
 }

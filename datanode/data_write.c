@@ -4,6 +4,7 @@
  *                                                                   │
  *     answer ◄─ applied, in order ◄─ behind the frontier ◄─ commit (job), one at a time
  *
+ * On the object store what is behind the frontier waits for the fence question (data_fence.c).
  * What arrives while a commit runs is in the next one.  Nothing is visible or answered
  * before its commit.  A request that comes again is told the first answer, or waits for it.
  *
@@ -282,6 +283,8 @@ static err_t s_append(inbox_t *in, net_from_t from, const event_t *ev, actions_t
     }
     vec_push(&write->from, &from);
     s_queue(in, write);
+    if (write->request && data_on_store(in->node))
+        write->request->since_ms = ev->wall_ms; /* stamps may run ahead of our clock */
     if (PLANTED(BUG_ACK_BEFORE_SYNC))
         s_answer_all(in->channel, write, ev->ctx, act);
     s_seal_full(in->shard, ev, act);
@@ -412,13 +415,13 @@ static void s_tell_news(data_channel_t *channel, const event_t *ev, actions_t *a
     channel->news.len = 0;
 }
 
-/* Apply and answer what is durable. */
+/* Apply and answer what is committed. */
 static void s_apply_durable(data_channel_t *channel, const event_t *ev, actions_t *act)
 {
     data_node_t *self = channel->node;
-    wal_position_t frontier = wal_frontier(channel->log);
+    wal_position_t committed = data_committed(channel);
     bool any = false;
-    while (channel->first && channel->first->batch.at.seq <= frontier.seq) {
+    while (channel->first && !wal_before(committed, channel->first->batch.at)) {
         data_write_t *write = channel->first;
         err_t err = s_apply(channel, write, ev, act);
         if (err != OK) {
@@ -477,6 +480,8 @@ static void s_committed(void *node, void *arg, const event_t *ev, actions_t *act
     channel->log_busy = false;
     self->commits++;
     if (channel->state == CHANNEL_ACTIVE) {
+        if (data_on_store(self))
+            data_fence_want(channel, ev, act);
         s_apply_durable(channel, ev, act);
         if (ev->err == ERR_DISK_FULL || ev->err == ERR_MEMORY)
             s_discard(channel, ev, act);
@@ -495,11 +500,16 @@ static err_t s_commit_job(ctx_t *ctx, void *arg)
 
 bool data_write_commit(data_channel_t *channel, actions_t *act)
 {
-    if (!channel->last || channel->last->batch.at.seq <= wal_frontier(channel->log).seq)
+    if (!channel->last || !wal_before(wal_frontier(channel->log), channel->last->batch.at))
         return false;
     act_job(act, s_commit_job, channel->log,
             wait_once(channel->node->member.waits, act, s_committed, data_channel_hold(channel)));
     return true;
+}
+
+void data_write_fenced(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    s_apply_durable(channel, ev, act);
 }
 
 void data_write_again(data_node_t *self, const event_t *ev, actions_t *act)

@@ -78,6 +78,11 @@ enum { WAL_HEAD_BYTES = 88, WAL_TAIL_BYTES = 8, WAL_HASH_BYTES = 16 };
 
 typedef struct wal_position { uint64_t epoch, seq; } wal_position_t;   /* {0, 0}: before all */
 
+static inline bool wal_before(wal_position_t a, wal_position_t b)
+{
+    return a.epoch != b.epoch ? a.epoch < b.epoch : a.seq < b.seq;
+}
+
 typedef struct wal_field { int64_t id; column_t column; } wal_field_t;
 
 /* All borrowed: from the writer's columns, or from the bytes that were read. */

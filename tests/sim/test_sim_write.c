@@ -4,6 +4,8 @@
  * a time), clients that insert, upsert and delete keys of their own until each request is
  * acknowledged, and a reader that follows both channels.  Nodes are killed, stopped, frozen,
  * cut off; power fails in the middle of a commit; disks fail once, or are full.
+ * Then the same with the logs on a store that both nodes reach: puts fail, or arrive when
+ * another node has taken the channel, and every node's clock is off by its own.
  *
  * Each key has a history of acknowledged states with their timestamps.  Checked is
  * - what the owner's growing segments show, after every acknowledgement, against the newest;
@@ -19,12 +21,16 @@
 #include <stdlib.h>
 
 #define DATA_PLANTED
+#include "datanode/data_fence.c"
 #include "datanode/data_replay.c"
+#include "datanode/data_seals.c"
 #include "datanode/data_write.c"
 
 #include "coord/coord_node.h"
 #include "core/segment/live.h"
 #include "tests/support/key_model.h"
+#include "tests/support/late_store.h"
+#include "tests/support/rows_collection.h"
 #include "tests/support/sim.h"
 #include "tests/support/sim_disk.h"
 
@@ -33,7 +39,8 @@ data_bug_t data_planted;
 enum { DATA = 2, CLIENTS = 3, KEYS = 24, SHARDS = 2, DEFAULT_SEEDS = 40, ROUNDS = 40 };
 enum { COORD = 0, FIRST_DATA = 1, FIRST_CLIENT = FIRST_DATA + DATA,
        READER = FIRST_CLIENT + CLIENTS, NODES = READER + 1 };
-enum { TIMER_TEST = 100, COLLECTION = 500, PARTITION = 501, TRY_MS = 700, LOG_FILE_BYTES = 16384 };
+enum { TIMER_TEST = 100, COLLECTION = ROWS_COLLECTION, PARTITION = ROWS_PARTITION };
+enum { TRY_MS = 700, PATIENT_MS = 9000, LOG_FILE_BYTES = 16384 };
 
 static const char *const g_vchannels[SHARDS] = { "dml_0_500v0", "dml_1_500v1" };
 static const char *const g_pchannels[SHARDS] = { "dml_0", "dml_1" };
@@ -46,9 +53,11 @@ static struct {
     schema_t *schema;
     key_model_t *model;
     sim_disks_t *disks;
+    late_store_t *store;        /* NULL: the logs are on the disks */
     data_options_t options;
     uint64_t newest[SHARDS];    /* largest timestamp that was acknowledged */
     bool acked, lenient;
+    int64_t try_ms;             /* of a call: who is frozen may still answer */
     unsigned n_acked, n_compared, n_read, n_repeats;
 } g;
 
@@ -263,7 +272,7 @@ static void s_send(client_t *self, int shard, const event_t *ev, actions_t *act)
     buf_init(&bytes, 0);
     s_build(self, shard, epoch, &bytes);
     self->parts[shard].asked = true;
-    act_call_moved(act, owner->address, ELANUS__METHOD__METHOD_WRITE, &bytes, TRY_MS,
+    act_call_moved(act, owner->address, ELANUS__METHOD__METHOD_WRITE, &bytes, g.try_ms,
                    wait_once(self->member.waits, act, s_replied, (void *)(uintptr_t)shard));
 }
 
@@ -277,7 +286,8 @@ static void s_client_turn(client_t *self, const event_t *ev, actions_t *act)
     }
     if (!waits)
         s_think(self, act);
-    act_timer(act, TIMER_TEST, 5 + (int64_t)rng_below(&act->rng, 30));
+    act_timer(act, TIMER_TEST, g.store ? 1 + (int64_t)rng_below(&act->rng, 5)
+                                : 5 + (int64_t)rng_below(&act->rng, 30));
 }
 
 static void s_client_step(void *node, const event_t *ev, actions_t *act)
@@ -449,7 +459,7 @@ static void s_ask_frontier(reader_t *self, int shard, const char *address, const
         ask.at_least = (uint64_t)(ev->wall_ms + (int64_t)rng_below(&act->rng, 200)) << 18;
     s->asking = true;
     s->newest = g.newest[shard];
-    act_call(act, address, ELANUS__METHOD__METHOD_FRONTIER, pb_pack(ev->ctx, &ask), TRY_MS,
+    act_call(act, address, ELANUS__METHOD__METHOD_FRONTIER, pb_pack(ev->ctx, &ask), g.try_ms,
              wait_once(self->base.member.waits, act, s_told_frontier, (void *)(uintptr_t)shard));
 }
 
@@ -468,7 +478,7 @@ static void s_reader_turn(reader_t *self, int shard, const event_t *ev, actions_
         ask.wait_ms = 300;
         s->following = true;
         act_call(act, owner->address, ELANUS__METHOD__METHOD_FOLLOW, pb_pack(ev->ctx, &ask),
-                 TRY_MS, wait_once(self->base.member.waits, act, s_followed,
+                 g.try_ms, wait_once(self->base.member.waits, act, s_followed,
                                    (void *)(uintptr_t)shard));
     }
     if (!s->asking && !s->waiting)
@@ -519,11 +529,23 @@ static const role_t g_reader_role = {
 
 /* --- the owners themselves ------------------------------------------------------------ */
 
+/* Metadata says so: who was frozen or cut off may believe it still. */
+static bool s_owns(const data_channel_t *channel)
+{
+    ctx_t ctx;
+    ctx_init(&ctx);
+    meta_item_t item = {0};
+    bool owns = meta_get(&ctx, sim_meta(g.sim), directory_key_owner(&ctx, channel->name),
+                         &item) == OK && item.mod_rev == channel->owner_rev;
+    ctx_fini(&ctx);
+    return owns;
+}
+
 /* What each channel's owner shows, if it has one now. */
 static void s_check_owner(const data_node_t *node, int shard)
 {
     const data_channel_t *channel = data_channel_of(node, g_vchannels[shard]);
-    if (!channel)
+    if (!channel || !s_owns(channel))
         return;
     const data_shard_t *rows = map_get_str(channel->shards, g_vchannels[shard]);
     key_model_look(g.model, "the owner");
@@ -546,6 +568,8 @@ static void s_verify(sim_t *sim, void *arg)
     if (key_model_verdict(g.model) && !g.lenient)
         fail_msg("seed %" PRIu64 " at %" PRId64 " ms: %s", g.seed, sim_now_ms(sim),
                  key_model_verdict(g.model));
+    if (g.store)
+        late_store_land(g.store);
     if (!g.acked)
         return;
     g.acked = false;
@@ -554,47 +578,7 @@ static void s_verify(sim_t *sim, void *arg)
 
 /* --- scenarios ------------------------------------------------------------------------ */
 
-static void s_put_collection(sim_t *sim)
-{
-    ctx_t ctx;
-    ctx_init(&ctx);
-    static const char *const names[] = { "id", "version", "pad" };
-    Elanus__Field fields[3], *at[3];
-    for (int i = 0; i < 3; i++) {
-        elanus__field__init(&fields[i]);
-        fields[i].id = FIELD_FIRST + i;
-        fields[i].name = (char *)names[i];
-        fields[i].type = i < 2 ? TYPE_INT64 : TYPE_VARCHAR;
-        fields[i].primary_key = i == 0;
-        at[i] = &fields[i];
-    }
-    Elanus__Pair length = ELANUS__PAIR__INIT, *params = &length;
-    length.key = (char *)"max_length";
-    length.value = (char *)"1000";
-    fields[2].type_params = &params;
-    fields[2].n_type_params = 1;
-    Elanus__Partition partition = ELANUS__PARTITION__INIT, *partitions = &partition;
-    partition.id = PARTITION;
-    partition.name = (char *)"_default";
-    Elanus__Collection coll = ELANUS__COLLECTION__INIT;
-    coll.id = COLLECTION;
-    coll.name = (char *)"rows";
-    coll.db_id = 1;
-    coll.fields = at;
-    coll.n_fields = 3;
-    coll.vchannels = (char **)g_vchannels;
-    coll.n_vchannels = SHARDS;
-    coll.partitions = &partitions;
-    coll.n_partitions = 1;
-    meta_op_t put = { .kind = META_PUT, .key = catalog_key_collection(&ctx, COLLECTION),
-                      .value = pb_pack(&ctx, &coll) };
-    meta_txn_result_t done = {0};
-    check(meta_txn(&ctx, sim_meta(sim), &(meta_txn_t){ .ops = &put, .n_ops = 1 }, &done) == OK);
-    check(catalog_make_schema(&ctx, &coll, &g.schema) == OK);
-    ctx_fini(&ctx);
-}
-
-static sim_t *s_begin(uint64_t seed)
+static sim_t *s_begin(uint64_t seed, bool on_store)
 {
     memset(&g, 0, sizeof g);
     g.seed = seed;
@@ -604,10 +588,16 @@ static sim_t *s_begin(uint64_t seed)
         .repeat_ms = 60000, .seal_age_ms = INT64_MAX, .seal_idle_ms = INT64_MAX,
         .delete_bytes = UINT64_MAX, .delete_age_ms = INT64_MAX,
     };
+    g.try_ms = on_store && seed % 2 ? PATIENT_MS : TRY_MS;
     g.model = key_model_new(CLIENTS * KEYS);
-    g.sim = sim_new(&(sim_options_t){ .seed = seed, .meta_lost = 0.02, .same_clocks = true,
+    g.sim = sim_new(&(sim_options_t){ .seed = seed, .meta_lost = 0.02, .same_clocks = !on_store,
                                       .verify = s_verify });
-    s_put_collection(g.sim);
+    if (on_store) {
+        g.store = late_store_new(sim_rng(g.sim));
+        g.options.store = late_store_of(g.store);
+        g.options.open_disk = NULL;
+    }
+    rows_collection_put(sim_meta(g.sim), g_vchannels, SHARDS, &g.schema);
     for (int n = 0; n < NODES; n++) {
         const role_t *role = n == COORD ? &coord_role : n < FIRST_CLIENT ? &data_role
                            : n < READER ? &g_client_role : &g_reader_role;
@@ -621,15 +611,42 @@ static void s_end_world(sim_t *sim)
     sim_disks_power(g.disks, false);
     sim_destroy(&sim);
     sim_disks_destroy(&g.disks);
+    late_store_destroy(&g.store);
     key_model_destroy(&g.model);
     schema_unref(&g.schema);
+}
+
+/* An owner that hears nothing of its successor, and a client that believes in it with it; or one
+ * that is frozen until there is a successor. */
+static void s_be_deposed(sim_t *sim, int data)
+{
+    rng_t *rng = sim_rng(sim);
+    bool frozen = rng_chance(rng, 0.5);
+    if (frozen) {
+        sim_pause(sim, data);
+    } else {
+        sim_cut_meta(sim, data, true);
+        sim_cut_meta(sim, FIRST_CLIENT + (int)rng_below(rng, CLIENTS), true);
+        sim_cut(sim, data, COORD, true);
+        sim_cut(sim, COORD, data, true);
+    }
+    sim_run(sim, 1000 + (int64_t)rng_below(rng, 4000));
+    if (frozen)
+        sim_resume(sim, data);
 }
 
 static void s_misfortune(sim_t *sim)
 {
     rng_t *rng = sim_rng(sim);
     int data = FIRST_DATA + (int)rng_below(rng, DATA), any = (int)rng_below(rng, NODES);
-    switch (rng_below(rng, 11)) {
+    if (g.store)
+        late_store_trouble(g.store, rng_chance(rng, 0.5) ? 0.1 : 0);
+    uint64_t what = rng_below(rng, 11);
+    if (g.store && what >= 2 && what <= 5) {    /* no disks here */
+        s_be_deposed(sim, data);
+        return;
+    }
+    switch (what) {
     case 0: s_kill(sim, data); break;
     case 1: sim_stop(sim, data); break;
     case 2: s_lose_power(sim); break;
@@ -651,6 +668,8 @@ static void s_mend(sim_t *sim)
     sim_disks_cut_at(g.disks, 0);
     sim_disks_fail_at(g.disks, 0);
     sim_disks_fill(g.disks, false);
+    if (g.store)
+        late_store_trouble(g.store, 0);
     sim_heal(sim);
     sim_run(sim, 1);
     for (int n = 0; n < NODES; n++)
@@ -689,16 +708,15 @@ static uint64_t s_env(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-static void acknowledged_writes_hold(void **state)
+static void s_hold(bool on_store)
 {
-    (void)state;
     bool one = getenv("ELANUS_SIM_SEED") != NULL;
     uint64_t first = s_env("ELANUS_SIM_SEED", 1);
     uint64_t seeds = one ? 1 : s_env("ELANUS_SIM_SEEDS", DEFAULT_SEEDS);
     unsigned acked = 0, compared = 0, reads = 0, repeats = 0;
     data_planted = BUG_NONE;
     for (uint64_t seed = first; seed < first + seeds; seed++) {
-        sim_t *sim = s_begin(seed);
+        sim_t *sim = s_begin(seed, on_store);
         s_chaos(sim);
         if (key_model_verdict(g.model))
             fail_msg("seed %" PRIu64 ": %s", seed, key_model_verdict(g.model));
@@ -712,13 +730,25 @@ static void acknowledged_writes_hold(void **state)
            "%u reads\n", seeds, acked, repeats, compared, reads);
 }
 
+static void acknowledged_writes_hold(void **state)
+{
+    (void)state;
+    s_hold(false);
+}
+
+static void acknowledged_writes_hold_on_the_store(void **state)
+{
+    (void)state;
+    s_hold(true);
+}
+
 static void s_find(data_bug_t bug)
 {
     bool found = false;
     uint64_t seed = 0;
     data_planted = bug;
     while (!found && seed++ < DEFAULT_SEEDS) {
-        sim_t *sim = s_begin(seed);
+        sim_t *sim = s_begin(seed, bug >= BUG_NO_FENCE);
         g.lenient = true;
         s_chaos(sim);
         found = key_model_verdict(g.model) != NULL;
@@ -747,10 +777,19 @@ static void the_checker_finds_forgotten_requests(void **state)
     s_find(BUG_FORGET_REQUESTS);
 }
 
+static void the_checker_finds_what_breaks_the_log_on_the_store(void **state)
+{
+    (void)state;
+    for (data_bug_t bug = BUG_NO_FENCE; bug <= BUG_NO_SEAL; bug++)
+        s_find(bug);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(acknowledged_writes_hold),
+        cmocka_unit_test(acknowledged_writes_hold_on_the_store),
+        cmocka_unit_test(the_checker_finds_what_breaks_the_log_on_the_store),
         cmocka_unit_test(the_checker_finds_an_ack_before_sync),
         cmocka_unit_test(the_checker_finds_a_double_apply),
         cmocka_unit_test(the_checker_finds_forgotten_requests),

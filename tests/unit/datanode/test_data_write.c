@@ -31,7 +31,7 @@ static void a_node_without_a_log_says_so(void **state)
     sim_run(g.sim, 800);
     question_t *q = dw_open();
     assert_int_equal(q->err, ERR_UNIMPLEMENTED);
-    assert_non_null(strstr(q->text, "the one on the object store is not built yet"));
+    assert_non_null(strstr(q->text, "neither a disk nor an object store"));
 }
 
 static void a_name_that_is_no_directory_is_refused(void **state)
