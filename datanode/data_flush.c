@@ -82,6 +82,7 @@ static void s_flush_named(errand_t *errand, err_t err, const event_t *ev, action
                   PRIu64, record->id, shard->name, record->rows, record->bytes);
     }
     keeper_work(keeper, ev, act);
+    data_persist_pressure(keeper->channel->node, ev, act);
     errand_end(errand);
 }
 

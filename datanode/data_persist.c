@@ -226,16 +226,29 @@ static void s_seal_oldest(keeper_t *keeper, const event_t *ev, actions_t *act)
         data_segment_seal(oldest.shard, oldest.segment, ev, act);
 }
 
+/* Is a segment on its way out of memory, or waiting to be tried again?  Then more of them would
+ * only be smaller ones. */
+static bool s_is_flushing(const data_channel_t *channel)
+{
+    void *shard;
+    for (size_t at = 0; map_next(channel->shards, &at, NULL, &shard); )
+        for (size_t i = 0; i < ((const data_shard_t *)shard)->segments.len; i++)
+            if (s_segment(shard, i)->state == DATA_SEALED)
+                return true;
+    return false;
+}
+
 /* One at a time: the next when this one's memory is free, or it is not enough. */
-void data_persist_pressure(data_node_t *self, const event_t *ev, actions_t *act)
+static void s_flush_biggest(data_node_t *self, const event_t *ev, actions_t *act)
 {
     persist_t *persist = persist_of(self);
     place_t biggest = {0};
     void *value;
     for (size_t at = 0; map_next(persist->keepers, &at, NULL, &value); ) {
-        if (((const keeper_t *)value)->flushes)
+        const keeper_t *keeper = value;
+        if (keeper->flushes || s_is_flushing(keeper->channel))
             return;
-        biggest = s_first(((const keeper_t *)value)->channel, biggest, s_bigger);
+        biggest = s_first(keeper->channel, biggest, s_bigger);
     }
     for (size_t at = 0; map_next(persist->keepers, &at, NULL, &value); )
         s_seal_oldest(value, ev, act);
@@ -243,6 +256,13 @@ void data_persist_pressure(data_node_t *self, const event_t *ev, actions_t *act)
         return;
     data_segment_seal(biggest.shard, biggest.segment, ev, act);
     keeper_work(keeper_of(biggest.shard->channel), ev, act);
+}
+
+void data_persist_pressure(data_node_t *self, const event_t *ev, actions_t *act)
+{
+    uint64_t most = self->options->memory_bytes;
+    if (most && self->bytes > most / 2 && self->options->store && !self->stopping)
+        s_flush_biggest(self, ev, act);
 }
 
 /* --- hooks ------------------------------------------ */
@@ -488,6 +508,7 @@ static void s_tick(data_node_t *self, const event_t *ev, actions_t *act)
     act_timer(act, TIMER_DATA_PERSIST, TICK_MS);
     for (size_t at = 0; map_next(persist_of(self)->keepers, &at, NULL, &keeper); )
         s_tick_channel(keeper, ev, act);
+    data_persist_pressure(self, ev, act);       /* no write that is refused for it would ask */
     errands_due(self, ev, act);
     data_compactions_due(self, ev, act);
     data_gc_work(self, ev, act);

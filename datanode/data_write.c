@@ -442,8 +442,7 @@ static void s_apply_durable(data_channel_t *channel, const event_t *ev, actions_
         return;
     s_tell_news(channel, ev, act);
     data_persist_applied(channel, ev, act);
-    if (self->options->memory_bytes && self->bytes > self->options->memory_bytes / 2)
-        data_persist_pressure(self, ev, act);
+    data_persist_pressure(self, ev, act);
 }
 
 /* Nothing behind the frontier was written: tell its writers, go on. */

@@ -220,35 +220,40 @@ void handle_get_loading_progress(proxy_node_t *self, proxy_call_t *call, const e
 
 /* --- GetLoadState --------------------------------------------------------------------------- */
 
-/* REST's answer has the progress too, gRPC's has no place for it. */
-static void s_add_progress(proxy_call_t *call, Common__Status *status, int64_t percent)
+static void s_add_info(proxy_call_t *call, Common__Status *status, const char *key,
+                       const char *value)
 {
     Common__Status__ExtraInfoEntry *entry = ctx_new(call->ctx, sizeof *entry);
     common__status__extra_info_entry__init(entry);
-    entry->key = (char *)"progress";
-    entry->value = ctx_printf(call->ctx, "%lld", (long long)percent);
-    status->extra_info = ctx_new(call->ctx, sizeof(void *));
+    entry->key = (char *)key;
+    entry->value = ctx_strdup(call->ctx, value);
     status->extra_info[status->n_extra_info++] = entry;
 }
 
+/* REST's answer has the progress too, and what keeps it; gRPC's has no place for them. */
 static void s_tell_state(proxy_node_t *self, proxy_call_t *call, actions_t *act,
-                         Common__LoadState state, int64_t percent)
+                         Common__LoadState state, int64_t percent, const char *why)
 {
     Milvus__GetLoadStateResponse response = MILVUS__GET_LOAD_STATE_RESPONSE__INIT;
     response.status = proxy_status_new(call->ctx, OK, NULL);
     response.state = state;
-    if (call->route)
-        s_add_progress(call, response.status, percent);
+    if (call->route) {
+        response.status->extra_info = ctx_new(call->ctx, 2 * sizeof(void *));
+        s_add_info(call, response.status, "progress",
+                   ctx_printf(call->ctx, "%lld", (long long)percent));
+        s_add_info(call, response.status, "why", why ? why : "");
+    }
     proxy_answer(self, call, act, &response);
 }
 
 static void s_state(proxy_node_t *self, proxy_gather_t *gather, const event_t *ev, actions_t *act)
 {
     (void)ev;
-    int64_t percent = s_percent(gather, NULL);
+    const char *why = NULL;
+    int64_t percent = s_percent(gather, &why);
     s_tell_state(self, gather->call, act, percent < 100 ? COMMON__LOAD_STATE__LoadStateLoading
                                                         : COMMON__LOAD_STATE__LoadStateLoaded,
-                 percent);
+                 percent, why);
 }
 
 /* A collection that does not exist is a state, not an error. */
@@ -264,7 +269,7 @@ void handle_get_load_state(proxy_node_t *self, proxy_call_t *call, const event_t
         return;
     if (missing || unloaded)
         s_tell_state(self, call, act, missing ? COMMON__LOAD_STATE__LoadStateNotExist
-                                              : COMMON__LOAD_STATE__LoadStateNotLoad, 0);
+                                              : COMMON__LOAD_STATE__LoadStateNotLoad, 0, NULL);
     else if (err != OK)
         proxy_refuse(self, call, ev, act, err);
     else

@@ -171,6 +171,10 @@ static void s_reopen(const read_call_t *call)
 static void s_take(proxy_node_t *self, read_call_t *call, const event_t *ev, actions_t *act)
 {
     proxy_read_t *read = call->part->read;
+    if (atomic_load(&read->call->ctx->cancelled)) {     /* nobody is left to put it together for */
+        s_fail(self, read, ERR_CANCELED, err_text(ERR_CANCELED), ev, act);
+        return;
+    }
     if (ev->err != OK && s_worth_another(ev->err)) {
         s_reopen(call);
         s_wait(self, read, ev->err, ev->text, ev, act);

@@ -227,18 +227,24 @@ static const char *s_enum_name(const ProtobufCEnumDescriptor *type, int value)
     return found ? found->name : "";
 }
 
-/* The gRPC answer has no place for the progress; handle_load puts it beside the status. */
+/* The gRPC answer has no place for these; handle_load puts them beside the status. */
+static const char *s_extra_info(const Common__Status *status, const char *key, const char *without)
+{
+    for (size_t i = 0; i < status->n_extra_info; i++)
+        if (strcmp(status->extra_info[i]->key, key) == 0)
+            return status->extra_info[i]->value;
+    return without;
+}
+
 static json_t *s_state(const ProtobufCMessage *message)
 {
     const Milvus__GetLoadStateResponse *response = (const void *)message;
     bool loaded = response->state == COMMON__LOAD_STATE__LoadStateLoaded;
-    int progress = loaded ? 100 : 0;
-    for (size_t i = 0; i < response->status->n_extra_info; i++)
-        if (strcmp(response->status->extra_info[i]->key, "progress") == 0)
-            progress = (int)strtol(response->status->extra_info[i]->value, NULL, 10);
+    const char *progress = s_extra_info(response->status, "progress", loaded ? "100" : "0");
     return json_pack("{s:s, s:i, s:s}", "loadState",
                      s_enum_name(&common__load_state__descriptor, (int)response->state),
-                     "loadProgress", progress, "message", "");
+                     "loadProgress", (int)strtol(progress, NULL, 10), "message",
+                     s_extra_info(response->status, "why", ""));
 }
 
 static json_t *s_field(const Schema__FieldSchema *field)

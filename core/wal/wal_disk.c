@@ -206,6 +206,24 @@ void wal_disk_destroy(wal_disk_t **self_p)
     *self_p = NULL;
 }
 
+int wal_disk_put(wal_disk_t *disk, const char *name, const void *ptr, size_t len, bool sync)
+{
+    int file = -1;
+    uint64_t had = 0;
+    int error = disk->driver->open(disk, name, false, &file, &had);
+    if (error == ENOENT)
+        error = disk->driver->open(disk, name, true, &file, &had);
+    if (error)
+        return error;
+    error = disk->driver->write(disk, file, 0, ptr, len);
+    if (!error && had > len)
+        error = disk->driver->truncate(disk, file, len);
+    if (!error && sync)
+        error = disk->driver->sync(disk, file);
+    disk->driver->close(disk, file);
+    return error;
+}
+
 err_t wal_disk_fail(ctx_t *ctx, const wal_disk_t *disk, int error, const char *what,
                     const char *name)
 {

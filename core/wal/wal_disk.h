@@ -50,6 +50,11 @@ void wal_disk_destroy(wal_disk_t **self_p);
 err_t wal_disk_fail(ctx_t *ctx, const wal_disk_t *disk, int error, const char *what,
                     const char *name);
 
+/* Write a small file over the one of that name, in place, so that no room is needed when there
+ * is one.  Returns an errno; the file is then anything. */
+int must_use wal_disk_put(wal_disk_t *disk, const char *name, const void *ptr, size_t len,
+                          bool sync);
+
 /* A disk in memory; room_bytes 0: endless. */
 wal_disk_t *wal_ram_new(uint64_t room_bytes);
 void wal_ram_set_room(wal_disk_t *disk, uint64_t room_bytes);

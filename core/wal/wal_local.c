@@ -24,7 +24,8 @@ static int wal_planted;
 #define PLANTED(bug) false
 #endif
 
-enum { EPOCH_BYTES = 64, EPOCH_VERSION = 1, NAME_DIGITS = 16, WINDOW_BYTES = 1 << 20 };
+enum { EPOCH_BYTES = 64, EPOCH_VERSION = 1, NAME_DIGITS = 16, WINDOW_BYTES = 1 << 20,
+       MIB = 1 << 20 };
 static const char s_epoch_name[] = "epoch", s_epoch_tmp[] = "epoch.tmp", s_new_tmp[] = "new.tmp";
 static const char s_suffix[] = ".wal";
 
@@ -346,19 +347,13 @@ static err_t s_read_epoch(ctx_t *ctx, local_log_t *self, bool *ret_there, reach_
     return OK;
 }
 
-static int s_write_whole(local_log_t *self, const char *name, const uint8_t *ptr, size_t len)
+/* Room for the next epoch: a log must open on a full disk too, because what it holds is read
+ * then as at any time.  Where this fails, the next epoch looks for room itself. */
+static void s_keep_room(local_log_t *self)
 {
-    const wal_disk_driver_t *disk = self->disk->driver;
-    int file = -1;
-    uint64_t had = 0;
-    int error = disk->open(self->disk, name, true, &file, &had);
-    if (error)
-        return error;
-    error = disk->write(self->disk, file, 0, ptr, len);
-    if (!error)
-        error = disk->sync(self->disk, file);
-    disk->close(self->disk, file);
-    return error;
+    static const uint8_t s_nothing[EPOCH_BYTES];
+    int ignored = wal_disk_put(self->disk, s_epoch_tmp, s_nothing, EPOCH_BYTES, false);
+    (void)ignored;
 }
 
 static err_t s_write_epoch(ctx_t *ctx, local_log_t *self)
@@ -371,11 +366,13 @@ static err_t s_write_epoch(ctx_t *ctx, local_log_t *self)
     memcpy(p + 32, self->end.hash, WAL_HASH_BYTES);
     store_u64(p + 48, self->end.max_ts);
     store_u32(p + 60, crc32c(p, 60));
-    int error = s_write_whole(self, s_epoch_tmp, p, sizeof p);
+    int error = wal_disk_put(self->disk, s_epoch_tmp, p, EPOCH_BYTES, true);
     if (!error)
         error = self->disk->driver->rename(self->disk, s_epoch_tmp, s_epoch_name);
     if (!error)
         error = self->disk->driver->sync_dir(self->disk);
+    if (!error)
+        s_keep_room(self);
     return error ? s_fail(ctx, self, error, "write", s_epoch_name) : OK;
 }
 
@@ -484,11 +481,11 @@ static err_t s_take_over(ctx_t *ctx, local_log_t *self, const wal_local_options_
     if (self->end.max_ts < sealed.max_ts)
         self->end.max_ts = sealed.max_ts;
     self->epoch = sealed.epoch + 1 > options->least_epoch ? sealed.epoch + 1 : options->least_epoch;
+    self->disk->driver->remove(self->disk, s_new_tmp);          /* usually not there */
     TRY(s_write_epoch(ctx, self));
     self->appended = self->end.seq;
     self->max_ts = self->appended_ts = self->end.max_ts;
     self->frontier = (wal_position_t){ .epoch = self->epoch, .seq = self->end.seq };
-    self->disk->driver->remove(self->disk, s_new_tmp);          /* usually not there */
     return OK;
 }
 
@@ -542,10 +539,12 @@ static err_t s_break(ctx_t *ctx, local_log_t *self, int error, const char *what)
 }
 
 /* There is no next file.  For want of room: the one failure after which the log goes on. */
-static err_t s_no_room(ctx_t *ctx, local_log_t *self, int error)
+static err_t s_no_room(ctx_t *ctx, local_log_t *self, int error, uint64_t len)
 {
     if (error == ENOSPC || error == EDQUOT)
-        return s_fail(ctx, self, error, "allocate a file of", "the log");
+        return ctx_fail(ctx, ERR_DISK_FULL, "no room left on the disk for the next %llu MiB of "
+                        "the log %s: free some space there", (unsigned long long)(len + MIB - 1) /
+                        MIB, self->disk->name);
     return s_break(ctx, self, error, "create the next file of");
 }
 
@@ -558,7 +557,7 @@ static err_t s_next_file(ctx_t *ctx, local_log_t *self, uint64_t first, uint64_t
     uint64_t had = 0;
     int error = disk->open(self->disk, s_new_tmp, true, &file, &had);
     if (error)
-        return s_no_room(ctx, self, error);
+        return s_no_room(ctx, self, error, len);
     error = disk->allocate(self->disk, file, 0, len);
     if (!error)
         error = disk->sync(self->disk, file);
@@ -567,7 +566,7 @@ static err_t s_next_file(ctx_t *ctx, local_log_t *self, uint64_t first, uint64_t
     if (error) {
         disk->close(self->disk, file);
         disk->remove(self->disk, s_new_tmp);
-        return s_no_room(ctx, self, error);
+        return s_no_room(ctx, self, error, len);
     }
     if (self->file >= 0)
         disk->close(self->disk, self->file);
@@ -654,7 +653,7 @@ static err_t s_work_off(ctx_t *ctx, local_log_t *self, size_t *done)
         if (self->file >= 0 && self->at == 0 && self->files.len > 0) {
             int error = self->disk->driver->allocate(self->disk, self->file, 0, len);
             if (error)                          /* an empty file that is too short: no second */
-                return s_no_room(ctx, self, error);
+                return s_no_room(ctx, self, error, len);
             self->file_len = len;
             continue;
         }

@@ -3,7 +3,8 @@
  *     <seq>.wal       objects (wal_record.h) one after the other, the first is seq (16 hex
  *                     digits); then zeros: files are allocated before they are used
  *     epoch           who wrote last, and how far the log reached; see below
- *     *.tmp           a file under way; swept at open
+ *     new.tmp         a file under way; swept at open
+ *     epoch.tmp       the next epoch; there before, so that a full disk opens too
  *
  *     offset  size  epoch
  *     0       4     magic "EWEP"

@@ -278,6 +278,10 @@ static void a_full_disk_loses_nothing_and_is_survived(void **state)
     assert_true(durable >= 3 && durable < 6);
     assert_int_equal(s_write(&ctx, wal, durable + 1, 3), ERR_DISK_FULL);
     assert_int_equal(wal_frontier(wal).seq, durable);
+    wal_destroy(&wal);
+    wal_ram_set_room(disk, 1);                  /* less than is used */
+    assert_int_equal(s_open(&ctx, disk, 0, &seen, &wal), OK);
+    assert_int_equal(s_write(&ctx, wal, durable + 1, 3), ERR_DISK_FULL);
     wal_ram_set_room(disk, 0);
     assert_int_equal(s_write(&ctx, wal, durable + 1, 3), OK);
     seen = (seen_t){ .next = 1 };
