@@ -3,9 +3,10 @@
 
     sets      random: 100,000 x 128        glove: 341,479 English words x 100 (scripts/glove.sh)
     measured  insert rows/s; FLAT search, nq 1 and 100, and filtered (a tenth of the rows):
-              p50 and p99 of one client, queries/s of four in flight; a Strong read right after
-              a write; start to the first answer, and to the first search over the loaded data;
-              resident memory idle and loaded (all processes of a server)
+              p50 and p99 of one client, queries/s of four in flight; a Strong read of a row
+              right after its write, and a Strong search; start to the first answer, and to the
+              first search over the loaded data; resident memory idle and loaded (all processes
+              of a server)
     method    both run all the time; each measurement goes to one, then to the other, round by
               round, and the median of the rounds counts.  Requests are serialized beforehand
               and sent by raw gRPC, so the client costs both the same.  Answers are compared.
@@ -40,7 +41,7 @@ NAME = "bench"
 SERVICE = "/milvus.proto.milvus.MilvusService/"
 # measure: "times": at least so many times Milvus; "most": Elanus itself at most
 TARGETS = {"insert_rows_s": ("times", 3), "nq1_qps": ("times", 2), "nq100_qps": ("times", 2),
-           "strong_p50_ms": ("most", 5.0), "start_s": ("most", 0.3), "rss_per_raw": ("most", 1.3)}
+           "strong_get_p50_ms": ("most", 5.0), "start_s": ("most", 0.3), "rss_per_raw": ("most", 1.3)}
 
 
 
@@ -86,7 +87,7 @@ class Server:
         self.stub = milvus_pb2_grpc.MilvusServiceStub(self.channel)
         self.raw = {method: self.channel.unary_unary(SERVICE + method, request_serializer=bytes,
                                                      response_deserializer=bytes)
-                    for method in ("Insert", "Search")}
+                    for method in ("Insert", "Search", "Query")}
 
     def rss(self):
         """Resident bytes of the process and of everything it started."""
@@ -210,14 +211,22 @@ def throughput(server, requests, seconds):
 
 
 def strong_reads(server, table, first, search, count):
-    """Milliseconds of a Strong read that follows a write at once."""
-    took = []
-    for number, request in enumerate(inserts_of_one(table, first, count)):
+    """Milliseconds of Strong reads that follow a write at once: the row's own, and searches."""
+    gets, found = [], []
+    for number, request in enumerate(inserts_of_one(table, first, 2 * count)):
+        get = milvus_pb2.QueryRequest(
+            collection_name=NAME, expr=f"id == {first + number}", output_fields=["n"],
+            consistency_level=0).SerializeToString()
         check(server.raw["Insert"](request, timeout=T), milvus_pb2.MutationResult)
         begin = time.monotonic()
-        check(server.raw["Search"](search[number % len(search)], timeout=T))
-        took.append((time.monotonic() - begin) * 1000)
-    return took
+        if number % 2:
+            check(server.raw["Search"](search[number % len(search)], timeout=T))
+        else:
+            answer = check(server.raw["Query"](get, timeout=T), milvus_pb2.QueryResults)
+        (found if number % 2 else gets).append((time.monotonic() - begin) * 1000)
+        if number % 2 == 0 and not answer.fields_data[0].scalars.long_data.data:
+            raise servers.Failure(f"{server.name} does not read what was just written")
+    return gets, found
 
 
 def inserts_of_one(table, first, count):
@@ -320,8 +329,9 @@ class Bench:
         for round_ in range(self.args.rounds):
             for server in both:
                 first = 10_000_000 + round_ * 1000
-                took = strong_reads(server, self.table, first, search, 20)
-                self.note(server, "strong_p50_ms", p(took, 0.5))
+                gets, found = strong_reads(server, self.table, first, search, 15)
+                self.note(server, "strong_get_p50_ms", p(gets, 0.5))
+                self.note(server, "strong_search_p50_ms", p(found, 0.5))
 
     def reopening(self, both):
         """Killed and started: how long until it finds something in the same rows."""
