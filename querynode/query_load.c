@@ -277,6 +277,16 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
     query_work_free(self, work);
 }
 
+/* All fields at once, or each at its first use: the collection's mmap.enabled, where it says
+ * so, goes before the node's own setting. */
+static bool s_preload(const query_node_t *self, uint64_t collection)
+{
+    const Elanus__Collection *coll = catalog_collection_by_id(self->catalog, collection);
+    const char *mmap = coll ? catalog_pair(coll->properties, coll->n_properties, "mmap.enabled")
+                            : NULL;
+    return mmap ? !catalog_true(mmap) : self->options.preload;
+}
+
 static void s_open(query_piece_t *piece, const Elanus__Segment *record, actions_t *act)
 {
     query_channel_t *ch = piece->channel;
@@ -293,7 +303,7 @@ static void s_open(query_piece_t *piece, const Elanus__Segment *record, actions_
         .deltalogs = s_names(&work->memory, record->deltalogs, record->n_deltalogs),
         .n_deltalogs = record->n_deltalogs,
     };
-    work->preload = self->options.preload;
+    work->preload = s_preload(self, record->collection);
     work->memory_share = self->options.memory_share;
     work->reserved = self->opening_bytes;
     work->need = work->preload ? record->bytes : record->rows * ROW_BYTES;
