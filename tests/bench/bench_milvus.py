@@ -45,7 +45,6 @@ TARGETS = {"insert_rows_s": ("times", 3), "nq1_qps": ("times", 2), "nq100_qps": 
            "rss_per_raw": ("most", 1.3)}
 
 
-
 class Server:
     """One of the two, with a raw channel to it."""
 
