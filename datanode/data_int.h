@@ -80,6 +80,8 @@ struct data_shard {
     uint64_t delete_bytes;
     wal_position_t trimmed;     /* of the last delete that was forgotten, or first entry of a
                                  * flushed segment: who follows from before begins anew */
+    wal_position_t flushed;     /* of the last rows of flushed segments: from before this, who
+                                 * copies rows begins anew */
     uint64_t last_ts;           /* of its last applied entry */
     wal_position_t last;
     vec_t followers;            /* parked FOLLOWs; data_follow.c */

@@ -1,6 +1,8 @@
 /* data_node - start, dispatch, stop; see data_node.h */
 #include "datanode/data_path.h"
 
+#include "core/segment/live.h"
+
 enum { STOP_MS = 5000 };
 
 static void s_on_leader(void *node, const event_t *ev, actions_t *act)
@@ -34,6 +36,7 @@ static void s_end(void *node)
     data_park_end(self);
     data_frontier_end(self);
     data_channels_end(self);
+    live_drop_all(self->member.self->incarnation);
     data_persist_end(self);
     catalog_destroy(&self->catalog);
     directory_destroy(&self->directory);
@@ -106,6 +109,7 @@ static void s_follow(data_node_t *self, const char *root, wait_fn *fn, uintptr_t
 
 static void s_start(data_node_t *self, const event_t *ev, actions_t *act)
 {
+    live_begin(self->member.self->incarnation);
     s_follow(self, catalog_root(CATALOG_COLLECTION), s_collections, 0, act);
     s_follow(self, directory_root(DIRECTORY_OWNER), s_owners, 0, act);
     s_follow(self, segments_root(SEGMENTS_SEG), s_segments, SEGMENTS_SEG, act);

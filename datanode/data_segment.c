@@ -167,6 +167,8 @@ void data_segment_flushed(data_shard_t *shard, data_segment_t *segment)
     segment->state = DATA_FLUSHED;
     if (wal_before(shard->trimmed, segment->first))     /* who never heard of it begins anew */
         shard->trimmed = segment->first;
+    if (wal_before(shard->flushed, segment->last))
+        shard->flushed = segment->last;
     live_drop(s_owner(shard), segment->id);
     s_account(shard, segment);
 }

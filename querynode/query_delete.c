@@ -111,6 +111,8 @@ void query_runs_trim(query_channel_t *ch)
         n++;
     if (n == 0 || ch->applying || ch->resetting)
         return;
+    if (query_copy_lacks(ch, &ch->growing))
+        return;
     void *value = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         const query_piece_t *piece = value;
@@ -235,6 +237,9 @@ void query_runs_apply(query_channel_t *ch, const event_t *ev, actions_t *act)
         query_wake_at(ch->node, ch->apply_retry_ms);
         return;
     }
+    if (query_copy_apply(ev->ctx, ch, &ch->growing) != OK ||
+        query_copy_apply(ev->ctx, ch, &ch->next) != OK)
+        s_fail(ch, ev->ctx->text, ev);
     size_t cost = 0;
     void *value = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); )

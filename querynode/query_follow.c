@@ -1,8 +1,9 @@
 /* query_follow - one channel beside its owner
  *
  * One FOLLOW is always open to the channel's ACTIVE owner.  An answer brings growing segments and
- * deletes behind the position; the rows themselves are taken from core/segment/live.h.  The next
- * FOLLOW is sent when all of the last answer was applied: that is the brake.
+ * deletes behind the position; the rows themselves are taken from core/segment/live.h or, when the
+ * owner is another process, copied (query_copy.c).  The next FOLLOW is sent when all of the last
+ * answer was applied: that is the brake.
  *
  *     resetting ──metadata listed, pieces compared, growing taken, a question answered──► in step
  *         ▲                                                                                 │
@@ -125,11 +126,15 @@ void query_follow_take(query_channel_t *ch, vec_t *list)
     for (size_t i = 0; i < list->len; i++) {
         query_growing_t *growing = vec_at(list, i);
         bool shown = query_shows(ch->coll, growing->partition);
-        if (shown && !growing->held) {
+        if (shown && growing->unwanted) {
+            growing->unwanted = false;
+            ch->follow_no = 0;                  /* ask at once, for its rows too */
+        } else if (shown && !growing->held && !growing->owner) {
             growing->held = live_get(ch->owner, growing->id);
             ch->node->count.growing += growing->held != NULL;
-        } else if (!shown && growing->held) {
+        } else if (!shown && (growing->held || growing->copy)) {
             query_growing_drop(ch, growing);
+            growing->unwanted = growing->owner != 0;
         }
     }
 }
@@ -207,7 +212,10 @@ static void s_reset(query_channel_t *ch, const Elanus__Followed *news)
     log_event(LOG_INFO, "channel_reset", "channel=%s epoch=%llu seq=%llu growing=%zu deletes=%zu",
               ch->name, (unsigned long long)news->epoch, (unsigned long long)news->seq,
               news->n_growing, news->n_deletes);
-    s_drop_growing(ch, &ch->next);
+    if (ch->remote)
+        query_copy_begin(ch, news);
+    else
+        s_drop_growing(ch, &ch->next);
     ch->round++;
     ch->resetting = true;
     ch->listed = ch->listing = false;
@@ -236,21 +244,48 @@ static void s_later(query_channel_t *ch, const char *why, const event_t *ev)
         s_trouble(ch, ctx_printf(ev->ctx, "channel not available[channel=%s]: %s", ch->name, why));
 }
 
-/* Take an answer in.  On an error nothing was taken. */
-static err_t s_take(ctx_t *ctx, query_channel_t *ch, const Elanus__Followed *news)
+/* Behind its position there is nothing that was not taken in. */
+static void s_at(query_channel_t *ch, const Elanus__Followed *news)
 {
-    TRY(query_runs_add(ctx, ch, news->deletes, news->n_deletes));
     ch->owner = news->owner;
     ch->epoch = news->epoch;
     ch->seq = news->seq;
     ch->heard_ts = news->last_ts;
     ch->ckpt_ts = news->ckpt_ts > ch->ckpt_ts ? news->ckpt_ts : ch->ckpt_ts;
+}
+
+/* Take in an answer of an owner that shares its memory.  On an error nothing was taken. */
+static err_t s_take_shared(ctx_t *ctx, query_channel_t *ch, const Elanus__Followed *news)
+{
+    TRY(query_runs_add(ctx, ch, news->deletes, news->n_deletes));
+    s_at(ch, news);
     if (news->reset)
         s_reset(ch, news);
     vec_t *list = ch->resetting ? &ch->next : &ch->growing;
     for (size_t i = 0; i < news->n_growing; i++)
         s_add_growing(ch, list, news->growing[i]);
     query_follow_take(ch, list);
+    return OK;
+}
+
+/* The same of one in another process.  After an error the position is where it was, or, in
+ * a reset, at the beginning; rows that were taken stay, and are not asked for again. */
+static err_t s_take_copied(ctx_t *ctx, query_channel_t *ch, const Elanus__Followed *news)
+{
+    if (news->reset) {
+        ch->owner = news->owner;
+        ch->epoch = ch->seq = 0;
+        ch->filling = true;
+        s_reset(ch, news);
+    }
+    vec_t *list = ch->resetting ? &ch->next : &ch->growing;
+    TRY(query_copy_rows(ctx, ch, list, news));
+    if (news->more)
+        return OK;
+    TRY(query_runs_add(ctx, ch, news->deletes, news->n_deletes));
+    query_copy_hold(ch, list, news);
+    s_at(ch, news);
+    ch->filling = false;
     return OK;
 }
 
@@ -267,7 +302,7 @@ static err_t s_news(query_channel_t *ch, const event_t *ev)
         ch->epoch = ch->seq = 0;                /* so that the next answer is one */
         return ctx_fail(ev->ctx, ERR_MOVED, "its owner is another one, and did not begin anew");
     }
-    return s_take(ev->ctx, ch, news);
+    return ch->remote ? s_take_copied(ev->ctx, ch, news) : s_take_shared(ev->ctx, ch, news);
 }
 
 static void s_followed(void *node, void *arg, const event_t *ev, actions_t *act)
@@ -307,6 +342,7 @@ static void s_send(query_channel_t *ch, const Elanus__NodeInfo *owner, const eve
         ask.epoch = ch->epoch;
         ask.seq = ch->seq;
     }
+    query_copy_ask(ch, ev->ctx, owner->incarnation, &ask);
     ask.wait_ms = FOLLOW_WAIT_MS;
     ch->follow_no = ++self->follows;
     ch->follow_owner = owner->incarnation;
@@ -319,7 +355,7 @@ static void s_send(query_channel_t *ch, const Elanus__NodeInfo *owner, const eve
 /* Metadata has to be listed after a reset. */
 static void s_list_when_due(query_channel_t *ch, const event_t *ev, actions_t *act)
 {
-    if (!ch->resetting || ch->round == 0 || ch->listed || ch->listing)
+    if (!ch->resetting || ch->filling || ch->round == 0 || ch->listed || ch->listing)
         return;
     if (ev->now_ms < ch->list_retry_ms)
         query_wake_at(ch->node, ch->list_retry_ms);

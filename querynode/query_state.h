@@ -35,6 +35,10 @@ typedef struct query_run {
 typedef struct query_growing {
     uint64_t id, partition;
     growing_t *held;            /* NULL: not asked for, or not (any more) to be had */
+    growing_t *copy;            /* of an owner in another process; NULL: none; see query_copy.c */
+    uint64_t owner;             /* incarnation of that one; 0: memory is shared */
+    uint64_t applied;           /* runs with smaller numbers are in the copy, once it is held */
+    bool unwanted;              /* a FOLLOW under way will not bring all of it */
 } query_growing_t;
 
 /* A sealed segment.  It is in view once `in`; until then its rows are seen in what it replaces. */
@@ -73,12 +77,14 @@ struct query_channel {
     uint64_t ckpt_ts;
     uint64_t follow_no;         /* of the FOLLOW under way; 0: none */
     uint64_t follow_owner;      /* whom it was sent to */
+    bool remote;                /* who is another process */
     unsigned follow_failures;
     int64_t follow_retry_ms;
     char *trouble;              /* why following does not work; NULL: it does */
 
     uint64_t round;             /* counts the resets */
     bool resetting;             /* `next` is being made to replace `growing` */
+    bool filling;               /* rows of `next` are still being sent */
     bool listing, listed;       /* metadata is being, was listed after the reset */
     int64_t list_retry_ms;
     uint64_t round_no;          /* questions asked before the reset do not count */
@@ -165,6 +171,7 @@ struct query_node {
     vec_t old_sealeds, old_growings;    /* to be freed by a job */
 
     uint64_t questions, follows;        /* counted */
+    uint64_t copied_bytes;      /* growing rows since the last look at memory */
     map_t *askers;              /* owner's incarnation -> asker, in query_wait.c */
     vec_t wanting;              /* of query_channel_t *: a question is wanted */
 

@@ -47,6 +47,9 @@ void query_piece_hide(query_piece_t *piece)
 
 void query_growing_drop(query_channel_t *ch, query_growing_t *growing)
 {
+    if (growing->copy)
+        vec_push(&ch->node->old_growings, &growing->copy);
+    growing->copy = NULL;
     if (!growing->held)
         return;
     vec_push(&ch->node->old_growings, &growing->held);
@@ -247,7 +250,7 @@ static bool s_may_end(query_channel_t *ch)
     if (ch->fronts[0].last_ts > ch->heard_ts)
         return false;
     s_clean(ch, &ch->next, s_is_ready);
-    if (s_missing(ch, &ch->next))
+    if (s_missing(ch, &ch->next) || query_copy_lacks(ch, &ch->next))
         return false;
     void *value = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
@@ -347,7 +350,8 @@ bool query_caught_up(const query_channel_t *ch)
         if (piece->in && piece->applied < query_runs_end(ch))
             return false;
     }
-    return !ch->applying;
+    return !ch->applying && !query_copy_lacks(ch, &ch->growing) &&
+           !query_copy_lacks(ch, &ch->next);
 }
 
 void query_swap(query_channel_t *ch)

@@ -364,10 +364,9 @@ static void s_tally_growing(tally_t *tally, ctx_t *ctx, const query_growing_t *g
 {
     if (!s_asked(tally, growing->partition))
         return;
-    if (!growing->held && !tally->error) {      /* or it comes as a sealed one in a moment */
+    if (!growing->held && !growing->owner && !tally->error) {      /* or it comes as a sealed one in a moment */
         tally->err = ERR_CHANNEL_NOT_AVAILABLE;
-        tally->error = ctx_printf(ctx, "growing segment %llu is in the memory of another process; "
-                                  "flush the collection, then it can be loaded",
+        tally->error = ctx_printf(ctx, "growing segment %llu is not in its owner's memory any more",
                                   (unsigned long long)growing->id);
     }
     if (!growing->held)

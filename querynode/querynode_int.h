@@ -2,6 +2,7 @@
  *
  *     query_target.c   what shall be loaded: pictures of metadata to collections and channels
  *     query_follow.c   one FOLLOW to the owner of each channel: growing segments, deletes
+ *     query_copy.c     rows of growing segments whose owner is another process
  *     query_delete.c   the delete buffer: into every sealed segment before it counts
  *     query_load.c     opening sealed segments, comparing them with metadata
  *     query_swap.c     which segments are in view: exactly one of growing, sealed, compacted
@@ -12,7 +13,7 @@
  * else; when it is back, the channel it worked for may be `gone`.
  *
  *     collection ─┬─ channel ─┬─ piece    a sealed segment: being opened, or in view
- *                 │           ├─ growing  a reference into core/segment/live.h
+ *                 │           ├─ growing  a reference into core/segment/live.h, or a copy
  *                 │           └─ runs     deletes that a piece still to come may need
  *                 └─ reads that wait
  */
@@ -44,6 +45,22 @@ void query_dial(query_node_t *self, const Elanus__NodeInfo *owner, actions_t *ac
 
 /* Take what of `list` is to be seen and can be had; let go what is not to be seen. */
 void query_follow_take(query_channel_t *ch, vec_t *list);
+
+/* --- query_copy.c */
+
+/* Is the owner of this incarnation another process?  Then ask for rows behind those we have. */
+void query_copy_ask(query_channel_t *ch, ctx_t *ctx, uint64_t owner, Elanus__Follow *ask);
+
+/* A reset: what was copied from this owner stays, in `next`. */
+void query_copy_begin(query_channel_t *ch, const Elanus__Followed *news);
+
+/* Rows of an answer, to be repeated after an error; with its last page complete copies count. */
+err_t must_use query_copy_rows(ctx_t *ctx, query_channel_t *ch, vec_t *list,
+                               const Elanus__Followed *news);
+void query_copy_hold(query_channel_t *ch, vec_t *list, const Elanus__Followed *news);
+
+bool query_copy_lacks(const query_channel_t *ch, const vec_t *list);    /* deletes */
+err_t must_use query_copy_apply(ctx_t *ctx, query_channel_t *ch, vec_t *list);
 
 /* --- query_delete.c */
 

@@ -368,8 +368,16 @@ static void s_copy_field(room_t *room, size_t at, const column_t *c, size_t from
         room->offsets[at + i] = c->offsets[from + i] + shift;
 }
 
+/* Timestamps of rows that are appended: one of each, or one of all. */
+typedef struct stamps { const uint64_t *each; uint64_t all; } stamps_t;
+
+static uint64_t s_stamp(const stamps_t *ts, size_t row)
+{
+    return ts->each ? ts->each[row] : ts->all;
+}
+
 /* Fill blocks without telling anybody.  On failure some rows are in, not published. */
-static err_t s_fill(ctx_t *ctx, growing_t *self, const column_t *columns, uint64_t ts)
+static err_t s_fill(ctx_t *ctx, growing_t *self, const column_t *columns, const stamps_t *ts)
 {
     size_t n_rows = columns[0].n;
     for (size_t done = 0; done < n_rows; ) {
@@ -382,7 +390,7 @@ static err_t s_fill(ctx_t *ctx, growing_t *self, const column_t *columns, uint64
         for (size_t i = 0; i < schema_len(self->schema); i++)
             s_copy_field(&block->rooms[i], block->used, &columns[i], done, n);
         for (size_t i = 0; i < n; i++)
-            block->ts[block->used + i] = ts;
+            block->ts[block->used + i] = s_stamp(ts, done + i);
         block->used += n;
         done += n;
     }
@@ -431,7 +439,7 @@ static void s_link(growing_t *self, size_t n)
     }
 }
 
-static void s_count(growing_t *self, const column_t *columns, size_t end, uint64_t ts)
+static void s_count(growing_t *self, const column_t *columns, size_t end, const stamps_t *ts)
 {
     for (size_t i = 0; i < schema_len(self->schema); i++)
         if (!columns[i].width)
@@ -439,13 +447,19 @@ static void s_count(growing_t *self, const column_t *columns, size_t end, uint64
     atomic_store_explicit(&self->bytes, end * self->row_bytes + self->chunk_bytes +
                           self->died_bytes + pk_table_bytes(self->table), memory_order_relaxed);
     if (atomic_load_explicit(&self->min_ts, memory_order_relaxed) == UINT64_MAX)
-        atomic_store_explicit(&self->min_ts, ts, memory_order_relaxed);
-    atomic_store_explicit(&self->max_ts, ts, memory_order_relaxed);
+        atomic_store_explicit(&self->min_ts, s_stamp(ts, 0), memory_order_relaxed);
+    atomic_store_explicit(&self->max_ts, s_stamp(ts, columns[0].n - 1), memory_order_relaxed);
 }
 
-static void s_check_columns(const growing_t *self, const column_t *columns, uint64_t ts)
+static void s_check_stamps(const growing_t *self, const stamps_t *ts, size_t n)
 {
-    check(ts >= growing_max_ts(self) && ts != UINT64_MAX);
+    check(s_stamp(ts, 0) >= growing_max_ts(self) && s_stamp(ts, n - 1) != UINT64_MAX);
+    for (size_t i = 1; ts->each && i < n; i++)
+        check(ts->each[i - 1] <= ts->each[i]);
+}
+
+static void s_check_columns(const growing_t *self, const column_t *columns)
+{
     for (size_t i = 0; i < schema_len(self->schema); i++) {
         const field_t *field = schema_at(self->schema, i);
         check(columns[i].n == columns[0].n && columns[i].type == field->type &&
@@ -455,12 +469,13 @@ static void s_check_columns(const growing_t *self, const column_t *columns, uint
     }
 }
 
-err_t growing_append(ctx_t *ctx, growing_t *self, const column_t *columns, uint64_t ts)
+static err_t s_append(ctx_t *ctx, growing_t *self, const column_t *columns, const stamps_t *ts)
 {
-    s_check_columns(self, columns, ts);
+    s_check_columns(self, columns);
     size_t n = atomic_load_explicit(&self->n, memory_order_relaxed), more = columns[0].n;
     if (more == 0)
         return OK;
+    s_check_stamps(self, ts, more);
     if (more > LIMIT_SEGMENT_ROWS - n)
         return ctx_fail(ctx, ERR_CAPACITY_EXCEEDED, "segment %llu has %zu rows, %zu more are too "
                         "many: seal it", (unsigned long long)self->id.segment, n, more);
@@ -476,6 +491,16 @@ err_t growing_append(ctx_t *ctx, growing_t *self, const column_t *columns, uint6
     s_count(self, columns, n + more, ts);
     atomic_store_explicit(&self->n, n + more, memory_order_release);
     return OK;
+}
+
+err_t growing_append(ctx_t *ctx, growing_t *self, const column_t *columns, uint64_t ts)
+{
+    return s_append(ctx, self, columns, &(stamps_t){ .all = ts });
+}
+
+err_t growing_append_each(ctx_t *ctx, growing_t *self, const column_t *columns, const uint64_t *ts)
+{
+    return s_append(ctx, self, columns, &(stamps_t){ .each = ts });
 }
 
 /* --- deleting ------------------------------------------ */

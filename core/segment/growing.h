@@ -44,6 +44,10 @@ segment_id_t growing_id(const growing_t *self);
  * Thread  the writer */
 err_t must_use growing_append(ctx_t *ctx, growing_t *self, const column_t *columns, uint64_t ts);
 
+/* The same with a timestamp of each row, ts[i] not below ts[i - 1]. */
+err_t must_use growing_append_each(ctx_t *ctx, growing_t *self, const column_t *columns,
+                                   const uint64_t *ts);
+
 /* Delete by primary key: whatever row has one of these keys and a timestamp
  * below ts is dead from ts on.  Keys that are not here are fine.  All or none.
  * For an upsert call it before growing_append, with the same ts.

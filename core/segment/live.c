@@ -9,10 +9,38 @@ typedef struct { uint64_t owner, segment; } live_key_t;
 
 static pthread_mutex_t g_lock = PTHREAD_MUTEX_INITIALIZER;     /* a leaf */
 static map_t *g_segments;                                      /* live_key_t -> growing_t */
+static map_t *g_owners;                                        /* that began, to something */
 
 static view_t s_key(const live_key_t *key)
 {
     return view_of(key, sizeof *key);
+}
+
+void live_begin(uint64_t owner)
+{
+    pthread_mutex_lock(&g_lock);
+    if (!g_owners)
+        g_owners = map_new();
+    map_put_u64(g_owners, owner, &g_owners);
+    pthread_mutex_unlock(&g_lock);
+}
+
+bool live_is_here(uint64_t owner)
+{
+    pthread_mutex_lock(&g_lock);
+    bool here = g_owners && map_get_u64(g_owners, owner);
+    pthread_mutex_unlock(&g_lock);
+    return here;
+}
+
+static void s_end_owner(uint64_t owner)
+{
+    pthread_mutex_lock(&g_lock);
+    if (g_owners)
+        map_del_u64(g_owners, owner);
+    if (g_owners && map_len(g_owners) == 0)
+        map_destroy(&g_owners);
+    pthread_mutex_unlock(&g_lock);
 }
 
 void live_put(uint64_t owner, growing_t *segment)
@@ -73,6 +101,7 @@ static growing_t *s_drop_one_of(uint64_t owner)
 
 void live_drop_all(uint64_t owner)
 {
+    s_end_owner(owner);
     for (growing_t *gone; (gone = s_drop_one_of(owner)) != NULL; )
         growing_unref(&gone);
 }

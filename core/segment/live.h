@@ -15,6 +15,11 @@
 
 #include "core/segment/growing.h"
 
+/* From here on this owner's segments are shown here: a reader that lives in another process, where
+ * nothing was said of the owner, has to be sent the rows. */
+void live_begin(uint64_t owner);
+bool live_is_here(uint64_t owner);
+
 /* Show a segment; the table takes a reference. */
 void live_put(uint64_t owner, growing_t *segment);
 
@@ -22,6 +27,6 @@ void live_put(uint64_t owner, growing_t *segment);
 growing_t *live_get(uint64_t owner, uint64_t segment);
 
 void live_drop(uint64_t owner, uint64_t segment);
-void live_drop_all(uint64_t owner);
+void live_drop_all(uint64_t owner);     /* and it is not here any more */
 
 #endif

@@ -225,6 +225,7 @@ void qw_insert(querynode_world_t *self, uint64_t partition, const int64_t *pks, 
     if (upsert)
         s_entry_delete(self, ts, -1, pks, n);
     seg_t *seg = s_growing_seg(self, partition);
+    seg->last_seq = self->seq;
     s_append(self, seg->rows, pks, n, ts);
     for (size_t i = 0; i < n; i++) {
         check(self->n_rows < MOST_ROWS);
@@ -548,6 +549,7 @@ static void s_replay(querynode_world_t *w)
                                                .rows = growing_new(w->schema, id) });
             live_put(w->incarnation, seg->rows);
         }
+        seg->last_seq = row->seq;
         s_append(w, seg->rows, &row->pk, 1, row->ts);
     }
     for (size_t i = 0; i < w->n_runs; i++)
@@ -563,7 +565,7 @@ void qw_crash(querynode_world_t *self)
     for (size_t i = 0; i < self->parked.len; i++)
         qw_reply_later(self, ((parked_t *)vec_at(&self->parked, i))->cookie, ERR_OUTCOME_UNKNOWN,
                       NULL);
-    self->parked.len = 0;
+    qw_park_free(self);
     for (size_t i = 0; i < self->held.len; i++) {
         pending_t *p = *(pending_t **)vec_at(&self->held, i);
         qw_reply_later(self, p->ask.cookie, ERR_OUTCOME_UNKNOWN, NULL);
@@ -572,6 +574,7 @@ void qw_crash(querynode_world_t *self)
     self->held.len = 0;
     self->incarnation++;
     self->epoch++;
+    qw_show_owner(self);
     s_replay(self);
     s_put_owner(self);
 }

@@ -6,6 +6,8 @@
 
 #include "core/base/clock.h"
 #include "core/base/fault.h"
+#include "core/segment/growing_page.h"
+#include "core/segment/live.h"
 #include "core/wire/pb.h"
 
 /* --- the bag ----------------------------------------------------------------------------- */
@@ -215,7 +217,57 @@ static void s_pack_run(querynode_world_t *w, const run_t *run, ctx_t *ctx, Elanu
     buf_fini(&bytes);
 }
 
-static void s_tell(querynode_world_t *w, uint64_t cookie, uint64_t after, bool reset)
+static size_t s_has(const Elanus__Follow *ask, uint64_t id)
+{
+    for (size_t i = 0; i < ask->n_have; i++)
+        if (ask->have[i]->id == id)
+            return ask->have[i]->unwanted ? SIZE_MAX : ask->have[i]->rows;
+    return 0;
+}
+
+/* As the data node does it, with answers that are small now and then. */
+static void s_add_rows(querynode_world_t *w, ctx_t *ctx, const seg_t *seg, size_t from,
+                       size_t *room, Elanus__GrowingSegment *one, bool *more)
+{
+    growing_snapshot_t snap = growing_at(seg->rows, UINT64_MAX);
+    one->rows = snap.n;
+    one->pages = ctx_new(ctx, (snap.n_blocks + 1) * sizeof one->pages[0]);
+    while (from < snap.n && *room) {
+        buf_scoped page = {0};
+        size_t n = 0;
+        view_t copy;
+        buf_init(&page, 0);
+        check(growing_page_write(&w->ctx, &snap, from, *room, &page, &n) == OK);
+        check(ctx_copy(ctx, buf_view(&page), &copy) == OK);
+        one->pages[one->n_pages++] = (ProtobufCBinaryData){ copy.len, (uint8_t *)copy.ptr };
+        *room -= copy.len < *room ? copy.len : *room;
+        from += n;
+    }
+    *more |= from < snap.n;
+}
+
+static void s_tell_growing(querynode_world_t *w, const Elanus__Follow *ask, ctx_t *ctx,
+                           Elanus__Followed *out)
+{
+    size_t room = rng_below(&w->rng, 2) ? 1 << 20 : 1 + (size_t)rng_below(&w->rng, 3000);
+    bool more = false;
+    out->growing = ctx_new(ctx, (w->segs.len + 1) * sizeof *out->growing);
+    for (size_t i = 0; i < w->segs.len; i++) {
+        const seg_t *seg = qw_seg(w, i);
+        if (seg->flushed || (!ask->remote && !out->reset && seg->first_seq <= ask->seq))
+            continue;
+        Elanus__GrowingSegment *one = ctx_new(ctx, sizeof *one);
+        elanus__growing_segment__init(one);
+        one->id = seg->id;
+        one->partition = seg->partition;
+        out->growing[out->n_growing++] = one;
+        if (ask->remote)
+            s_add_rows(w, ctx, seg, s_has(ask, seg->id), &room, one, &more);
+    }
+    out->more = more;
+}
+
+static void s_tell(querynode_world_t *w, uint64_t cookie, const Elanus__Follow *ask, bool reset)
 {
     ctx_t ctx;
     ctx_init(&ctx);
@@ -226,20 +278,10 @@ static void s_tell(querynode_world_t *w, uint64_t cookie, uint64_t after, bool r
     out.owner = w->incarnation;
     out.reset = reset;
     out.ckpt_ts = w->ckpt_ts;
-    out.growing = ctx_new(&ctx, (w->segs.len + 1) * sizeof *out.growing);
-    for (size_t i = 0; i < w->segs.len; i++) {
-        const seg_t *seg = qw_seg(w, i);
-        if (seg->flushed || (!reset && seg->first_seq <= after))
-            continue;
-        Elanus__GrowingSegment *one = ctx_new(&ctx, sizeof *one);
-        elanus__growing_segment__init(one);
-        one->id = seg->id;
-        one->partition = seg->partition;
-        out.growing[out.n_growing++] = one;
-    }
+    s_tell_growing(w, ask, &ctx, &out);
     out.deletes = ctx_new(&ctx, (w->n_runs + 1) * sizeof *out.deletes);
-    for (size_t i = 0; i < w->n_runs; i++) {
-        if (w->runs[i].seq <= w->ckpt_seq || (!reset && w->runs[i].seq <= after))
+    for (size_t i = 0; !out.more && i < w->n_runs; i++) {
+        if (w->runs[i].seq <= w->ckpt_seq || (!reset && w->runs[i].seq <= ask->seq))
             continue;
         Elanus__DeleteRun *one = ctx_new(&ctx, sizeof *one);
         elanus__delete_run__init(one);
@@ -250,29 +292,60 @@ static void s_tell(querynode_world_t *w, uint64_t cookie, uint64_t after, bool r
     ctx_fini(&ctx);
 }
 
-void qw_wake(querynode_world_t *w)
+static Elanus__Follow *s_ask(const pending_t *p, ctx_t *ctx)
 {
-    for (size_t i = 0; i < w->parked.len; i++) {
-        parked_t p = *(parked_t *)vec_at(&w->parked, i);
-        s_tell(w, p.cookie, p.seq, false);
-    }
+    Elanus__Follow *ask = NULL;
+    check(PB_UNPACK(ctx, elanus__follow, p->ask.call.payload, &ask) == OK);
+    return ask;
+}
+
+void qw_park_free(querynode_world_t *w)
+{
+    for (size_t i = 0; i < w->parked.len; i++)
+        qw_pending_free(((parked_t *)vec_at(&w->parked, i))->call);
     w->parked.len = 0;
 }
 
-static void s_call_follow(querynode_world_t *w, const pending_t *p)
+void qw_wake(querynode_world_t *w)
 {
-    Elanus__Follow *ask = NULL;
     ctx_t ctx;
     ctx_init(&ctx);
-    check(PB_UNPACK(&ctx, elanus__follow, p->ask.call.payload, &ask) == OK);
-    bool reset = ask->epoch != w->epoch || ask->seq < w->ckpt_seq;
-    for (size_t i = 0; i < w->segs.len; i++)    /* it never heard of one that is gone already */
-        reset |= qw_seg(w, i)->flushed && qw_seg(w, i)->first_seq > ask->seq;
-    if (!reset && ask->seq == w->seq)
-        vec_push(&w->parked, &(parked_t){ p->ask.cookie, ask->seq });
-    else
-        s_tell(w, p->ask.cookie, ask->seq, reset);
+    for (size_t i = 0; i < w->parked.len; i++) {
+        parked_t p = *(parked_t *)vec_at(&w->parked, i);
+        s_tell(w, p.cookie, s_ask(p.call, &ctx), false);
+    }
+    qw_park_free(w);
     ctx_fini(&ctx);
+}
+
+static bool s_lacks_rows(const querynode_world_t *w, const Elanus__Follow *ask)
+{
+    for (size_t i = 0; ask->remote && i < w->segs.len; i++)
+        if (!qw_seg(w, i)->flushed &&
+            s_has(ask, qw_seg(w, i)->id) < growing_rows(qw_seg(w, i)->rows))
+            return true;
+    return false;
+}
+
+/* True: the call was kept. */
+static bool s_call_follow(querynode_world_t *w, pending_t *p)
+{
+    ctx_t ctx;
+    ctx_init(&ctx);
+    const Elanus__Follow *ask = s_ask(p, &ctx);
+    check(ask->remote == w->remote);
+    bool reset = ask->epoch != w->epoch || ask->seq < w->ckpt_seq;
+    for (size_t i = 0; i < w->segs.len; i++) {  /* it never heard of one that is gone already */
+        const seg_t *seg = qw_seg(w, i);
+        reset |= seg->flushed && (ask->remote ? seg->last_seq : seg->first_seq) > ask->seq;
+    }
+    bool keep = !reset && ask->seq == w->seq && !s_lacks_rows(w, ask);
+    if (keep)
+        vec_push(&w->parked, &(parked_t){ p->ask.cookie, p });
+    else
+        s_tell(w, p->ask.cookie, ask, reset);
+    ctx_fini(&ctx);
+    return keep;
 }
 
 static void s_call_frontier(querynode_world_t *w, const pending_t *p)
@@ -301,7 +374,7 @@ static bool s_called(querynode_world_t *w, pending_t *p)
     if (strcmp(address, p->ask.endpoint) != 0) {
         qw_reply_later(w, p->ask.cookie, ERR_OUTCOME_UNKNOWN, NULL);
     } else if (p->ask.call.method == ELANUS__METHOD__METHOD_FOLLOW) {
-        s_call_follow(w, p);
+        return s_call_follow(w, p);
     } else {
         check(p->ask.call.method == ELANUS__METHOD__METHOD_FRONTIER);
         w->frontiers++;
@@ -495,6 +568,21 @@ static int64_t s_meta_now(void *arg)
     return ((querynode_world_t *)arg)->now_ms;
 }
 
+void qw_show_owner(querynode_world_t *w)
+{
+    if (!w->remote)
+        live_begin(w->incarnation);
+}
+
+static bool g_remote;
+
+int qw_setup_remote(void **state)
+{
+    (void)state;
+    g_remote = true;
+    return 0;
+}
+
 querynode_world_t *qw_new(uint64_t seed, const query_options_t *options)
 {
     querynode_world_t *w = mem_new(sizeof *w);
@@ -517,6 +605,8 @@ querynode_world_t *qw_new(uint64_t seed, const query_options_t *options)
     };
     w->schema = schema_new(fields, ARRAY_LEN(fields));
     w->incarnation = 100;
+    w->remote = g_remote;
+    qw_show_owner(w);
     w->epoch = 1;
     w->next_id = 1000;
     w->options = options ? *options : (query_options_t){ .preload = true, .threads = 2 };
@@ -559,6 +649,7 @@ void qw_free(querynode_world_t **self_p)
     vec_fini(&w->follows);
     vec_fini(&w->asked);
     vec_fini(&w->segs);
+    qw_park_free(w);
     vec_fini(&w->parked);
     meta_destroy(&w->meta);
     store_destroy(&w->store);

@@ -35,6 +35,10 @@ typedef struct qw_answer {
 
 typedef struct querynode_world querynode_world_t;
 
+/* Worlds made from now on have the data node in another process: rows travel.  Of the form of a
+ * group's setup, so that its tests can be run in both. */
+int qw_setup_remote(void **state);
+
 querynode_world_t *qw_new(uint64_t seed, const query_options_t *options);
 void qw_free(querynode_world_t **self_p);
 

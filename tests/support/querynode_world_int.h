@@ -35,13 +35,14 @@ typedef struct run {
 } run_t;
 
 typedef struct seg {
-    uint64_t id, partition, first_seq;
+    uint64_t id, partition, first_seq, last_seq;
     growing_t *rows;
     bool sealed;                /* planned to be flushed */
     bool flushed;
 } seg_t;
 
-typedef struct parked { uint64_t cookie, seq; } parked_t;
+/* A FOLLOW that waits: the call as it came. */
+typedef struct parked { uint64_t cookie; pending_t *call; } parked_t;
 typedef struct asked { uint64_t request; bool count; qw_answer_t *ret; } asked_t;
 typedef struct follow {
     querynode_world_t *world;
@@ -70,7 +71,8 @@ struct querynode_world {
 
     uint64_t incarnation, epoch, seq, last_ts, next_id, ckpt_seq, ckpt_ts, entry_ts;
     vec_t segs;                 /* of seg_t */
-    vec_t parked;
+    vec_t parked;               /* of parked_t */
+    bool remote;                /* rows are sent */
     bool hold_frontiers;
     vec_t held;                 /* of pending_t *: FRONTIER calls */
     size_t frontiers;
@@ -97,6 +99,8 @@ void qw_pending_free(pending_t *p);
 uint64_t qw_clock(querynode_world_t *w);
 seg_t *qw_seg(const querynode_world_t *w, size_t i);
 void qw_wake(querynode_world_t *w);             /* answer the parked FOLLOWs */
+void qw_show_owner(querynode_world_t *w);       /* in live.h, unless it is remote */
+void qw_park_free(querynode_world_t *w);
 void qw_free_segs(querynode_world_t *w);
 
 #endif

@@ -306,5 +306,7 @@ int main(void)
         cmocka_unit_test(a_release_stops_a_load),
         cmocka_unit_test(every_fault_is_made_good),
     };
-    return cmocka_run_group_tests_name("query load", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("query load", tests, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("query load, rows from another process", tests,
+                                                qw_setup_remote, NULL);
 }

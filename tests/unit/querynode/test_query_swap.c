@@ -323,5 +323,7 @@ int main(void)
         cmocka_unit_test(deletes_come_at_each_moment_of_a_load),
         cmocka_unit_test(a_delete_may_only_be_in_a_deltalog),
     };
-    return cmocka_run_group_tests_name("query swap", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("query swap", tests, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("query swap, rows from another process", tests,
+                                                qw_setup_remote, NULL);
 }

@@ -337,5 +337,7 @@ int main(void)
         cmocka_unit_test(a_release_ends_those_who_wait),
         cmocka_unit_test(too_many_reads_are_refused),
     };
-    return cmocka_run_group_tests_name("query wait", tests, NULL, NULL);
+    int failed = cmocka_run_group_tests_name("query wait", tests, NULL, NULL);
+    return failed + cmocka_run_group_tests_name("query wait, rows from another process", tests,
+                                                qw_setup_remote, NULL);
 }
