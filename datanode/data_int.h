@@ -80,8 +80,7 @@ struct data_shard {
     uint64_t delete_bytes;
     wal_position_t trimmed;     /* of the last delete that was forgotten, or first entry of a
                                  * flushed segment: who follows from before begins anew */
-    wal_position_t flushed;     /* of the last rows of flushed segments: from before this, who
-                                 * copies rows begins anew */
+    wal_position_t flushed;     /* of flushed segments' last rows: the same for who copies rows */
     uint64_t last_ts;           /* of its last applied entry */
     wal_position_t last;
     vec_t followers;            /* parked FOLLOWs; data_follow.c */

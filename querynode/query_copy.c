@@ -85,9 +85,11 @@ static err_t s_add_rows(ctx_t *ctx, query_channel_t *ch, query_growing_t *growin
 {
     if (!query_shows(ch->coll, growing->partition))
         return OK;
-    if (!growing->copy)
+    if (!growing->copy) {
+        growing->applied = 0;
         growing->copy = growing_new(ch->coll->schema, (segment_id_t){
             .collection = ch->coll->id, .partition = growing->partition, .segment = growing->id });
+    }
     for (size_t i = 0; i < told->n_pages; i++) {
         TRY(s_fits(ctx, ch->node, told->pages[i].len));
         TRY(growing_page_read(ctx, growing->copy,
@@ -146,7 +148,7 @@ void query_copy_begin(query_channel_t *ch, const Elanus__Followed *news)
 
 /* --- deletes ----------------------------------------------------------------------------- */
 
-static bool s_lacks(const query_channel_t *ch, const query_growing_t *growing)
+bool query_copy_lacks_one(const query_channel_t *ch, const query_growing_t *growing)
 {
     return growing->copy && growing->held && growing->applied < query_runs_end(ch);
 }
@@ -154,7 +156,7 @@ static bool s_lacks(const query_channel_t *ch, const query_growing_t *growing)
 bool query_copy_lacks(const query_channel_t *ch, const vec_t *list)
 {
     for (size_t i = 0; i < list->len; i++)
-        if (s_lacks(ch, vec_at(list, i)))
+        if (query_copy_lacks_one(ch, vec_at(list, i)))
             return true;
     return false;
 }
@@ -176,7 +178,7 @@ static err_t s_apply(ctx_t *ctx, const query_channel_t *ch, query_growing_t *gro
 err_t query_copy_apply(ctx_t *ctx, query_channel_t *ch, vec_t *list)
 {
     for (size_t i = 0; i < list->len; i++)
-        if (s_lacks(ch, vec_at(list, i)))
+        if (query_copy_lacks_one(ch, vec_at(list, i)))
             TRY(s_apply(ctx, ch, vec_at(list, i)));
     return OK;
 }

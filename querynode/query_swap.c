@@ -311,7 +311,8 @@ static map_t *s_lacking(const query_channel_t *ch)
     }
     for (size_t i = 0; i < ch->growing.len; i++) {
         const query_growing_t *growing = vec_at(&ch->growing, i);
-        if (!growing->held && query_shows(ch->coll, growing->partition))
+        bool whole = growing->held && !query_copy_lacks_one(ch, growing);
+        if (!whole && query_shows(ch->coll, growing->partition))
             map_put_u64(lacking, growing->partition, lacking);
     }
     return lacking;

@@ -364,7 +364,8 @@ static void s_tally_growing(tally_t *tally, ctx_t *ctx, const query_growing_t *g
 {
     if (!s_asked(tally, growing->partition))
         return;
-    if (!growing->held && !growing->owner && !tally->error) {      /* or it comes as a sealed one in a moment */
+    /* A copy is on its way; shared memory may come as a sealed one in a moment. */
+    if (!growing->held && !growing->owner && !tally->error) {
         tally->err = ERR_CHANNEL_NOT_AVAILABLE;
         tally->error = ctx_printf(ctx, "growing segment %llu is not in its owner's memory any more",
                                   (unsigned long long)growing->id);

@@ -59,7 +59,9 @@ err_t must_use query_copy_rows(ctx_t *ctx, query_channel_t *ch, vec_t *list,
                                const Elanus__Followed *news);
 void query_copy_hold(query_channel_t *ch, vec_t *list, const Elanus__Followed *news);
 
-bool query_copy_lacks(const query_channel_t *ch, const vec_t *list);    /* deletes */
+/* Are there deletes that it, or one of them, has not? */
+bool query_copy_lacks_one(const query_channel_t *ch, const query_growing_t *growing);
+bool query_copy_lacks(const query_channel_t *ch, const vec_t *list);
 err_t must_use query_copy_apply(ctx_t *ctx, query_channel_t *ch, vec_t *list);
 
 /* --- query_delete.c */

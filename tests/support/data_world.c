@@ -386,6 +386,14 @@ question_t *dw_follow(uint64_t epoch, uint64_t seq, int64_t wait_ms)
     return dw_ask(ELANUS__METHOD__METHOD_FOLLOW, pb_pack(&g.ctx, &ask), DATA_WORLD_MS);
 }
 
+question_t *dw_follow_remote(const Elanus__Follow *ask)
+{
+    Elanus__Follow remote = *ask;
+    remote.vchannel = (char *)DATA_WORLD_VCHANNEL;
+    remote.remote = true;
+    return dw_ask(ELANUS__METHOD__METHOD_FOLLOW, pb_pack(&g.ctx, &remote), DATA_WORLD_MS);
+}
+
 const Elanus__Followed *dw_followed(question_t *q)
 {
     Elanus__Followed *news = NULL;

@@ -85,6 +85,7 @@ const Elanus__SegmentList *dw_segments(uint64_t collection);
 uint64_t dw_rows(void);
 
 question_t *dw_follow(uint64_t epoch, uint64_t seq, int64_t wait_ms);
+question_t *dw_follow_remote(const Elanus__Follow *ask);        /* its vchannel is filled in */
 const Elanus__Followed *dw_followed(question_t *q);
 
 #endif

@@ -249,7 +249,9 @@ static void s_add_rows(querynode_world_t *w, ctx_t *ctx, const seg_t *seg, size_
 static void s_tell_growing(querynode_world_t *w, const Elanus__Follow *ask, ctx_t *ctx,
                            Elanus__Followed *out)
 {
-    size_t room = rng_below(&w->rng, 2) ? 1 << 20 : 1 + (size_t)rng_below(&w->rng, 3000);
+    size_t room = 1 << 20;
+    if (ask->remote && rng_below(&w->rng, 2))
+        room = 1 + (size_t)rng_below(&w->rng, 3000);
     bool more = false;
     out->growing = ctx_new(ctx, (w->segs.len + 1) * sizeof *out->growing);
     for (size_t i = 0; i < w->segs.len; i++) {
@@ -674,6 +676,7 @@ void qw_fault(querynode_world_t *self, size_t step, int nth)
     self->fault_fired = false;
 }
 
+bool qw_remote(const querynode_world_t *self)           { return self->remote; }
 bool qw_fault_fired(const querynode_world_t *self)      { return self->fault_fired; }
 size_t qw_frontiers(const querynode_world_t *self)      { return self->frontiers; }
 rng_t *qw_rng(querynode_world_t *self)          { return &self->rng; }

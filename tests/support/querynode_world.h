@@ -38,6 +38,7 @@ typedef struct querynode_world querynode_world_t;
 /* Worlds made from now on have the data node in another process: rows travel.  Of the form of a
  * group's setup, so that its tests can be run in both. */
 int qw_setup_remote(void **state);
+bool qw_remote(const querynode_world_t *self);
 
 querynode_world_t *qw_new(uint64_t seed, const query_options_t *options);
 void qw_free(querynode_world_t **self_p);

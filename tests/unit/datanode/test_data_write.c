@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/segment/growing_page.h"
 #include "core/segment/live.h"
 #include "core/wire/pb.h"
 #include "tests/support/data_world.h"
@@ -424,6 +425,63 @@ static void a_follower_is_told_what_is_new(void **state)
     assert_true(news->reset && news->n_growing == 1 && news->n_deletes == 1);
 }
 
+/* A follower in another process gets the rows: those it lacks, and when it lacks none it waits. */
+static void a_remote_follower_is_sent_rows(void **state)
+{
+    (void)state;
+    dw_open_well();
+    rows_t big = INSERT(1, 2000);
+    big.text_bytes = 3000;                      /* 6 MB: several answers */
+    dw_ts(dw_write(big));
+    uint64_t ts = dw_ts(dw_write(DELETE(2, 1)));
+    Elanus__GrowingHave have = ELANUS__GROWING_HAVE__INIT, *haves[] = { &have };
+    Elanus__Follow ask = ELANUS__FOLLOW__INIT;
+    ask.have = haves;
+    ask.wait_ms = 5000;
+    const Elanus__Followed *news = dw_followed(dw_follow_remote(&ask));
+    growing_t *shared = live_get(news->owner, news->growing[0]->id);
+    growing_t *copy = growing_new(growing_schema(shared), growing_id(shared));
+    int answers = 1;
+    for (;; answers++) {
+        assert_true(news->reset && news->n_growing == 1 && news->growing[0]->rows == 2000);
+        for (size_t i = 0; i < news->growing[0]->n_pages; i++)
+            assert_int_equal(growing_page_read(&g.ctx, copy, view_of(
+                news->growing[0]->pages[i].data, news->growing[0]->pages[i].len)), OK);
+        if (!news->more)
+            break;
+        assert_true(news->n_deletes == 0);
+        have.id = news->growing[0]->id;
+        have.rows = growing_rows(copy);
+        ask.n_have = 1;
+        news = dw_followed(dw_follow_remote(&ask));
+    }
+    assert_true(answers > 2 && growing_rows(copy) == 2000 && news->last_ts == ts);
+    assert_true(news->n_deletes == 1 && growing_max_ts(copy) == growing_max_ts(shared));
+
+    have.rows = 2000;
+    ask.epoch = news->epoch;
+    ask.seq = news->seq;
+    question_t *parked = dw_follow_remote(&ask);
+    sim_run(g.sim, 100);
+    assert_false(parked->done);
+    dw_ts(dw_write(INSERT(5000, 3)));
+    news = dw_followed(parked);
+    assert_true(!news->reset && !news->more && news->growing[0]->n_pages == 1);
+    assert_int_equal(growing_page_read(&g.ctx, copy, view_of(
+        news->growing[0]->pages[0].data, news->growing[0]->pages[0].len)), OK);
+    assert_int_equal(growing_rows(copy), 2003);
+    ask.seq = news->seq;
+    have.unwanted = true;                       /* nothing to send, so it waits */
+    parked = dw_follow_remote(&ask);
+    sim_run(g.sim, 100);
+    assert_false(parked->done);
+    have.unwanted = false;                      /* and one that lacks rows does not */
+    news = dw_followed(dw_follow_remote(&ask));
+    assert_true(!news->reset && news->growing[0]->n_pages == 1);
+    growing_unref(&copy);
+    growing_unref(&shared);
+}
+
 static question_t *s_frontier(const char *vchannel, uint64_t at_least)
 {
     Elanus__FrontierAsk ask = ELANUS__FRONTIER_ASK__INIT;
@@ -472,7 +530,8 @@ int main(void)
         T(a_full_segment_is_followed_by_another), T(memory_is_bounded),
         T(a_full_disk_is_said_and_survived), T(a_request_that_comes_again_is_done_once),
         T(a_failed_disk_is_settled_by_opening_again), T(every_fault_in_a_step_is_survived),
-        T(a_follower_is_told_what_is_new), T(the_frontier_is_a_promise),
+        T(a_follower_is_told_what_is_new), T(a_remote_follower_is_sent_rows),
+        T(the_frontier_is_a_promise),
     };
     log_set_level(getenv("ELANUS_SIM_LOG") ? LOG_INFO : LOG_FATAL);
     return cmocka_run_group_tests_name("data_write", tests, NULL, NULL);
