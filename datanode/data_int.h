@@ -78,9 +78,8 @@ struct data_shard {
     vec_t segments;             /* of data_segment_t *, owned, oldest first */
     vec_t deletes;              /* of data_delete_t, by position */
     uint64_t delete_bytes;
-    wal_position_t trimmed;     /* of the last delete that was forgotten, or first entry of a
-                                 * flushed segment: who follows from before begins anew */
-    wal_position_t flushed;     /* of flushed segments' last rows: the same for who copies rows */
+    wal_position_t trimmed;     /* last delete forgotten, or first entry of a flushed segment, */
+    wal_position_t flushed;     /* and its last, for copies: who is behind begins anew */
     uint64_t last_ts;           /* of its last applied entry */
     wal_position_t last;
     vec_t followers;            /* parked FOLLOWs; data_follow.c */
