@@ -28,10 +28,23 @@ static const char *s_replica_key(ctx_t *ctx, const void *message)
     return directory_key_replica(ctx, replica->collection, replica->id);
 }
 
+static const char *s_placement_key(ctx_t *ctx, const void *message)
+{
+    const Elanus__Placement *placement = message;
+    return directory_key_placement(ctx, placement->collection, placement->replica);
+}
+
+static const char *s_group_key(ctx_t *ctx, const void *message)
+{
+    return directory_key_group(ctx, ((const Elanus__ResourceGroup *)message)->name);
+}
+
 static const picture_kind_t s_kinds[DIRECTORY_KINDS] = {
     [DIRECTORY_SESSION] = { "session/", &elanus__node_info__descriptor, s_session_key },
     [DIRECTORY_OWNER] = { "owner/", &elanus__owner__descriptor, s_owner_key },
     [DIRECTORY_REPLICA] = { "replica/", &elanus__replica__descriptor, s_replica_key },
+    [DIRECTORY_PLACE] = { "place/", &elanus__placement__descriptor, s_placement_key },
+    [DIRECTORY_GROUP] = { "rg/", &elanus__resource_group__descriptor, s_group_key },
 };
 
 directory_t *directory_new(void)
@@ -162,6 +175,34 @@ size_t directory_replicas(const directory_t *self, ctx_t *ctx, uint64_t collecti
     return picture_list(self->picture, ctx, prefix, s_replica_by_id, (const void ***)ret);
 }
 
+const Elanus__Placement *directory_placement(const directory_t *self, uint64_t collection,
+                                             uint64_t replica)
+{
+    char key[64];
+    snprintf(key, sizeof key, "place/%llu/%llu", (unsigned long long)collection,
+             (unsigned long long)replica);
+    return picture_get(self->picture, key, NULL);
+}
+
+const Elanus__ResourceGroup *directory_group(const directory_t *self, const char *name)
+{
+    char key[LIMIT_META_KEY_BYTES + 1];
+    int len = snprintf(key, sizeof key, "rg/%s", name);
+    return len > LIMIT_META_KEY_BYTES ? NULL : picture_get(self->picture, key, NULL);
+}
+
+static int s_group_by_name(const void *a, const void *b)
+{
+    return strcmp((*(const Elanus__ResourceGroup *const *)a)->name,
+                  (*(const Elanus__ResourceGroup *const *)b)->name);
+}
+
+size_t directory_groups(const directory_t *self, ctx_t *ctx, const Elanus__ResourceGroup ***ret)
+{
+    return picture_list(self->picture, ctx, s_kinds[DIRECTORY_GROUP].root, s_group_by_name,
+                        (const void ***)ret);
+}
+
 /* --- parts -------------------------------------------------------------------------- */
 
 view_t directory_pchannel(const char *vchannel)
@@ -179,4 +220,15 @@ const char *directory_key_replica(ctx_t *ctx, uint64_t collection, uint64_t repl
 {
     return ctx_printf(ctx, "replica/%llu/%llu", (unsigned long long)collection,
                       (unsigned long long)replica);
+}
+
+const char *directory_key_placement(ctx_t *ctx, uint64_t collection, uint64_t replica)
+{
+    return ctx_printf(ctx, "place/%llu/%llu", (unsigned long long)collection,
+                      (unsigned long long)replica);
+}
+
+const char *directory_key_group(ctx_t *ctx, const char *name)
+{
+    return ctx_printf(ctx, "rg/%s", name);
 }

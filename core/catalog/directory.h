@@ -1,10 +1,12 @@
 /* directory - who is there, who owns which channel, who serves which collection
  *
- * A picture of three prefixes of the metadata, as the catalog is one of others:
+ * A picture of some prefixes of the metadata, as the catalog is one of others:
  *
  *     session/<role>-<id>            NodeInfo
  *     owner/<pchannel>               Owner
  *     replica/<collection>/<id>      Replica
+ *     place/<collection>/<replica>   Placement
+ *     rg/<name>                      ResourceGroup
  *
  * What a lookup returns is borrowed and lives until the next change of that
  * key.  Thread: the node that owns it.
@@ -16,7 +18,8 @@
 #include "elanus.pb-c.h"
 
 typedef enum {
-    DIRECTORY_SESSION, DIRECTORY_OWNER, DIRECTORY_REPLICA, DIRECTORY_KINDS
+    DIRECTORY_SESSION, DIRECTORY_OWNER, DIRECTORY_REPLICA, DIRECTORY_PLACE, DIRECTORY_GROUP,
+    DIRECTORY_KINDS
 } directory_kind_t;
 
 typedef struct directory directory_t;
@@ -24,7 +27,7 @@ typedef struct directory directory_t;
 directory_t *directory_new(void);
 void directory_destroy(directory_t **self_p);
 
-/* "session/", "owner/", "replica/" */
+/* "session/", "owner/" … */
 const char *directory_root(directory_kind_t kind);
 
 /* A batch of the watch on one kind's prefix.  What is damaged is logged and left out. */
@@ -62,6 +65,15 @@ size_t directory_owners(const directory_t *self, ctx_t *ctx, const Elanus__Owner
 size_t directory_replicas(const directory_t *self, ctx_t *ctx, uint64_t collection,
                           const Elanus__Replica ***ret);
 
+/* Where its flushed segments shall be. */
+const Elanus__Placement *directory_placement(const directory_t *self, uint64_t collection,
+                                             uint64_t replica);
+
+const Elanus__ResourceGroup *directory_group(const directory_t *self, const char *name);
+
+/* By name; an array in the arena. */
+size_t directory_groups(const directory_t *self, ctx_t *ctx, const Elanus__ResourceGroup ***ret);
+
 /* --- parts -------------------------------------------------------------------- */
 
 /* The pchannel of a vchannel "<pchannel>_<collection>v<shard>": borrowed from it. */
@@ -70,5 +82,7 @@ view_t directory_pchannel(const char *vchannel);
 /* Keys, in the arena. */
 const char *directory_key_owner(ctx_t *ctx, const char *pchannel);
 const char *directory_key_replica(ctx_t *ctx, uint64_t collection, uint64_t replica);
+const char *directory_key_placement(ctx_t *ctx, uint64_t collection, uint64_t replica);
+const char *directory_key_group(ctx_t *ctx, const char *name);
 
 #endif

@@ -18,7 +18,7 @@
 #include "core/meta/meta.h"
 #include "core/wire/wire.h"
 
-enum { PICTURE_KINDS = 4 };             /* most that one picture has */
+enum { PICTURE_KINDS = 8 };             /* most that one picture has */
 
 typedef struct picture_kind {
     const char *root;                   /* "owner/" */

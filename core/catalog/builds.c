@@ -1,0 +1,109 @@
+/* builds - see builds.h */
+#include "core/catalog/builds.h"
+
+#include <stdio.h>
+
+#include "core/catalog/picture.h"
+
+struct builds {
+    picture_t *picture;
+};
+
+static const char *s_key(ctx_t *ctx, const void *message)
+{
+    const Elanus__Build *build = message;
+    return builds_key(ctx, build->collection, build->segment, build->index);
+}
+
+static const picture_kind_t s_kind = { "build/", &elanus__build__descriptor, s_key };
+
+builds_t *builds_new(void)
+{
+    builds_t *self = mem_new(sizeof *self);
+    self->picture = picture_new(&s_kind, 1);
+    return self;
+}
+
+void builds_destroy(builds_t **self_p)
+{
+    if (!*self_p)
+        return;
+    picture_destroy(&(*self_p)->picture);
+    mem_free(*self_p);
+    *self_p = NULL;
+}
+
+const char *builds_root(void)
+{
+    return s_kind.root;
+}
+
+/* --- changes -------------------------------------------------------------------------- */
+
+typedef struct {
+    builds_fn *fn;
+    void *arg;
+} listener_t;
+
+static void s_changed(void *arg, unsigned kind, const void *was, const void *now)
+{
+    const listener_t *listener = arg;
+    (void)kind;
+    if (listener->fn)
+        listener->fn(listener->arg, was, now);
+}
+
+void builds_watched(builds_t *self, ctx_t *ctx, const meta_change_t *changes, size_t n,
+                    builds_fn *fn, void *arg)
+{
+    listener_t listener = { fn, arg };
+    picture_watched(self->picture, ctx, 0, changes, n, s_changed, &listener);
+}
+
+bool builds_synced(const builds_t *self)
+{
+    return picture_synced(self->picture, 0);
+}
+
+err_t builds_put(builds_t *self, ctx_t *ctx, const char *key, const view_t *value, int64_t rev)
+{
+    return picture_wrote(self->picture, ctx, key, value, rev, NULL, NULL);
+}
+
+/* --- questions -------------------------------------------------------------------------- */
+
+const Elanus__Build *builds_get(const builds_t *self, uint64_t collection, uint64_t segment,
+                                uint64_t index, int64_t *ret_rev)
+{
+    char key[96];
+    snprintf(key, sizeof key, "build/%llu/%llu/%llu", (unsigned long long)collection,
+             (unsigned long long)segment, (unsigned long long)index);
+    return picture_get(self->picture, key, ret_rev);
+}
+
+static int s_by_segment(const void *a, const void *b)
+{
+    const Elanus__Build *x = *(const Elanus__Build *const *)a;
+    const Elanus__Build *y = *(const Elanus__Build *const *)b;
+    return x->segment != y->segment ? (x->segment > y->segment) - (x->segment < y->segment)
+                                    : (x->index > y->index) - (x->index < y->index);
+}
+
+size_t builds_of(const builds_t *self, ctx_t *ctx, uint64_t collection, uint64_t segment,
+                 const Elanus__Build ***ret)
+{
+    check(collection != 0 || segment == 0);
+    const char *prefix = s_kind.root;
+    if (segment)
+        prefix = ctx_printf(ctx, "build/%llu/%llu/", (unsigned long long)collection,
+                            (unsigned long long)segment);
+    else if (collection)
+        prefix = ctx_printf(ctx, "build/%llu/", (unsigned long long)collection);
+    return picture_list(self->picture, ctx, prefix, s_by_segment, (const void ***)ret);
+}
+
+const char *builds_key(ctx_t *ctx, uint64_t collection, uint64_t segment, uint64_t index)
+{
+    return ctx_printf(ctx, "build/%llu/%llu/%llu", (unsigned long long)collection,
+                      (unsigned long long)segment, (unsigned long long)index);
+}
