@@ -105,7 +105,7 @@ $(GEN)/methods.inc: proto/milvus.proto scripts/methods.awk
 gen: $(GENSRC) $(GEN)/methods.inc               ## generate C from proto/
 
 # --- tests ------------------------------------------------------------------
-.PHONY: test tests unit tidy fuzz differential durability planted
+.PHONY: test tests unit tidy fuzz differential durability planted chaos
 test:                                            ## install, build and run every test
 	scripts/deps.sh
 	@$(MAKE) -s -j$(JOBS) all tests
@@ -132,6 +132,10 @@ PLANT := $(if $(PLANTED),$(OUT)/planted/$(PLANTED))
 durability: all $(PLANT:%=%/elanus)              ## ROUNDS= SEED= PLANTED=: kill -9, over and over
 	@ROUNDS=$(or $(ROUNDS),100) SEED=$(SEED) PLANTED=$(PLANT:%=$(CURDIR)/%/elanus) \
 	    tests/run.py --timeout 7200 e2e/test_durability
+
+chaos: all $(PLANT:%=%/elanus)                   ## ROWS= SEED= RUNS=: faults on a real cluster
+	@ROWS="$(ROWS)" SEED=$(SEED) RUNS=$(RUNS) PLANTED=$(PLANT:%=$(CURDIR)/%/elanus) \
+	    $$(scripts/venv.sh 2.6.17) tests/chaos/chaos.py
 
 # Without the one that only a proxy which repeats itself can see (tests/sim/test_sim_write.c).
 planted:                                         ## durability finds each planted bug

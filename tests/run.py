@@ -70,7 +70,8 @@ def programs():
     was not built is a failure and not an omission."""
     found = []
     for suite, patterns in {
-            "tidy": ["tidy/test_*.py"], "unit": ["unit/*/test_*.c"], "fuzz": ["fuzz/replay_*.c"],
+            "tidy": ["tidy/test_*.py"], "unit": ["unit/*/test_*.c", "unit/*/test_*.py"],
+            "fuzz": ["fuzz/replay_*.c"],
             "sim": ["sim/test_*.c"],
             "integration": ["integration/test_*.c", "integration/test_*.py"],
             "e2e": ["e2e/test_*.py"]}.items():

@@ -1,0 +1,198 @@
+"""chaos - faults of every kind under load, on real processes.
+
+    make chaos                      every row of the table once
+    make chaos ROWS=3,8 RUNS=5 SEED=17
+
+Per run: a cluster, the workload, the fault, some seconds more, then a look at
+everything.  Printed are the window (how long one kind of request went without an
+answer), what failed, and the checker's verdict over the history; what is wrong keeps
+its history and logs in build/chaos/rowN-seedS.  Exit status: 0 when no run was
+wrong, 1 otherwise; a window beyond its target is told and fails only with STRICT=1.
+"""
+import collections
+import json
+import os
+import shutil
+import statistics
+import sys
+import time
+import traceback
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path[:0] = [os.path.join(os.path.dirname(HERE), "support"), HERE]
+sys.dont_write_bytecode = True
+
+import chaos_load  # noqa: E402
+import chaos_check  # noqa: E402
+import servers  # noqa: E402
+from chaos_rows import ROWS, WEAK, WRITES  # noqa: E402
+from chaos_world import World  # noqa: E402
+
+KEPT = os.path.join(servers.ROOT, "build", "chaos")
+
+
+class Run:
+    """One run of one row, and what it came to."""
+
+    def __init__(self, row, seed, binary):
+        self.row, self.seed = row, seed
+        self.world = World(row.counts, row.settings, binary)
+        self.wrong, self.history, self.load = [], [], None
+        self.window, self.where, self.judged = None, "", 0
+
+    def run(self):
+        with self.world as world:
+            try:
+                self.under_load(world, world.up())
+            except (servers.Failure, chaos_load.Refused) as why:
+                self.wrong.append(f"run: {why}")
+            except Exception:                           # of ours: told, and the next goes on
+                self.wrong.append(f"run: {traceback.format_exc()}")
+            self.keep(world)
+
+    def under_load(self, world, proxies):
+        row = self.row
+        self.load = chaos_load.Load(proxies, self.seed, row.replicas, row.index)
+        self.history = self.load.history
+        self.load.prepare()
+        self.load.start()
+        time.sleep(row.before_s)
+        begun = time.monotonic()
+        try:
+            row.act(world)
+            time.sleep(row.after_s)
+        finally:
+            world.marks.setdefault("fault", begun)
+            self.end = time.monotonic()
+            self.load.stop()
+        self.wrong += [f"end: {text}" for text in self.load.finish()]
+        self.wrong += [f"client: {text}" for text in self.load.broken]
+        self.wrong += [f"process: {text}" for text in world.untouched_dead()]
+        findings, self.judged = chaos_check.check(self.history)
+        self.wrong += [str(w) for w in findings]
+        self.measure(world)
+
+    # --- windows --------------------------------------------------------------------
+
+    def measure(self, world):
+        """The longest time without an answer, over kinds and collections."""
+        heal = world.marks.get("heal", world.marks["fault"])
+        begin = heal if self.row.measure == "resume" else world.marks["fault"]
+        found = [(gap, f"{kind} {coll}") for kind, coll, gap in self.gaps(begin)]
+        self.window, self.where = max(found, default=(None, "nothing was asked"))
+
+    def gaps(self, begin):
+        answered = collections.defaultdict(list)
+        for op in self.history:
+            if op["op"] in self.row.kinds and op["outcome"] == "ok" and op.get("wide"):
+                kind = "write" if op["op"] in WRITES else \
+                    f"{'' if op['level'] == 'Strong' else 'weak '}read" if "level" in op else "ddl"
+                coll = op["coll"] if kind != "ddl" else ""
+                answered[kind, coll].append(op["t_ret"])
+        for (kind, coll), times in sorted(answered.items()):
+            later = [t for t in sorted(times) if begin < t <= self.end]
+            ends = [begin, *later] + ([] if self.row.measure == "resume" and later
+                                      else [self.end])
+            steps = [b - a for a, b in zip(ends, ends[1:])]
+            yield kind, coll, steps[0] if self.row.measure == "resume" else max(steps)
+
+    def failures(self):
+        """{kind: count} of requests after the start that were not answered well."""
+        found = collections.Counter()
+        for op in self.history:
+            if op["outcome"] != "ok" and op["client"] not in ("first", "last"):
+                found[op["op"], op["outcome"]] += 1
+        return found
+
+    def spoiled(self):
+        """Failed requests of kinds that may not fail."""
+        return [op for op in self.history if op["outcome"] != "ok" and
+                op["client"] not in ("first", "last") and
+                (op["op"] in self.row.spotless or
+                 ((op["op"], WEAK) in self.row.spotless and op.get("level") != "Strong"))]
+
+    def slow(self):
+        return self.window is None or self.window > self.row.target_s or bool(self.spoiled())
+
+    # --- telling -----------------------------------------------------------------------
+
+    def keep(self, world):
+        """History and logs of a run that is worth a look."""
+        self.kept = None
+        if not (self.wrong or self.slow() or os.environ.get("KEEP")):
+            return
+        self.kept = os.path.join(KEPT, f"row{self.row.number}-seed{self.seed}")
+        shutil.rmtree(self.kept, ignore_errors=True)
+        os.makedirs(self.kept)
+        logs = os.path.join(world.place.path("cluster"), "logs")
+        if os.path.isdir(logs):
+            shutil.copytree(logs, os.path.join(self.kept, "logs"))
+        with open(os.path.join(self.kept, "history.jsonl"), "w", encoding="utf-8") as f:
+            for op in sorted(self.history, key=lambda op: op["t_inv"]):
+                f.write(json.dumps(op) + "\n")
+        with open(os.path.join(self.kept, "verdict.txt"), "w", encoding="utf-8") as f:
+            f.write("\n".join([*self.wrong, f"marks {world.marks}"]) + "\n")
+
+    def tell(self):
+        failed = self.failures()
+        slow = collections.Counter()
+        for op in self.history:
+            if op["outcome"] == "ok" and op["client"] not in ("first", "last"):
+                slow[op["op"]] = max(slow[op["op"]], op["t_ret"] - op["t_inv"])
+        verdict = f"WRONG ({len(self.wrong)})" if self.wrong else "slow" if self.slow() else "good"
+        window = "none" if self.window is None else f"{self.window:.2f}"
+        print(f"row {self.row.number:2} seed {self.seed:<6} {verdict:<9} window {window} s of "
+              f"{self.row.target_s:g} ({self.where}), {len(self.history)} requests, "
+              f"{self.judged} judged, not answered: "
+              f"{', '.join(f'{n} {op} {how}' for (op, how), n in failed.items()) or 'none'}; "
+              f"slowest s: {', '.join(f'{op} {s:.2f}' for op, s in sorted(slow.items()))}")
+        for text in self.wrong[:12]:
+            print(f"    {text[:600]}")
+        for op in self.spoiled()[:3]:
+            print(f"    {op['op']} {op['id']} of {op['client']} failed: {op['error']}")
+        if self.kept:
+            print(f"    kept in {os.path.relpath(self.kept, servers.ROOT)}")
+        sys.stdout.flush()
+
+
+def table(runs):
+    print(f"\n{'row':>3}  {'fault':<40} {'runs':>4} {'p50 s':>6} {'max s':>6} {'target':>6} "
+          f"{'failed':>6}  verdict")
+    for row in ROWS:
+        mine = [r for r in runs if r.row is row]
+        if not mine:
+            continue
+        windows = [r.window for r in mine if r.window is not None]
+        middle = f"{statistics.median(windows):.2f}" if windows else "none"
+        most = f"{max(windows):.2f}" if len(windows) == len(mine) else "none"
+        wrong, slow = sum(bool(r.wrong) for r in mine), sum(r.slow() for r in mine)
+        verdict = f"{wrong} of {len(mine)} WRONG" if wrong else \
+            f"{slow} of {len(mine)} slow" if slow else "good"
+        failed = sum(len(r.spoiled()) if row.spotless else sum(r.failures().values())
+                     for r in mine)
+        print(f"{row.number:>3}  {row.title:<40} {len(mine):>4} {middle:>6} {most:>6} "
+              f"{row.target_s:>6g} {failed:>6}  {verdict}")
+
+
+def main():
+    wanted = os.environ.get("ROWS", "").replace(",", " ").split()
+    rows = [r for r in ROWS if not wanted or str(r.number) in wanted]
+    count, first = int(os.environ.get("RUNS") or 1), os.environ.get("SEED")
+    binary = os.environ.get("PLANTED") or None
+    if not rows:
+        raise SystemExit(f"no such row; there are {' '.join(str(r.number) for r in ROWS)}")
+    runs = []
+    for i in range(count):
+        for row in rows:
+            seed = int(first) + i if first else int.from_bytes(os.urandom(2), "big")
+            run = Run(row, seed, binary)
+            run.run()
+            run.tell()
+            runs.append(run)
+    table(runs)
+    strict = os.environ.get("STRICT")
+    return 1 if any(r.wrong or (strict and r.slow()) for r in runs) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,151 @@
+"""chaos_world - the cluster that is hurt: real daemons by `elanus up`, a real etcd and MinIO.
+
+    with World(dir, plan) as world:
+        world.kill("datanode-1")
+
+Settings make everything happen often that can go wrong: segments seal at some
+50 KB, merges and garbage collection run all the time and keep nothing.
+"""
+import os
+import re
+import subprocess
+import time
+
+import servers
+
+SETTINGS = {"dataCoord.segment.maxSize": 1, "dataCoord.segment.sealProportion": 0.05,
+            "dataCoord.gc.interval": 1, "dataCoord.gc.dropTolerance": 5,
+            "dataCoord.gc.missingTolerance": 30, "common.retentionDuration": 5,
+            "dataNode.segment.syncPeriod": 1, "queryCoord.balanceIntervalSeconds": 2}
+COUNTS = {"coords": 2, "datanodes": 2, "querynodes": 2, "indexnodes": 1, "proxies": 2}
+START_S = 40
+
+
+def environment(settings):
+    return {key.upper().replace(".", "_"): str(value) for key, value in settings.items()}
+
+
+class World:
+    """etcd, MinIO and the daemons; `touched` are the names that a fault was done to."""
+
+    def __init__(self, counts=None, settings=None, binary=None):
+        self.place = servers.Workplace()
+        self.counts = {**COUNTS, **(counts or {})}
+        self.settings = {**SETTINGS, **(settings or {})}
+        self.elanus = binary or servers.binary("elanus")
+        self.touched = set()
+        self.marks = {}                         # what was done when: "fault", "heal"
+
+    def __enter__(self):
+        self.etcd = self.place.start(servers.Etcd(self.place))
+        self.s3 = self.place.start(servers.S3(self.place))
+        self.etcd_address, self.s3_address = self.etcd.address, self.s3.address
+        return self
+
+    def __exit__(self, *why):
+        self.place.close()
+
+    def up(self):
+        """Start the daemons; the proxies' addresses."""
+        port = self.port_for(self.counts["proxies"])
+        command = [self.elanus, "up", "--dir", self.place.path("cluster"), "--port", port,
+                   "--etcd", self.etcd_address, "--s3", self.s3_address]
+        for what, count in self.counts.items():
+            command += [f"--{what}", count]
+        self.daemons = servers.Process("elanus up", command, env=environment(self.settings))
+        self.place.processes.append(self.daemons)
+        self.daemons.start()
+        line = self.daemons.wait_line(r"^elanus ready grpc=(\S+)", START_S)
+        self.at_start = self.ps()
+        return line.group(1).split(",")
+
+    @staticmethod
+    def port_for(count):
+        """The first of some free ports in a row."""
+        while True:
+            first = servers.free_port()
+            if all(servers.http(f"http://127.0.0.1:{first + i}", timeout=0.2)[0] == 0
+                   for i in range(count)):
+                return first
+
+    # --- orders -----------------------------------------------------------------------
+
+    def order(self, verb, name=None):
+        done = subprocess.run([self.elanus, verb, "--dir", self.place.path("cluster"),
+                               *([name] if name else [])], text=True,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if done.returncode != 0:
+            raise servers.Failure(f"elanus {verb} {name or ''}: {done.stdout}")
+        return done.stdout
+
+    def ps(self):
+        """{name: (state, pid)}."""
+        found = {}
+        for line in self.order("ps").splitlines()[1:]:
+            parts = re.match(r"(\S+)\s+(.*?)\s+(\d+|-)\s", line)
+            if parts:
+                found[parts.group(1)] = (parts.group(2), parts.group(3))
+        return found
+
+    def mark(self, what):
+        self.marks[what] = time.monotonic()
+
+    def kill(self, *names):
+        self.touched.update(names)
+        self.mark("fault")
+        for name in names:
+            self.store(name).kill() if self.store(name) else self.order("kill", name)
+
+    def start(self, *names):
+        """What was killed starts again, what was paused goes on."""
+        for name in names:
+            store = self.store(name)
+            if not store:
+                self.order("resume", name)
+            elif store.alive():
+                store.resume()
+            else:
+                store.start()
+                store.ready()
+        self.mark("heal")
+
+    def pause(self, *names):
+        self.touched.update(names)
+        self.mark("fault")
+        for name in names:
+            self.store(name).pause() if self.store(name) else self.order("pause", name)
+
+    def store(self, name):
+        return {"etcd": self.etcd, "s3": self.s3}.get(name)
+
+    def log(self, name):
+        with open(os.path.join(self.place.path("cluster"), "logs", name + ".log"),
+                  encoding="utf-8", errors="replace") as f:
+            return f.read()
+
+    def leader(self):
+        """The coord that leads: the last to say so."""
+        said = {}
+        for name in self.at_start:
+            if name.startswith("coord"):
+                for line in self.log(name).splitlines():
+                    if " coord_leads " in line:
+                        said[name] = line
+        return sorted(said, key=said.get)[-1] if said else "coord-1"
+
+    # --- what may not happen ----------------------------------------------------------------
+
+    def untouched_dead(self):
+        """Processes nobody hurt that are not what they were, and any that broke."""
+        bad, now = [], self.ps()
+        for name, (_, pid) in self.at_start.items():
+            state, pid_now = now.get(name, ("gone", "-"))
+            if name not in self.touched and pid_now != pid:
+                bad.append(f"{name}: {state}, nobody had touched it")
+            for line in self.log(name).splitlines():
+                if re.search(r"Sanitizer:|runtime error:|check_failed", line):
+                    bad.append(f"{name}: {line[:200]}")
+        for name, store in (("etcd", self.etcd), ("s3", self.s3)):
+            if not store.alive():
+                bad.append(f"{name} is gone")
+        return bad
