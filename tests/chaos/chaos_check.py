@@ -224,7 +224,8 @@ def explain(pk, writes, what):
     newest = max(acked, key=lambda w: w.inv, default=None)
     mine = next((w for w in writes if w.value == value), None) if value != ABSENT else None
     kind = "lost" if value == ABSENT else "phantom" if mine is None else \
-        "future" if mine.inv > ret else "resurrected" if newest and newest.value == ABSENT else "stale"
+        "future" if mine.inv > ret else \
+        "resurrected" if newest and newest.value == ABSENT else "stale"
     around = [f"{w.op['op']} {w.value} by {w.op['client']} sent {w.inv:.3f} "
               f"{'returned %.3f' % w.ret if w.ret != NEVER else 'unknown'}"
               for w in sorted(writes, key=lambda w: w.inv)
