@@ -199,10 +199,18 @@ static bool s_starts(const char *key, const char *root)
     return strncmp(key, root, strlen(root)) == 0;
 }
 
+/* What this node itself writes of it. */
+static bool s_is_directory(const char *key)
+{
+    return s_starts(key, directory_root(DIRECTORY_REPLICA)) ||
+           s_starts(key, directory_root(DIRECTORY_PLACE)) ||
+           s_starts(key, directory_root(DIRECTORY_GROUP));
+}
+
 static void s_apply_op(coord_node_t *self, ddl_t *ddl, const meta_op_t *op, int64_t rev)
 {
     bool gone = op->kind == META_DELETE;
-    if (s_starts(op->key, directory_root(DIRECTORY_REPLICA)))
+    if (s_is_directory(op->key))
         check(directory_put(self->directory, &ddl->memory, op->key, gone ? NULL : &op->value,
                             rev) == OK);
     else if (gone)
@@ -220,7 +228,7 @@ static void s_apply(coord_node_t *self, ddl_t *ddl, const event_t *ev, actions_t
         s_apply_op(self, ddl, op, ev->meta.txn.rev);
         look |= s_starts(op->key, catalog_root(CATALOG_COLLECTION)) ||
                 s_starts(op->key, catalog_root(CATALOG_LOAD)) ||
-                s_starts(op->key, directory_root(DIRECTORY_REPLICA));
+                s_is_directory(op->key);
     }
     if (look)
         coord_look_at(self, ev->now_ms, ev, act);

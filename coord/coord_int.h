@@ -7,6 +7,7 @@
 #include "core/base/vec.h"
 #include "core/catalog/catalog.h"
 #include "core/catalog/directory.h"
+#include "core/catalog/segments.h"
 #include "core/node/elect.h"
 
 #define COORD_DEFAULT_DB    "default"
@@ -22,6 +23,7 @@ typedef struct peer {
     char role[16];
     char address[128];
     view_t packed;              /* its NodeInfo as registered; owned */
+    uint64_t memory_limit;      /* bytes of rows and indexes it takes; 0: not known */
     int64_t down_since_ms;      /* since when its link is not up, seen by this leader */
 } peer_t;
 
@@ -57,7 +59,8 @@ struct coord_node {
     gather_t *gathers;          /* CLUSTER requests being answered */
 
     int channels_most;          /* rootCoord.dmlChannelNum */
-    directory_t *directory;     /* owner/ and replica/ */
+    directory_t *directory;     /* owner/, replica/, place/ and rg/ */
+    segments_t *segments;       /* seg/ */
     map_t *channels;            /* leader: name -> channel_t, owned (coord_channels.c) */
     bool replicas_queued;       /* a look at the replicas waits among the changes */
     int64_t look_at_ms;         /* TIMER_COORD_LOOK is set for then; 0: not */
@@ -96,12 +99,16 @@ void coord_look_at(coord_node_t *self, int64_t at_ms, const event_t *ev, actions
 void coord_channels_look(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms);
 void coord_channels_forget(coord_node_t *self);
 
-/* coord_replicas.c: every loaded collection gets its replicas.  `place` and `drop` note
- * writes of one collection in a change that is being planned. */
+/* coord_replicas.c: every loaded collection gets its replicas, and they their segments.
+ * `place` and `drop` note writes of one collection in a change that is being planned. */
 void coord_replicas_look(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms);
 err_t must_use coord_replicas_check(coord_node_t *self, ddl_t *ddl, const Elanus__Load *load);
 void coord_replicas_place(coord_node_t *self, ddl_t *ddl, const Elanus__Load *load);
 void coord_replicas_drop(coord_node_t *self, ddl_t *ddl, uint64_t collection);
+
+/* How many replicas a load asks for, and the resource group of the i-th. */
+size_t      coord_replicas_wanted(const Elanus__Load *load);
+const char *coord_replicas_group(const Elanus__Load *load, size_t i);
 
 /* coord_root.c: what a leader reads when it takes over, and again when it does not know what
  * became of a transaction */

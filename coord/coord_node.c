@@ -87,6 +87,7 @@ static void *s_make(const node_self_t *who, const void *options)
     self->relisted = map_new();
     self->catalog = catalog_new();
     self->directory = directory_new();
+    self->segments = segments_new();
     self->channels = map_new();
     self->channels_most = with ? (int)with->channels : COORD_CHANNELS;
     return self;
@@ -100,6 +101,7 @@ static void s_end(void *node)
     coord_channels_forget(self);
     map_destroy(&self->channels);
     directory_destroy(&self->directory);
+    segments_destroy(&self->segments);
     member_fini(&self->member);
     mem_free(self);
 }

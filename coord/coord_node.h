@@ -7,8 +7,9 @@
  * election's guard.
  *
  *     metadata it reads       session/<role>-<id>, leader/coord, and what it writes
- *     metadata it writes      the catalog (core/catalog/catalog.h), id/global, replica/
- *     it follows              owner/, and has channels opened by data nodes
+ *     metadata it writes      the catalog (core/catalog/catalog.h), id/global,
+ *                             replica/, place/, rg/
+ *     it follows              owner/, seg/, and has channels opened by data nodes
  *     calls it answers        CLUSTER, ALLOC_IDS and every Ddl (leader only), STATUS
  */
 #ifndef COORD_COORD_NODE_H

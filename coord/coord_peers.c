@@ -14,6 +14,7 @@ enum {
     STATUS_TIMEOUT_MS = 800,
     SUSPECT_MS = 400,           /* a link that was up is down for so long: its node is lost */
     JOIN_MS = 2000,             /* so long may one take that was never up */
+    FLUSH_LINGER_MS = 50,
 };
 
 /* --- the list --------------------------------------------------------------- */
@@ -144,7 +145,7 @@ static void s_put(coord_node_t *self, const meta_item_t *item, const event_t *ev
 
     peer_t *peer = mem_new(sizeof *peer);
     *peer = (peer_t){ .id = info->id, .incarnation = info->incarnation,
-                      .down_since_ms = ev->now_ms };
+                      .memory_limit = info->memory_limit, .down_since_ms = ev->now_ms };
     snprintf(peer->role, sizeof peer->role, "%s", info->role);
     snprintf(peer->address, sizeof peer->address, "%s", info->address);
     uint8_t *copy = mem_new(item->value.len);
@@ -212,14 +213,32 @@ static void s_directory_watched(void *node, void *arg, const event_t *ev, action
     coord_look_at(self, ev->now_ms, ev, act);
 }
 
+/* Data nodes flush many segments at once: they are placed together. */
+static void s_segments_watched(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)arg;
+    coord_node_t *self = node;
+    if (ev->kind != EV_WATCH) {
+        log_event(LOG_ERROR, "watch_failed", "prefix=%s why=\"%s\"", segments_root(SEGMENTS_SEG),
+                  ev->text);
+        return;
+    }
+    segments_watched(self->segments, ev->ctx, SEGMENTS_SEG, ev->watch.changes, ev->watch.n, NULL,
+                     NULL);
+    coord_look_at(self, ev->now_ms + FLUSH_LINGER_MS, ev, act);
+}
+
 void coord_peers_start(coord_node_t *self, actions_t *act)
 {
-    static const directory_kind_t s_followed[] = { DIRECTORY_OWNER, DIRECTORY_REPLICA };
+    static const directory_kind_t s_followed[] = { DIRECTORY_OWNER, DIRECTORY_REPLICA,
+                                                   DIRECTORY_PLACE, DIRECTORY_GROUP };
     act_meta_watch(act, MEMBER_SESSIONS, wait_always(self->member.waits, act, s_watched, NULL));
     for (size_t i = 0; i < ARRAY_LEN(s_followed); i++)
         act_meta_watch(act, directory_root(s_followed[i]),
                        wait_always(self->member.waits, act, s_directory_watched,
                                    (void *)(uintptr_t)s_followed[i]));
+    act_meta_watch(act, segments_root(SEGMENTS_SEG),
+                   wait_always(self->member.waits, act, s_segments_watched, NULL));
 }
 
 void coord_peers_link(coord_node_t *self, const event_t *ev, actions_t *act)

@@ -1,100 +1,229 @@
 /* coord_replicas - every loaded collection gets its replicas
  *
- *     load/<collection> ─► replica/<collection>/<id>, each with a leader for every vchannel
+ *     load/<collection> ─► replica/<collection>/<id>: nodes of one resource group, a leader for
+ *                          every vchannel among them
  *
  * A replica serves all of a collection; a query node serves at most one replica
- * of a collection while there are enough nodes.  Load, release and drop write
- * replicas in their own transaction.  What happens to nodes is looked after
- * from time to time: one more change in the queue of the catalog's, guarded like
- * all of them, that moves what the lost nodes led and adds or removes replicas.
- * Nothing moves only because a node came: moving costs loading.
+ * of a collection.  The nodes of a group are shared out evenly among a
+ * collection's replicas there.  Load, release and drop write replicas and their
+ * placements in their own transaction.  What happens to nodes and segments is
+ * looked after from time to time: one more change in the queue of the catalog's,
+ * guarded like all of them, that gives what the lost nodes had to others and adds
+ * or removes replicas.
+ *
+ * A node changes its replica only when another one has less than its share:
+ * moving costs loading.
  */
 #include <stdlib.h>
 
-#include "coord/coord_int.h"
+#include "coord/coord_plan.h"
 #include "core/base/limits.h"
+#include "core/wire/pb.h"
 
-#define GROUP "__default_resource_group"
-
-enum { ID_AND_GUARD = 2 };
-
-/* A query node that lives, and what it leads. */
+/* A replica of the collection at hand, as it will be. */
 typedef struct {
+    const Elanus__Replica *known;   /* NULL: it is new */
     uint64_t id;
-    size_t shards;              /* of all collections */
-    uint64_t replica;           /* of the collection at hand; 0: none */
-} server_t;
+    const char *group;
+    size_t living;              /* shards whose leader lives */
+    server_t **nodes;           /* [plan.n] that live */
+    size_t n_nodes;
+} draft_t;
 
 typedef struct {
-    ddl_t *ddl;
-    server_t *servers;
-    size_t n;
-    const Elanus__Replica **all;    /* of every collection, as the directory has them */
-    size_t n_all;
-} plan_t;
+    plan_t *plan;
+    const Elanus__Load *load;
+    const Elanus__Collection *coll;
+    draft_t *drafts;            /* those that stay first */
+    size_t n, n_known;
+} drafts_t;
 
-/* --- who could ----------------------------------------------------------------------- */
+/* --- which replicas ------------------------------------------------------------------ */
 
-static server_t *s_server(const plan_t *plan, uint64_t id)
+size_t coord_replicas_wanted(const Elanus__Load *load)
 {
+    return load->replicas > 0 ? (size_t)load->replicas : 1;
+}
+
+const char *coord_replicas_group(const Elanus__Load *load, size_t i)
+{
+    return load->n_resource_groups == 0 ? COORD_DEFAULT_GROUP
+                                        : load->resource_groups[i % load->n_resource_groups];
+}
+
+static size_t s_nodes_of_group(const plan_t *plan, const char *group)
+{
+    size_t n = 0;
     for (size_t i = 0; i < plan->n; i++)
-        if (plan->servers[i].id == id)
-            return &plan->servers[i];
+        n += strcmp(plan->servers[i].group, group) == 0;
+    return n;
+}
+
+static int s_soundest(const void *a, const void *b)
+{
+    const draft_t *x = a, *y = b;
+    return x->living != y->living ? (x->living < y->living) - (x->living > y->living)
+                                  : (x->id > y->id) - (x->id < y->id);
+}
+
+static size_t s_living(const plan_t *plan, const Elanus__Replica *replica)
+{
+    size_t n = 0;
+    for (size_t s = 0; s < replica->n_shards; s++)
+        n += coord_plan_server(plan, replica->shards[s]->leader) != NULL;
+    return n;
+}
+
+static void s_take_known(drafts_t *drafts)
+{
+    const plan_t *plan = drafts->plan;
+    for (size_t i = 0; i < plan->n_replicas; i++) {
+        const Elanus__Replica *replica = plan->replicas[i];
+        if (replica->collection == drafts->coll->id)
+            drafts->drafts[drafts->n_known++] = (draft_t){ .known = replica, .id = replica->id,
+                .living = s_living(plan, replica) };
+    }
+    qsort(drafts->drafts, drafts->n_known, sizeof *drafts->drafts, s_soundest);
+}
+
+static draft_t *s_free_draft(drafts_t *drafts, const char *group)
+{
+    for (size_t i = 0; i < drafts->n_known; i++) {
+        draft_t *draft = &drafts->drafts[i];
+        if (!draft->group && (!group || strcmp(draft->known->resource_group, group) == 0))
+            return draft;
+    }
     return NULL;
 }
 
-static void s_count(plan_t *plan, const Elanus__Replica *replica, size_t step)
+/* How many of its wanted replicas a group has nodes for.  A group that has lost all nodes
+ * keeps what it had: who comes back under its old id goes on with it. */
+static size_t s_most(const drafts_t *drafts, const char *group)
 {
-    for (size_t s = 0; s < replica->n_shards; s++) {
-        server_t *server = s_server(plan, replica->shards[s]->leader);
-        if (server)
-            server->shards += step;
+    size_t n = s_nodes_of_group(drafts->plan, group);
+    return n > 0 ? n : SIZE_MAX;
+}
+
+static size_t s_in_group(const drafts_t *drafts, const char *group)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < drafts->n; i++)
+        n += drafts->drafts[i].group && strcmp(drafts->drafts[i].group, group) == 0;
+    return n;
+}
+
+/* First those that are in a group that is wanted, then any that can move there, then new
+ * ones where there are nodes for them. */
+static void s_choose(coord_node_t *self, drafts_t *drafts)
+{
+    size_t want = coord_replicas_wanted(drafts->load);
+    bool *found = ctx_new(&drafts->plan->ddl->memory, want * sizeof *found);
+    for (int pass = 0; pass < 3; pass++) {
+        for (size_t i = 0; i < want; i++) {
+            const char *group = coord_replicas_group(drafts->load, i);
+            if (found[i] || s_in_group(drafts, group) >= s_most(drafts, group))
+                continue;
+            draft_t *draft = pass < 2 ? s_free_draft(drafts, pass == 0 ? group : NULL) : NULL;
+            if (pass == 2 && s_nodes_of_group(drafts->plan, group) > 0) {
+                draft = &drafts->drafts[drafts->n++];
+                draft->id = coord_ddl_id(self, drafts->plan->ddl);
+            }
+            found[i] = draft != NULL;
+            if (draft)
+                draft->group = group;
+        }
     }
 }
 
-static void s_begin(coord_node_t *self, plan_t *plan, ddl_t *ddl, int64_t *due_ms)
+/* --- which nodes --------------------------------------------------------------------- */
+
+/* Nodes of a replica stay with it, unless they are lost or have left the group. */
+static void s_keep_nodes(drafts_t *drafts, draft_t *draft)
 {
-    peer_t **nodes = NULL;
-    size_t n = coord_peers_of(self, &ddl->memory, "querynode", &nodes);
-    *plan = (plan_t){ .ddl = ddl };
-    plan->servers = ctx_new(&ddl->memory, (n + 1) * sizeof *plan->servers);
-    for (size_t i = 0; i < n; i++)
-        if (!coord_peer_lost(self, nodes[i], ddl->now_ms, due_ms))
-            plan->servers[plan->n++].id = nodes[i]->id;
-    plan->n_all = directory_replicas(self->directory, &ddl->memory, 0, &plan->all);
-    for (size_t i = 0; i < plan->n_all; i++)
-        s_count(plan, plan->all[i], 1);
+    plan_t *plan = drafts->plan;
+    draft->nodes = ctx_new(&plan->ddl->memory, (plan->n + 1) * sizeof(void *));
+    for (size_t i = 0; draft->known && i < draft->known->n_nodes; i++) {
+        server_t *server = coord_plan_of(plan, draft->known, i);
+        if (!server || server->replica != 0 || strcmp(server->group, draft->group) != 0)
+            continue;
+        server->replica = draft->id;
+        draft->nodes[draft->n_nodes++] = server;
+    }
 }
 
-/* --- one replica ------------------------------------------------------------------------- */
-
-/* The server with the fewest shards: of this replica, or free for it while it may
- * have more; any when there is neither. */
-static server_t *s_choose(plan_t *plan, uint64_t replica, size_t room)
+/* The one with the fewest, or the most, nodes of a group. */
+static draft_t *s_extreme(drafts_t *drafts, const char *group, bool most)
 {
-    server_t *best = NULL;
-    for (int strict = 1; strict >= 0 && !best; strict--) {
-        for (size_t i = 0; i < plan->n; i++) {
-            server_t *server = &plan->servers[i];
-            bool may = server->replica == replica || (server->replica == 0 && room > 0);
-            if ((may || !strict) && (!best || server->shards < best->shards))
-                best = server;
-        }
+    draft_t *best = NULL;
+    for (size_t i = 0; i < drafts->n; i++) {
+        draft_t *draft = &drafts->drafts[i];
+        if (!draft->group || strcmp(draft->group, group) != 0)
+            continue;
+        if (!best || (most ? draft->n_nodes > best->n_nodes : draft->n_nodes < best->n_nodes))
+            best = draft;
     }
     return best;
 }
 
-static size_t s_nodes(const Elanus__Replica *replica)
+/* The node it misses the least: the one that leads the fewest shards of it. */
+static server_t *s_give_up(draft_t *draft)
 {
-    size_t n = 0;
-    for (size_t s = 0; s < replica->n_shards; s++) {
-        bool seen = false;
-        for (size_t t = 0; t < s; t++)
-            seen |= replica->shards[t]->leader == replica->shards[s]->leader;
-        n += !seen;
+    size_t best = 0, fewest = SIZE_MAX;
+    for (size_t i = draft->n_nodes; i-- > 0; ) {
+        size_t leads = 0;
+        for (size_t s = 0; draft->known && s < draft->known->n_shards; s++)
+            leads += draft->known->shards[s]->leader == draft->nodes[i]->id;
+        if (leads < fewest) {
+            fewest = leads;
+            best = i;
+        }
     }
-    return n;
+    server_t *server = draft->nodes[best];
+    for (size_t i = best + 1; i < draft->n_nodes; i++)
+        draft->nodes[i - 1] = draft->nodes[i];
+    draft->n_nodes--;
+    server->replica = 0;
+    return server;
 }
+
+static void s_give(draft_t *draft, server_t *server)
+{
+    server->replica = draft->id;
+    size_t at = draft->n_nodes++;
+    for (; at > 0 && draft->nodes[at - 1]->id > server->id; at--)
+        draft->nodes[at] = draft->nodes[at - 1];
+    draft->nodes[at] = server;
+}
+
+/* The nodes of a group go to whoever has the fewest, and from one that has two more than it. */
+static void s_share_group(drafts_t *drafts, const char *group)
+{
+    for (size_t i = 0; i < drafts->plan->n; i++) {
+        server_t *server = &drafts->plan->servers[i];
+        draft_t *least = s_extreme(drafts, group, false);
+        if (least && server->replica == 0 && strcmp(server->group, group) == 0)
+            s_give(least, server);
+    }
+    for (size_t i = 0; i < drafts->plan->n; i++) {
+        draft_t *least = s_extreme(drafts, group, false), *most = s_extreme(drafts, group, true);
+        if (!least || most->n_nodes < least->n_nodes + 2)
+            return;
+        s_give(least, s_give_up(most));
+    }
+}
+
+static void s_share_nodes(drafts_t *drafts)
+{
+    for (size_t i = 0; i < drafts->plan->n; i++)
+        drafts->plan->servers[i].replica = 0;
+    for (size_t i = 0; i < drafts->n; i++)
+        if (drafts->drafts[i].group)
+            s_keep_nodes(drafts, &drafts->drafts[i]);
+    for (size_t i = 0; i < coord_replicas_wanted(drafts->load); i++)
+        s_share_group(drafts, coord_replicas_group(drafts->load, i));
+}
+
+/* --- which leaders --------------------------------------------------------------------- */
 
 static uint64_t s_leader_of(const Elanus__Replica *replica, const char *vchannel)
 {
@@ -104,126 +233,124 @@ static uint64_t s_leader_of(const Elanus__Replica *replica, const char *vchannel
     return 0;
 }
 
-static void s_add_shard(plan_t *plan, Elanus__Replica *replica, char *vchannel, server_t *server)
+static server_t *s_least_busy(const draft_t *draft)
 {
-    ctx_t *ctx = &plan->ddl->memory;
+    server_t *best = NULL;
+    for (size_t i = 0; i < draft->n_nodes; i++) {
+        server_t *server = draft->nodes[i];
+        if (!best || server->own_shards < best->own_shards ||
+            (server->own_shards == best->own_shards && server->shards < best->shards))
+            best = server;
+    }
+    return best;
+}
+
+static void s_add_shard(Elanus__Replica *replica, ctx_t *ctx, char *vchannel, server_t *leader)
+{
     Elanus__Shard *shard = ctx_new(ctx, sizeof *shard);
     elanus__shard__init(shard);
     shard->vchannel = vchannel;
-    shard->leader = server->id;
+    shard->leader = leader->id;
+    leader->own_shards++;
     replica->shards[replica->n_shards++] = shard;
-    if (server->replica == 0)
-        server->replica = replica->id;
-    bool listed = false;
-    for (size_t i = 0; i < replica->n_nodes; i++)
-        listed |= replica->nodes[i] == server->id;
-    if (!listed)
-        replica->nodes[replica->n_nodes++] = server->id;
 }
 
-/* The replica as it should be: what lives stays where it is.  known: as it is, or NULL. */
-static void s_put(plan_t *plan, const Elanus__Collection *coll, const Elanus__Replica *known,
-                  uint64_t id, size_t most_nodes)
+/* Whoever lives and is still of the replica goes on leading; the others' shards go to the
+ * least busy. */
+static void s_lead(const drafts_t *drafts, const draft_t *draft, Elanus__Replica *replica)
 {
-    ctx_t *ctx = &plan->ddl->memory;
-    Elanus__Replica replica = ELANUS__REPLICA__INIT;
-    replica.id = id;
-    replica.collection = coll->id;
-    replica.resource_group = (char *)GROUP;
-    replica.shards = ctx_new(ctx, (coll->n_vchannels + 1) * sizeof(void *));
-    replica.nodes = ctx_new(ctx, (coll->n_vchannels + 1) * sizeof(uint64_t));
-    bool changed = !known || known->n_shards != coll->n_vchannels;
+    const Elanus__Collection *coll = drafts->coll;
+    ctx_t *ctx = &drafts->plan->ddl->memory;
+    server_t **leaders = ctx_new(ctx, (coll->n_vchannels + 1) * sizeof(void *));
+    for (size_t i = 0; i < draft->n_nodes; i++)
+        draft->nodes[i]->own_shards = 0;
     for (size_t v = 0; v < coll->n_vchannels; v++) {
-        server_t *server = s_server(plan, s_leader_of(known, coll->vchannels[v]));
-        if (!server) {
-            size_t used = s_nodes(&replica);
-            server = s_choose(plan, id, used < most_nodes ? most_nodes - used : 0);
-            server->shards++;
-            changed = true;
+        server_t *known = coord_plan_server(drafts->plan, s_leader_of(draft->known,
+                                                                      coll->vchannels[v]));
+        leaders[v] = known && known->replica == draft->id ? known : NULL;
+        if (leaders[v])
+            leaders[v]->own_shards++;
+    }
+    for (size_t v = 0; v < coll->n_vchannels; v++) {
+        if (!leaders[v]) {
+            leaders[v] = s_least_busy(draft);
+            leaders[v]->own_shards++;
+            leaders[v]->shards++;
         }
-        s_add_shard(plan, &replica, coll->vchannels[v], server);
+        s_add_shard(replica, ctx, coll->vchannels[v], leaders[v]);
     }
-    if (changed)
-        coord_ddl_put(plan->ddl, directory_key_replica(ctx, coll->id, id), &replica);
 }
 
-/* --- one collection ------------------------------------------------------------------------ */
+/* --- writing -------------------------------------------------------------------------------- */
 
-/* Servers that lead shards of this replica are its own, unless another one has them. */
-static size_t s_claim(plan_t *plan, const Elanus__Replica *replica)
+static bool s_same(ctx_t *ctx, const Elanus__Replica *a, const Elanus__Replica *b)
 {
-    size_t living = 0;
-    for (size_t s = 0; s < replica->n_shards; s++) {
-        server_t *server = s_server(plan, replica->shards[s]->leader);
-        living += server != NULL;
-        if (server && server->replica == 0)
-            server->replica = replica->id;
-    }
-    return living;
+    return a && view_eq(pb_pack(ctx, a), pb_pack(ctx, b));
 }
 
-typedef struct {
-    const Elanus__Replica *replica;
-    size_t living;              /* shards whose leader lives */
-} kept_t;
-
-static int s_most_living(const void *a, const void *b)
+/* The replica as it should be, and then what it holds. */
+static void s_put(drafts_t *drafts, draft_t *draft)
 {
-    const kept_t *x = a, *y = b;
-    return x->living != y->living ? (x->living < y->living) - (x->living > y->living)
-                                  : (x->replica->id > y->replica->id) -
-                                    (x->replica->id < y->replica->id);
+    plan_t *plan = drafts->plan;
+    ctx_t *ctx = &plan->ddl->memory;
+    if (draft->n_nodes == 0)
+        return;                                 /* all are lost: as it is until one is there */
+    Elanus__Replica *replica = ctx_new(ctx, sizeof *replica);
+    elanus__replica__init(replica);
+    replica->id = draft->id;
+    replica->collection = drafts->coll->id;
+    replica->resource_group = (char *)draft->group;
+    replica->shards = ctx_new(ctx, (drafts->coll->n_vchannels + 1) * sizeof(void *));
+    replica->nodes = ctx_new(ctx, draft->n_nodes * sizeof(uint64_t));
+    for (size_t i = 0; i < draft->n_nodes; i++)
+        replica->nodes[replica->n_nodes++] = draft->nodes[i]->id;
+    s_lead(drafts, draft, replica);
+    const char *key = directory_key_replica(ctx, drafts->coll->id, draft->id);
+    if (s_same(ctx, draft->known, replica) || coord_plan_put(plan, key, replica))
+        coord_placement_plan(plan, drafts->load, replica);
 }
 
-/* Those of this collection, the soundest first. */
-static size_t s_known(plan_t *plan, uint64_t collection, kept_t **ret)
+static void s_drop(coord_node_t *self, ddl_t *ddl, const Elanus__Replica *replica)
 {
-    kept_t *kept = ctx_new(&plan->ddl->memory, (plan->n_all + 1) * sizeof *kept);
-    size_t n = 0;
-    for (size_t i = 0; i < plan->n; i++)
-        plan->servers[i].replica = 0;
-    for (size_t i = 0; i < plan->n_all; i++)
-        if (plan->all[i]->collection == collection)
-            kept[n++] = (kept_t){ plan->all[i], s_claim(plan, plan->all[i]) };
-    qsort(kept, n, sizeof *kept, s_most_living);
-    *ret = kept;
-    return n;
-}
-
-static void s_delete(plan_t *plan, const Elanus__Replica *replica)
-{
-    for (size_t i = 0; i < plan->n; i++)
-        if (plan->servers[i].replica == replica->id)
-            plan->servers[i].replica = 0;
-    s_count(plan, replica, (size_t)-1);
-    coord_ddl_delete(plan->ddl, directory_key_replica(&plan->ddl->memory, replica->collection,
-                                                      replica->id));
+    ctx_t *ctx = &ddl->memory;
+    uint64_t coll = replica->collection, id = replica->id;
+    coord_ddl_delete(ddl, directory_key_replica(ctx, coll, id));
+    if (directory_placement(self->directory, coll, id))
+        coord_ddl_delete(ddl, directory_key_placement(ctx, coll, id));
 }
 
 /* As many replicas as were asked for, and as there are nodes for.  Without any node all
  * stays as it is: who comes back under its old id goes on with what it had. */
 static void s_plan(coord_node_t *self, plan_t *plan, const Elanus__Load *load)
 {
-    const Elanus__Collection *coll = catalog_collection_by_id(self->catalog, load->collection_id);
-    if (!coll || plan->n == 0)
+    drafts_t drafts = { .plan = plan, .load = load };
+    drafts.coll = catalog_collection_by_id(self->catalog, load->collection_id);
+    if (!drafts.coll || plan->n == 0)
         return;
-    size_t want = load->replicas > 0 ? (size_t)load->replicas : 1;
-    want = want < plan->n ? want : plan->n;
-    size_t each = plan->n / want;
-    kept_t *kept = NULL;
-    size_t n = s_known(plan, coll->id, &kept);
-    for (size_t i = want; i < n; i++)
-        s_delete(plan, kept[i].replica);
-    for (size_t i = 0; i < want; i++)
-        s_put(plan, coll, i < n ? kept[i].replica : NULL,
-              i < n ? kept[i].replica->id : coord_ddl_id(self, plan->ddl), each);
+    size_t most = plan->n_replicas + coord_replicas_wanted(load);
+    drafts.drafts = ctx_new(&plan->ddl->memory, most * sizeof *drafts.drafts);
+    s_take_known(&drafts);
+    drafts.n = drafts.n_known;
+    s_choose(self, &drafts);
+    s_share_nodes(&drafts);
+    for (size_t i = 0; i < drafts.n; i++) {
+        draft_t *draft = &drafts.drafts[i];
+        if (coord_plan_full(plan))
+            return;
+        if (draft->group) {
+            s_put(&drafts, draft);
+        } else {
+            coord_plan_count(plan, draft->known, false);
+            s_drop(self, plan->ddl, draft->known);
+        }
+    }
 }
 
 void coord_replicas_place(coord_node_t *self, ddl_t *ddl, const Elanus__Load *load)
 {
     plan_t plan;
     int64_t due_ms = INT64_MAX;
-    s_begin(self, &plan, ddl, &due_ms);
+    coord_plan_begin(&plan, self, ddl, &due_ms);
     s_plan(self, &plan, load);
 }
 
@@ -232,7 +359,7 @@ void coord_replicas_drop(coord_node_t *self, ddl_t *ddl, uint64_t collection)
     const Elanus__Replica **replicas = NULL;
     size_t n = directory_replicas(self->directory, &ddl->memory, collection, &replicas);
     for (size_t i = 0; i < n; i++)
-        coord_ddl_delete(ddl, directory_key_replica(&ddl->memory, collection, replicas[i]->id));
+        s_drop(self, ddl, replicas[i]);
 }
 
 /* More replicas than nodes are refused when they are asked for.  When no node is there at
@@ -241,20 +368,15 @@ err_t coord_replicas_check(coord_node_t *self, ddl_t *ddl, const Elanus__Load *l
 {
     plan_t plan;
     int64_t due_ms = INT64_MAX;
-    s_begin(self, &plan, ddl, &due_ms);
+    coord_plan_begin(&plan, self, ddl, &due_ms);
     if (plan.n == 0 || load->replicas <= (int32_t)plan.n)
         return OK;
     return ctx_fail(&ddl->memory, ERR_RESOURCE_GROUP_NODES, "failed to load collection: resource "
-                    "group node not enough[rg=" GROUP "][currentNodeNum=%zu][expectedNodeNum=%d]",
-                    plan.n, load->replicas);
+                    "group node not enough[rg=" COORD_DEFAULT_GROUP "][currentNodeNum=%zu]"
+                    "[expectedNodeNum=%d]", plan.n, load->replicas);
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */
-
-static bool s_full(const plan_t *plan)
-{
-    return plan->ddl->ops.len + ID_AND_GUARD + LIMIT_SHARDS > LIMIT_META_TXN_OPS;
-}
 
 /* What does not fit into one transaction is found by the look that follows it. */
 static err_t s_plan_all(coord_node_t *self, ddl_t *ddl)
@@ -262,13 +384,13 @@ static err_t s_plan_all(coord_node_t *self, ddl_t *ddl)
     self->replicas_queued = false;
     plan_t plan;
     int64_t due_ms = INT64_MAX;
-    s_begin(self, &plan, ddl, &due_ms);
-    for (size_t i = 0; i < plan.n_all && !s_full(&plan); i++)
-        if (!catalog_load(self->catalog, plan.all[i]->collection))
-            s_delete(&plan, plan.all[i]);
+    coord_plan_begin(&plan, self, ddl, &due_ms);
+    for (size_t i = 0; i < plan.n_replicas && !coord_plan_full(&plan); i++)
+        if (!catalog_load(self->catalog, plan.replicas[i]->collection))
+            s_drop(self, ddl, plan.replicas[i]);
     const void **loads = NULL;
     size_t n = catalog_list(self->catalog, &ddl->memory, CATALOG_LOAD, &loads);
-    for (size_t i = 0; i < n && !s_full(&plan); i++)
+    for (size_t i = 0; i < n && !coord_plan_full(&plan); i++)
         s_plan(self, &plan, loads[i]);
     return OK;
 }

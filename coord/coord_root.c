@@ -1,9 +1,11 @@
 /* coord_root - what a leader reads before it answers
  *
- *     db/ ─► coll/ ─► alias/ ─► load/ ─► index/ ─► owner/ ─► replica/ ─► id/global ─► ready
+ *     db/ ─► coll/ ─► alias/ ─► load/ ─► index/ ─► owner/ ─► replica/ ─► place/ ─► rg/
+ *        ─► seg/ ─► id/global ─► ready
  *
  * One list after the other is good enough: nobody but the holder of the
- * leader key writes these keys, and that is us.  The same is done again when
+ * leader key writes these keys, and that is us; owner/ and seg/, which others
+ * write, are followed besides.  The same is done again when
  * the outcome of a transaction is unknown: a later read settles it (meta.h),
  * so what is read is what counts.  A round number tells answers of an earlier
  * take-over from this one's.
@@ -18,12 +20,22 @@ typedef struct {
     int kind;                   /* READINGS: the ids */
 } reading_t;
 
-enum { READ_OWNERS = CATALOG_KINDS, READ_REPLICAS, READINGS };
+enum {
+    READ_DIRECTORY = CATALOG_KINDS,
+    READ_SEGMENTS = READ_DIRECTORY + DIRECTORY_KINDS - DIRECTORY_OWNER,
+    READINGS,
+};
+
+static directory_kind_t s_directory_kind(int kind)
+{
+    return (directory_kind_t)(DIRECTORY_OWNER + kind - READ_DIRECTORY);
+}
 
 static const char *s_root(int kind)
 {
-    return kind < CATALOG_KINDS ? catalog_root((catalog_kind_t)kind)
-         : directory_root(kind == READ_OWNERS ? DIRECTORY_OWNER : DIRECTORY_REPLICA);
+    return kind < READ_DIRECTORY ? catalog_root((catalog_kind_t)kind)
+         : kind < READ_SEGMENTS ? directory_root(s_directory_kind(kind))
+         : segments_root(SEGMENTS_SEG);
 }
 
 static void s_read_next(coord_node_t *self, uint64_t round, int kind, actions_t *act);
@@ -108,8 +120,8 @@ static void s_take_in(coord_node_t *self, const event_t *ev)
     }
 }
 
-/* Other leaders' last writes may not have reached our watch yet. */
-static void s_take_in_directory(coord_node_t *self, int kind, const event_t *ev)
+/* Other nodes' last writes may not have reached our watch yet. */
+static void s_take_in_pictures(coord_node_t *self, int kind, const event_t *ev)
 {
     const meta_items_t *items = &ev->meta.items;
     meta_change_t *changes = ctx_new(ev->ctx, (items->n + 2) * sizeof *changes);
@@ -118,9 +130,10 @@ static void s_take_in_directory(coord_node_t *self, int kind, const event_t *ev)
         changes[i + 1] = (meta_change_t){ .kind = META_WATCH_PUT, .item = items->at[i] };
     changes[items->n + 1] = (meta_change_t){ .kind = META_WATCH_SYNCED,
                                              .item.mod_rev = items->rev };
-    directory_watched(self->directory, ev->ctx,
-                      kind == READ_OWNERS ? DIRECTORY_OWNER : DIRECTORY_REPLICA, changes,
-                      items->n + 2);
+    if (kind == READ_SEGMENTS)
+        segments_watched(self->segments, ev->ctx, SEGMENTS_SEG, changes, items->n + 2, NULL, NULL);
+    else
+        directory_watched(self->directory, ev->ctx, s_directory_kind(kind), changes, items->n + 2);
 }
 
 static void s_listed(void *node, void *arg, const event_t *ev, actions_t *act)
@@ -136,7 +149,7 @@ static void s_listed(void *node, void *arg, const event_t *ev, actions_t *act)
     if (reading->kind < CATALOG_KINDS)
         s_take_in(self, ev);
     else
-        s_take_in_directory(self, reading->kind, ev);
+        s_take_in_pictures(self, reading->kind, ev);
     if (reading->kind == CATALOG_DATABASE && ev->meta.items.n == 0)
         s_make_default(self, ev, act);
     else

@@ -20,6 +20,7 @@
 #define LIMIT_COLLECTIONS       65536
 #define LIMIT_PARTITIONS        1024            /* of a collection */
 #define LIMIT_SHARDS            16
+#define LIMIT_PLACES            32768           /* segments of a replica; at most 24 bytes each */
 #define LIMIT_FIELDS            64
 #define LIMIT_VECTOR_FIELDS     4
 #define LIMIT_VARCHAR_BYTES     65535
