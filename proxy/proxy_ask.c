@@ -59,11 +59,13 @@ static void s_send(proxy_node_t *self, ask_t *ask, const event_t *ev, actions_t 
              wait_once(self->member.waits, act, s_replied, ask));
 }
 
-/* May another try, perhaps with another leader, end better? */
+/* May another try, perhaps with another leader, end better?  Whether a lost one was done makes
+ * no difference: a change carries a token, and numbers that nobody got are no harm. */
 static bool s_worth_another(err_t err)
 {
-    return err == ERR_NETWORK || err == ERR_SERVICE_NOT_READY || err == ERR_TIMEOUT ||
-           err == ERR_QUEUE_FULL || err == ERR_META;
+    return err == ERR_NETWORK || err == ERR_OUTCOME_UNKNOWN ||
+           err == ERR_SERVICE_NOT_READY || err == ERR_TIMEOUT || err == ERR_QUEUE_FULL ||
+           err == ERR_META;
 }
 
 static void s_replied(void *node, void *arg, const event_t *ev, actions_t *act)

@@ -28,9 +28,10 @@ static void s_try(proxy_node_t *self, proxy_gather_t *gather, const event_t *ev,
 /* May the same, asked a little later, end better? */
 static bool s_passes(err_t err)
 {
-    return err == ERR_NETWORK || err == ERR_TIMEOUT || err == ERR_MOVED || err == ERR_QUEUE_FULL ||
-           err == ERR_NODE_NOT_MATCH || err == ERR_CHANNEL_NOT_AVAILABLE ||
-           err == ERR_SERVICE_NOT_READY || err == ERR_NODE_NOT_AVAILABLE;
+    return err == ERR_NETWORK || err == ERR_OUTCOME_UNKNOWN || err == ERR_TIMEOUT ||
+           err == ERR_MOVED || err == ERR_QUEUE_FULL || err == ERR_NODE_NOT_MATCH ||
+           err == ERR_CHANNEL_NOT_AVAILABLE || err == ERR_SERVICE_NOT_READY ||
+           err == ERR_NODE_NOT_AVAILABLE;
 }
 
 static void s_news(proxy_node_t *self, void *arg, const event_t *ev, actions_t *act)

@@ -112,7 +112,8 @@ static bool s_is_complete(const proxy_read_t *read)
 /* May another try, perhaps of another node, end better? */
 static bool s_worth_another(err_t err)
 {
-    return err == ERR_NETWORK || err == ERR_MOVED || err == ERR_NODE_NOT_MATCH ||
+    return err == ERR_NETWORK || err == ERR_OUTCOME_UNKNOWN || err == ERR_MOVED ||
+           err == ERR_NODE_NOT_MATCH ||
            err == ERR_SERVICE_NOT_READY || err == ERR_SERVICE_UNAVAILABLE ||
            err == ERR_CHANNEL_NOT_AVAILABLE || err == ERR_CHANNEL_NOT_FOUND ||
            err == ERR_COLLECTION_PARTLY_LOADED || err == ERR_PARTITION_PARTLY_LOADED ||

@@ -30,12 +30,15 @@
  *              |        |          +- 150 missed pings: the listener says GONE and forgets
  *              |        +- another version, cluster or node id: REFUSED, calls end with
  *              |           that error, dialled again at leisure
- *              +- no answer: SUSPECT after 5 heartbeats, calls wait until their deadline
+ *              +- no answer: SUSPECT after 5 heartbeats
  *
  *     what fails                      what the caller of net_call gets
  *     never sent before the deadline  ERR_NETWORK: surely not done
  *     sent, no answer by then         ERR_TIMEOUT: may be done
- *     connection lost                 nothing yet: sent again under the same id, done once
+ *     connection lost                 nothing yet: dialled again at once, and when that works
+ *                                     sent again under the same id, done once
+ *     that fails, or no word within   ERR_OUTCOME_UNKNOWN if sent, ERR_NETWORK if not;
+ *     a heartbeat; 5 missed pings     so too for calls made while it lasts, each heartbeat
  *     peer restarted or left          ERR_OUTCOME_UNKNOWN if sent, ERR_NETWORK if not
  *     peer too busy                   ERR_QUEUE_FULL: not done
  *     peer of another kind            ERR_VERSION, ERR_CROSS_CLUSTER, ERR_NODE_NOT_MATCH,

@@ -10,7 +10,8 @@
  *
  *     ERR_NETWORK           it was never sent, so surely not done
  *     ERR_TIMEOUT           sent, no answer: may have been done
- *     ERR_OUTCOME_UNKNOWN   sent, then the peer left or was restarted: may have been done
+ *     ERR_OUTCOME_UNKNOWN   sent, then the peer left, was restarted, or is suspect: may have
+ *                           been done
  *     ERR_QUEUE_FULL        the peer has too much to do: not done
  *     ERR_CANCELED          net_cancel
  *     ERR_VERSION, ERR_CROSS_CLUSTER, ERR_NODE_NOT_MATCH, ERR_DENIED   the peer was refused
@@ -22,8 +23,10 @@
  * Links start with a handshake (who, role, version, cluster) and end with a
  * goodbye.  Pings every heartbeat_ms; five missed, or a closed socket, make a
  * peer SUSPECT; a goodbye makes it GONE at once, and so does, for one that
- * dialled us, silence for 150 heartbeats.  Nothing pings on inproc.  Suspicion may be wrong.  A
- * peer of another version or cluster is refused, with both named in the text.
+ * dialled us, silence for 150 heartbeats.  Nothing pings on inproc.  Suspicion may
+ * be wrong, and ends open calls all the same: their callers have other places to go
+ * (net_dial.c).  A peer of another version or cluster is refused, with both named in
+ * the text.
  *
  * "Full" has an answer: more than LIMIT_NET_IN_FLIGHT calls being answered and
  * the receiver replies ERR_QUEUE_FULL itself; a full socket or more than
@@ -128,7 +131,8 @@ err_t must_use net_dial(net_t *self, const char *endpoint, uint64_t expect_id);
 void net_hang_up(net_t *self, const char *endpoint);
 
 /* Call a dialled endpoint; a NET_REPLY with *ret_call_id follows unless this fails.
- * While the link is not up the call waits for it.
+ * While the link is not up the call waits for it, but for one that is suspect or has left
+ * only until the next attempt to reach it: then it ends with ERR_NETWORK.
  *
  * Errors  ERR_QUEUE_FULL        the socket is full, LIMIT_NET_CALLS are open, or
  *                               LIMIT_NET_HWM wait for this link; retriable

@@ -198,11 +198,24 @@ void net_call_expired(net_t *self, asked_t *asked)
     s_end(self, asked, sent ? ERR_TIMEOUT : ERR_NETWORK, text);
 }
 
+/* Best effort: it would only save the other side some work. */
+static void s_send_cancel(net_t *self, const asked_t *asked)
+{
+    dial_t *dial = asked->dial;
+    if (!asked->sent || (dial->state != DIAL_UP && dial->state != DIAL_QUIET))
+        return;
+    envelope_t envelope = { .type = ENVELOPE_CANCEL, .request_id = asked->id };
+    send_t sent = net_send(self, &dial->dealer, NULL, &envelope, NULL);
+    (void)sent;
+    net_port_touch(self, &dial->dealer);
+}
+
 void net_call_fail_all(net_t *self, dial_t *dial, err_t err_sent, err_t err_unsent,
                        const char *text)
 {
     while (!TAILQ_EMPTY(&dial->calls)) {
         asked_t *asked = TAILQ_FIRST(&dial->calls);
+        s_send_cancel(self, asked);
         s_end(self, asked, asked->sent ? err_sent : err_unsent, text);
     }
 }
@@ -224,13 +237,7 @@ void net_cancel(net_t *self, uint64_t call_id)
     asked_t *asked = s_find(self, call_id);
     if (!asked)
         return;
-    dial_t *dial = asked->dial;
-    if (asked->sent && dial->state == DIAL_UP) {
-        envelope_t envelope = { .type = ENVELOPE_CANCEL, .request_id = call_id };
-        send_t sent = net_send(self, &dial->dealer, NULL, &envelope, NULL);
-        (void)sent;             /* it would only have saved the other side some work */
-        net_port_touch(self, &dial->dealer);
-    }
+    s_send_cancel(self, asked);
     s_end(self, asked, ERR_CANCELED, err_text(ERR_CANCELED));
 }
 

@@ -6,6 +6,14 @@
  *     UP         open     -                  five missed pings -> QUIET; loss, goodbye -> DOWN
  *     QUIET      open     -                  any word -> UP; 25 missed pings, loss -> DOWN
  *
+ * Who calls has other places to go, so calls do not wait for a peer that is
+ * suspect or gone.  A connection that breaks may have been only that: it is
+ * dialled again at once, and its calls go out again if somebody we know
+ * answers.  They end when that attempt fails, when it takes a heartbeat, or
+ * when the peer is silent; and what is called meanwhile ends with the next
+ * attempt or heartbeat, so that a caller who asks again and again is held to
+ * that pace.
+ *
  * A socket is used for one connection and never reconnects by itself: ZeroMQ
  * would deliver what is queued before we could greet.  So what the other side
  * hears first on any connection is HELLO.  On inproc nothing breaks and no
@@ -26,6 +34,7 @@ static void s_tell(net_t *self, dial_t *dial, net_peer_state_t state, err_t err,
         return;
     dial->has_told = true;
     dial->told = state;
+    dial->told_ms = self->now_ms;
     net_event_t *event = net_emit(self, NET_PEER);
     event->peer = dial->peer;
     event->state = state;
@@ -85,10 +94,26 @@ static err_t s_connect(net_t *self, dial_t *dial)
     return OK;
 }
 
+/* Its open calls end: it may have done what was sent. */
+static void s_fail_calls(net_t *self, dial_t *dial, const char *why)
+{
+    char text[LIMIT_NET_TEXT_BYTES + 1];
+    snprintf(text, sizeof text, "%s: %.200s", dial->endpoint, why);
+    net_call_fail_all(self, dial, ERR_OUTCOME_UNKNOWN, ERR_NETWORK, text);
+}
+
+/* Is it known to be away?  One that we have never reached may be just starting. */
+static bool s_is_away(const dial_t *dial)
+{
+    return dial->has_told && (dial->told == NET_SUSPECT || dial->told == NET_GONE);
+}
+
 /* Close and dial again after a while, doubled each time up to five heartbeats;
  * a quarter of chance keeps a cluster from dialling a restarted node in step. */
 static void s_go_down(net_t *self, dial_t *dial, int linger_ms)
 {
+    bool lasted = (dial->state == DIAL_UP || dial->state == DIAL_QUIET) &&
+                  self->now_ms - dial->up_ms >= NET_LASTED_MS;
     s_hang_up_socket(self, dial, linger_ms);
     dial->state = DIAL_DOWN;
     net_call_requeue(dial);
@@ -97,8 +122,9 @@ static void s_go_down(net_t *self, dial_t *dial, int linger_ms)
         return;
     int64_t most = NET_MISSED_PINGS * self->heartbeat_ms;
     uint64_t chance = rng_below(&self->rng, (uint64_t)dial->backoff_ms / 4 + 1);
-    int64_t wait = dial->backoff_ms + (int64_t)chance;
-    dial->backoff_ms = dial->backoff_ms * 2 < most ? dial->backoff_ms * 2 : most;
+    int64_t wait = lasted ? 0 : dial->backoff_ms + (int64_t)chance;
+    if (!lasted)
+        dial->backoff_ms = dial->backoff_ms * 2 < most ? dial->backoff_ms * 2 : most;
     alarms_set(&self->alarms, &dial->alarm, self->now_ms + wait);
 }
 
@@ -107,11 +133,14 @@ static void s_go_down(net_t *self, dial_t *dial, int linger_ms)
 static void s_lose(net_t *self, dial_t *dial, const char *why)
 {
     log_event(LOG_DEBUG, "net_link_lost", "endpoint=%s why=\"%s\"", dial->endpoint, why);
+    bool again = s_is_away(dial);               /* this was the attempt to mend it */
     snprintf(dial->text, sizeof dial->text, "%s", why);
     dial->refused = OK;
     s_go_down(self, dial, 0);
     if (dial->has_told && dial->told == NET_UP)
         s_tell(self, dial, NET_SUSPECT, OK, why);
+    if (again)
+        s_fail_calls(self, dial, why);
 }
 
 static void s_refuse(net_t *self, dial_t *dial, err_t err, const char *why)
@@ -133,6 +162,7 @@ static void s_goodbye(net_t *self, dial_t *dial)
     char text[256];
     snprintf(text, sizeof text, "%s at %s has left", dial->peer.role, dial->endpoint);
     s_go_down(self, dial, 0);
+    snprintf(dial->text, sizeof dial->text, "it has left");
     s_tell(self, dial, NET_GONE, OK, "said goodbye");
     net_call_fail_all(self, dial, ERR_OUTCOME_UNKNOWN, ERR_NETWORK, text);
     if (dial->inproc && s_connect(self, dial) != OK)
@@ -166,6 +196,7 @@ static bool s_welcome(net_t *self, dial_t *dial, const envelope_t *envelope)
     net_call_restarted(self, dial, envelope->hello.incarnation);
     net_peer_fill(&dial->peer, envelope);
     dial->state = DIAL_UP;
+    dial->up_ms = self->now_ms;
     dial->refused = OK;
     dial->backoff_ms = self->heartbeat_ms / 4 + 1;
     alarms_clear(&self->alarms, &dial->alarm);
@@ -301,6 +332,9 @@ void net_dial_tick(net_t *self, dial_t *dial)
         if (!dial->has_told || dial->told == NET_UP)
             s_tell(self, dial, NET_SUSPECT, OK, up || !dial->text[0] ? "silent" : dial->text);
     }
+    bool waited = dial->state == DIAL_QUIET || self->now_ms - dial->told_ms >= self->heartbeat_ms;
+    if (dial->state != DIAL_UP && s_is_away(dial) && waited)
+        s_fail_calls(self, dial, dial->state == DIAL_QUIET ? "silent" : dial->text);
     if (dial->state == DIAL_UP || dial->state == DIAL_QUIET)
         s_send_bare(self, dial, ENVELOPE_PING);
 }

@@ -25,6 +25,7 @@ enum {
     NET_MISSED_PINGS = 5,       /* then a peer is suspect */
     NET_STALE_PINGS  = 25,      /* then a dialled link is made anew */
     NET_FORGET_PINGS = 150,     /* then a suspect guest is forgotten */
+    NET_LASTED_MS    = 100,     /* a link that was up for so long and breaks is dialled at once */
     NET_RETRY_MS     = 10,      /* between tries to send answers that met a full socket */
     NET_TURN         = 64,      /* messages from one socket before the next has its turn */
     NET_WAKE         = 64,      /* sockets reported by one epoll_wait */
@@ -74,10 +75,12 @@ struct dial {
     uint64_t expect_id;         /* 0: whoever answers */
     net_peer_t peer;            /* as it last introduced itself */
     int64_t heard_ms;           /* when it last said anything; or since when we dial */
+    int64_t up_ms;              /* since when it is, or was, up */
     int64_t backoff_ms;
     alarm_t alarm;              /* DOWN: dial again; GREETING: give up waiting */
     bool has_told;
-    net_peer_state_t told;      /* what the node was last told about it */
+    net_peer_state_t told;      /* what the node was last told about it, and when */
+    int64_t told_ms;
     err_t refused;              /* not OK: it does not work with us */
     char text[LIMIT_NET_TEXT_BYTES + 1];    /* why it was refused or lost, last */
     const char *closed;         /* why the socket closed; what it had sent is read first */

@@ -57,6 +57,11 @@ void act_reply(actions_t *act, net_from_t from, view_t payload)
     });
 }
 
+void act_cancel(actions_t *act, uint64_t cookie)
+{
+    vec_push(&act->list, &(action_t){ .kind = ACT_CANCEL, .cookie = cookie });
+}
+
 void act_call_moved(actions_t *act, const char *endpoint, uint32_t method, buf_t *payload,
                     int64_t timeout_ms, uint64_t cookie)
 {

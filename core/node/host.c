@@ -81,6 +81,7 @@ struct host {
     vec_t failed;               /* of op_t *: asks refused on the spot, or to be tried again */
     vec_t follows;              /* of follow_t * */
     map_t *cookies;             /* call id -> cookie + 1 */
+    map_t *call_ids;            /* the other way round: cookie -> call id + 1 */
     size_t pending;             /* ops with workers */
     bool leaving;
     err_t leave_err;
@@ -286,6 +287,7 @@ static void s_do_call(host_t *self, const action_t *action)
         s_release((void *)call.payload.ptr, NULL);
     if (err == OK) {
         map_put_u64(self->cookies, call_id, (void *)(uintptr_t)(action->cookie + 1));
+        map_put_u64(self->call_ids, action->cookie, (void *)(uintptr_t)(call_id + 1));
         return;
     }
     op_t *op = mem_new(sizeof *op);
@@ -296,6 +298,14 @@ static void s_do_call(host_t *self, const action_t *action)
     vec_push(&self->failed, &op);
 }
 
+/* One that has ended, or never began, has its event already or gets it with those that failed. */
+static void s_do_cancel(host_t *self, uint64_t cookie)
+{
+    void *call_id = map_get_u64(self->call_ids, cookie);
+    if (call_id)
+        net_cancel(self->net, (uint64_t)(uintptr_t)call_id - 1);
+}
+
 static void s_reply_event(host_t *self, const net_event_t *in)
 {
     void *cookie = map_del_u64(self->cookies, in->call_id);
@@ -303,6 +313,7 @@ static void s_reply_event(host_t *self, const net_event_t *in)
         return;
     event_t ev = { .kind = EV_REPLY, .cookie = (uint64_t)(uintptr_t)cookie - 1, .err = in->err,
                    .text = in->text };
+    map_del_u64(self->call_ids, ev.cookie);
     ev.payload = in->payload;
     s_step(self, &ev);
 }
@@ -385,6 +396,9 @@ static void s_act_one(host_t *self, const action_t *action)
     switch (action->kind) {
     case ACT_CALL:
         s_do_call(self, action);
+        break;
+    case ACT_CANCEL:
+        s_do_cancel(self, action->cookie);
         break;
     case ACT_REPLY:
         if (action->moved)
@@ -650,6 +664,7 @@ err_t host_open(ctx_t *ctx, const host_options_t *options, host_t **ret)
     vec_init(&self->failed, sizeof(op_t *));
     vec_init(&self->follows, sizeof(follow_t *));
     self->cookies = map_new();
+    self->call_ids = map_new();
     self->node = options->role->make(&self->self, options->role_options);
     *ret = self;
     return OK;
@@ -713,6 +728,7 @@ void host_destroy(host_t **self_p)
     vec_fini(&self->failed);
     vec_fini(&self->timers);
     map_destroy(&self->cookies);
+    map_destroy(&self->call_ids);
     actions_fini(&self->act);
     ctx_fini(&self->strings);
     mem_free(self);

@@ -102,7 +102,8 @@ typedef struct event {
 } event_t;
 
 typedef enum {
-    ACT_CALL, ACT_REPLY, ACT_DIAL, ACT_HANG_UP, ACT_TIMER, ACT_META, ACT_JOB, ACT_ITEM, ACT_LEAVE,
+    ACT_CALL, ACT_CANCEL, ACT_REPLY, ACT_DIAL, ACT_HANG_UP, ACT_TIMER, ACT_META, ACT_JOB,
+    ACT_ITEM, ACT_LEAVE,
 } action_kind_t;
 
 /* Runs on a worker; err and text of ctx reach the node with EV_JOB. */
@@ -148,6 +149,11 @@ uint64_t act_cookie(actions_t *act);
 
 void act_call(actions_t *act, const char *endpoint, uint32_t method, view_t payload,
               int64_t timeout_ms, uint64_t cookie);
+
+/* The answer to the call with this cookie is not wanted any more: its EV_REPLY comes soon, with
+ * ERR_CANCELED unless it was on its way already, and whoever was asked is told. */
+void act_cancel(actions_t *act, uint64_t cookie);
+
 void act_reply(actions_t *act, net_from_t from, view_t payload);
 
 /* The same with a large payload: the bytes of buf are moved, not copied; buf is empty after. */

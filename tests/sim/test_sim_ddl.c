@@ -122,7 +122,7 @@ static void s_replied(void *node, void *arg, const event_t *ev, actions_t *act)
         self->turn += self->now == DO_DROP_DATABASE;
         self->now = (do_t)((self->now + 1) % DO_KINDS);
     } else if (ev->err != ERR_NETWORK && ev->err != ERR_TIMEOUT &&
-               ev->err != ERR_SERVICE_NOT_READY) {
+               ev->err != ERR_OUTCOME_UNKNOWN && ev->err != ERR_SERVICE_NOT_READY) {
         self->refused++;
         snprintf(self->why, sizeof self->why, "%d: %s", self->now, ev->text);
         self->now = (do_t)((self->now + 1) % DO_KINDS);

@@ -246,7 +246,7 @@ static void s_client_replied(void *node, void *arg, const event_t *ev, actions_t
     (void)arg;
     client_t *self = node;
     bool again = ev->err == ERR_NETWORK || ev->err == ERR_TIMEOUT ||
-                 ev->err == ERR_SERVICE_NOT_READY;
+                 ev->err == ERR_OUTCOME_UNKNOWN || ev->err == ERR_SERVICE_NOT_READY;
     if (ev->err != OK && !again && ev->err != ERR_RESOURCE_GROUP_NODES) {
         self->refused++;
         snprintf(self->why, sizeof self->why, "step %u of %u: %s", self->step, self->turn,

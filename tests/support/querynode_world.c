@@ -144,6 +144,7 @@ static void s_act(querynode_world_t *w, const action_t *action)
         if (action->moved)
             buf_fini(&(buf_t){ .ptr = (uint8_t *)action->payload.ptr });
         break;
+    case ACT_CANCEL:
     case ACT_DIAL:
     case ACT_HANG_UP:
     case ACT_ITEM:

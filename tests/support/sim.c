@@ -202,6 +202,7 @@ static bool s_act_one(sim_t *self, int n, const action_t *action)
 {
     switch (action->kind) {
     case ACT_CALL:    sim_net_call(self, n, action); break;
+    case ACT_CANCEL:  sim_net_cancel(self, n, action->cookie); break;
     case ACT_REPLY:   sim_net_reply(self, n, action); break;
     case ACT_DIAL:    sim_net_dial(self, n, action->endpoint); break;
     case ACT_HANG_UP: sim_net_hang_up(self, n, action->endpoint); break;

@@ -103,6 +103,7 @@ int sim_by_address(const sim_t *self, const char *address);
 
 /* sim_net.c: calls and links */
 void sim_net_call(sim_t *self, int n, const action_t *action);
+void sim_net_cancel(sim_t *self, int n, uint64_t cookie);
 void sim_net_reply(sim_t *self, int n, const action_t *action);
 void sim_net_dial(sim_t *self, int n, const char *endpoint);
 void sim_net_hang_up(sim_t *self, int n, const char *endpoint);

@@ -31,6 +31,26 @@ void sim_net_call(sim_t *self, int n, const action_t *action)
     sim_push(self, expire);
 }
 
+/* It ends soon, with this error. */
+static void s_end_soon(sim_t *self, const call_t *call, err_t err)
+{
+    item_t *end = sim_item(self, I_EXPIRE, call->caller, 0);
+    end->id = call->id;
+    end->err = err;
+    sim_push(self, end);
+}
+
+void sim_net_cancel(sim_t *self, int n, uint64_t cookie)
+{
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->calls, &at, NULL, &value); ) {
+        const call_t *call = value;
+        if (call->caller == n && call->cookie == cookie &&
+            call->caller_generation == self->nodes[n].generation)
+            s_end_soon(self, call, ERR_CANCELED);
+    }
+}
+
 void sim_net_reply(sim_t *self, int n, const action_t *action)
 {
     item_t *reply = sim_item(self, I_REPLY, n, sim_latency(self));
@@ -154,6 +174,18 @@ static void s_tell_peer(sim_t *self, item_t *item, link_t *link, net_peer_state_
     sim_step(self, item->node, &ev);
 }
 
+/* Calls do not wait for a peer that is suspect; whether it has done them, nobody knows. */
+static void s_fail_calls(sim_t *self, int from, int to)
+{
+    void *value = NULL;
+    for (size_t at = 0; to >= 0 && map_next(self->calls, &at, NULL, &value); ) {
+        const call_t *call = value;
+        if (call->caller == from && call->callee == to &&
+            call->caller_generation == self->nodes[from].generation)
+            s_end_soon(self, call, ERR_OUTCOME_UNKNOWN);
+    }
+}
+
 void sim_net_run_link(sim_t *self, item_t *item)
 {
     sim_node_t *node = &self->nodes[item->node];
@@ -171,20 +203,24 @@ void sim_net_run_link(sim_t *self, item_t *item)
     item->number = self->numbers++;
     sim_push(self, item);
     bool was_up = link->up, was_told = link->told;
+    bool suspect = !hears && link->missed >= MISSED;
     if (hears && !was_up) {
         link->up = link->told = true;
         s_tell_peer(self, item, link, NET_UP);
-    } else if (!hears && link->missed >= MISSED && (was_up || !was_told)) {
+    } else if (suspect && (was_up || !was_told)) {
         link->up = false;
         link->told = true;
         s_tell_peer(self, item, link, NET_SUSPECT);
     }
+    if (suspect)
+        s_fail_calls(self, item->node, other);
 }
 
 void sim_net_run_expire(sim_t *self, item_t *item)
 {
     call_t *call = map_get_u64(self->calls, item->id);
     if (call)
-        s_end_call(self, call, ERR_TIMEOUT, "no answer in time", view_of("", 0));
+        s_end_call(self, call, item->err == OK ? ERR_TIMEOUT : item->err,
+                   item->err == OK ? "no answer in time" : err_text(item->err), view_of("", 0));
     sim_item_free(item);
 }

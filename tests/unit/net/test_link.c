@@ -40,6 +40,15 @@ static const char *s_pair(world_t *world, int64_t beat_ms)
     return at;
 }
 
+/* Side 1's call ends so. */
+static void s_ends(world_t *world, uint64_t id, err_t err)
+{
+    net_event_t reply = world_reply(world, 1, id);
+    assert_int_equal(reply.err, err);
+    assert_true(err == OK || reply.text[0]);
+    net_free(&reply);
+}
+
 /* Wait for the event, of which nothing else is of interest. */
 static void s_drop(world_t *world, int i, net_peer_state_t state)
 {
@@ -78,7 +87,8 @@ static void a_link_is_made_again(void **state)
     assert_int_equal(stats.links, 1);
 }
 
-/* The connection stays and carries nothing: suspected by both, and forgiven. */
+/* The connection stays and carries nothing: suspected by both, and forgiven.  Calls do not
+ * wait for that: whoever made them goes elsewhere, and the other side need not bother. */
 static void silence_is_suspect_and_forgiven(void **state)
 {
     world_t *world = *state;
@@ -87,15 +97,60 @@ static void silence_is_suspect_and_forgiven(void **state)
     uint64_t id = world_call(world, 1, at, "held up");
     s_drop(world, 1, NET_SUSPECT);
     s_drop(world, 0, NET_SUSPECT);
+    s_ends(world, id, ERR_OUTCOME_UNKNOWN);
+    s_ends(world, world_call(world, 1, at, "not sent while it lasts"), ERR_NETWORK);
     world->relay.frozen = false;
     world_peer(world, 1, NET_UP);
     world_peer(world, 0, NET_UP);
     net_event_t call = world_until(world, 0, NET_CALL, 0);
+    assert_true(view_eq(call.payload, view_str("held up")));
+    world_until(world, 0, NET_CANCELLED, 0);
+    net_reply(world->side[0].net, call.from, ERR_CANCELED, "", (view_t){0});
+    net_free(&call);
+    id = world_call(world, 1, at, "again");
+    call = world_until(world, 0, NET_CALL, 0);
+    assert_true(view_eq(call.payload, view_str("again")));
     net_reply(world->side[0].net, call.from, OK, "", call.payload);
     net_free(&call);
-    net_event_t reply = world_reply(world, 1, id);
-    assert_int_equal(reply.err, OK);
-    net_free(&reply);
+    s_ends(world, id, OK);
+}
+
+/* A link that breaks as soon as it is made is not dialled at once, others are. */
+static void s_let_it_last(world_t *world)
+{
+    for (int64_t until = clock_mono_ms() + 150; clock_mono_ms() < until; )
+        world_step(world);
+}
+
+/* Killed: its host says so when it is dialled again, and calls end right then. */
+static void calls_to_a_dead_peer_end_at_once(void **state)
+{
+    world_t *world = *state;
+    const char *at = s_pair(world, 10000);              /* no tick helps */
+    s_let_it_last(world);
+    uint64_t id = world_call(world, 1, at, "work");
+    net_event_t call = world_until(world, 0, NET_CALL, 0);
+    net_free(&call);
+    world->relay.refuses = true;
+    world_cut(world);
+    s_drop(world, 1, NET_SUSPECT);
+    s_ends(world, id, ERR_OUTCOME_UNKNOWN);
+}
+
+/* Only the connection broke: the call goes on as if nothing had been. */
+static void calls_survive_a_broken_connection(void **state)
+{
+    world_t *world = *state;
+    const char *at = s_pair(world, 10000);
+    s_let_it_last(world);
+    uint64_t id = world_call(world, 1, at, "work");
+    net_event_t call = world_until(world, 0, NET_CALL, 0);
+    world_cut(world);
+    s_drop(world, 1, NET_SUSPECT);
+    world_peer(world, 1, NET_UP);
+    net_reply(world->side[0].net, call.from, OK, "", call.payload);
+    net_free(&call);
+    s_ends(world, id, OK);
 }
 
 /* Long silence: the dialler tries a new connection, the listener forgets, stops the
@@ -115,14 +170,14 @@ static void a_dead_wire_is_given_up(void **state)
     net_free(&call);
     world->relay.frozen = false;
     s_drop(world, 1, NET_SUSPECT);
+    s_ends(world, id, ERR_OUTCOME_UNKNOWN);
     world_peer(world, 1, NET_UP);
     world_peer(world, 0, NET_UP);
-    call = world_until(world, 0, NET_CALL, 0);          /* asked again, as it was forgotten */
+    id = world_call(world, 1, at, "more work");
+    call = world_until(world, 0, NET_CALL, 0);
     net_reply(world->side[0].net, call.from, OK, "", view_str("here"));
     net_free(&call);
-    net_event_t reply = world_reply(world, 1, id);
-    assert_int_equal(reply.err, OK);
-    net_free(&reply);
+    s_ends(world, id, OK);
 }
 
 /* A node that was stopped itself must not blame the others for it. */
@@ -150,20 +205,17 @@ static void goodbye_ends_calls_at_once(void **state)
     snprintf(endpoint, sizeof endpoint, "%s", net_endpoint(world->side[0].net));
     world_close(world, 0);
     s_drop(world, 1, NET_GONE);
-    net_event_t reply = world_reply(world, 1, id);
-    assert_int_equal(reply.err, ERR_OUTCOME_UNKNOWN);
-    net_free(&reply);
-    id = world_call(world, 1, at, "for whoever comes");
+    s_ends(world, id, ERR_OUTCOME_UNKNOWN);
+    s_ends(world, world_call(world, 1, at, "for nobody"), ERR_NETWORK);
     world_open(world, 0, (net_options_t){ .listen = endpoint, .incarnation = 2000,
                                           .heartbeat_ms = 20 });
     net_event_t up = world_peer(world, 1, NET_UP);
     assert_int_equal(up.peer.incarnation, 2000);
+    id = world_call(world, 1, at, "for who came");
     call = world_until(world, 0, NET_CALL, 0);
     net_reply(world->side[0].net, call.from, OK, "", call.payload);
     net_free(&call);
-    reply = world_reply(world, 1, id);
-    assert_int_equal(reply.err, OK);
-    net_free(&reply);
+    s_ends(world, id, OK);
     net_hang_up(world->side[1].net, at);
     net_event_t gone = world_peer(world, 0, NET_GONE);
     assert_int_equal(gone.peer.node_id, 2);
@@ -178,24 +230,23 @@ static void a_restarted_peer_gets_no_repeats(void **state)
     uint64_t sent = world_call(world, 1, at, "sent");
     net_event_t call = world_until(world, 0, NET_CALL, 0);
     net_free(&call);
-    world->relay.refuses = true;                        /* its goodbye is not heard */
+    net_t *second = NULL;
+    net_options_t again = { .listen = TCP, .cluster = "elanus", .role = "coord", .node_id = 1,
+                            .incarnation = 2000, .heartbeat_ms = 20 };
+    assert_int_equal(net_open(&world->ctx, &again, &second), OK);
+    world->relay.target = atoi(strrchr(net_endpoint(second), ':') + 1);
+    net_t *first = world->side[0].net;
+    world->side[0].net = second;                        /* the first one never hears of it */
     world_cut(world);
     s_drop(world, 1, NET_SUSPECT);
     uint64_t unsent = world_call(world, 1, at, "unsent");
-    world_close(world, 0);
-    world_open(world, 0, (net_options_t){ .listen = TCP, .incarnation = 2000, .heartbeat_ms = 20 });
-    world->relay.target = atoi(strrchr(net_endpoint(world->side[0].net), ':') + 1);
-    world->relay.refuses = false;
-    net_event_t reply = world_reply(world, 1, sent);
-    assert_int_equal(reply.err, ERR_OUTCOME_UNKNOWN);
-    net_free(&reply);
+    s_ends(world, sent, ERR_OUTCOME_UNKNOWN);
     call = world_until(world, 0, NET_CALL, 0);
     assert_true(view_eq(call.payload, view_str("unsent")));
     net_reply(world->side[0].net, call.from, OK, "", (view_t){0});
     net_free(&call);
-    reply = world_reply(world, 1, unsent);
-    assert_int_equal(reply.err, OK);
-    net_free(&reply);
+    s_ends(world, unsent, OK);
+    net_destroy(&first);
 }
 
 static void s_refused(world_t *world, net_options_t node, uint64_t expect, err_t err,
@@ -450,6 +501,8 @@ int main(void)
         T(a_closed_socket_is_noticed_at_once),
         T(a_link_is_made_again),
         T(silence_is_suspect_and_forgiven),
+        T(calls_to_a_dead_peer_end_at_once),
+        T(calls_survive_a_broken_connection),
         T(a_dead_wire_is_given_up),
         T(who_overslept_suspects_nobody),
         T(goodbye_ends_calls_at_once),
