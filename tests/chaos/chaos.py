@@ -25,7 +25,7 @@ sys.dont_write_bytecode = True
 import chaos_load  # noqa: E402
 import chaos_check  # noqa: E402
 import servers  # noqa: E402
-from chaos_rows import ROWS, WEAK, WRITES  # noqa: E402
+from chaos_rows import ROWS, WRITES, nothing  # noqa: E402
 from chaos_world import World  # noqa: E402
 
 KEPT = os.path.join(servers.ROOT, "build", "chaos")
@@ -36,9 +36,9 @@ class Run:
 
     def __init__(self, row, seed, binary):
         self.row, self.seed = row, seed
-        self.world = World(row.counts, row.settings, binary)
+        self.world = World(row.counts, row.settings, binary, row.wired)
         self.wrong, self.history, self.load = [], [], None
-        self.window, self.where, self.judged = None, "", 0
+        self.window, self.where, self.judged, self.injected = None, "", 0, {}
 
     def run(self):
         with self.world as world:
@@ -68,33 +68,53 @@ class Run:
         self.wrong += [f"end: {text}" for text in self.load.finish()]
         self.wrong += [f"client: {text}" for text in self.load.broken]
         self.wrong += [f"process: {text}" for text in world.untouched_dead()]
+        self.injected = world.injected() if world.wires else {}
+        self.wrong += [f"run: nothing was {what}" for what in row.injected
+                       if not self.injected.get(what)]
         findings, self.judged = chaos_check.check(self.history)
         self.wrong += [str(w) for w in findings]
         self.measure(world)
 
     # --- windows --------------------------------------------------------------------
 
+    def measured(self):
+        """The requests that the window is made of, by kind and collection."""
+        found = collections.defaultdict(list)
+        for op in self.history:
+            if op["op"] not in self.row.kinds or op["outcome"] != "ok" or not op.get("wide") \
+                    or (self.row.of and not self.row.of(op)):
+                continue
+            kind = "write" if op["op"] in WRITES else "ddl" if op["op"] == "ddl" else \
+                "read" if op["level"] == "Strong" else "weak read"
+            found[kind, op["coll"] if kind != "ddl" else ""].append(op)
+        return found
+
     def measure(self, world):
-        """The longest time without an answer, over kinds and collections."""
-        heal = world.marks.get("heal", world.marks["fault"])
-        begin = heal if self.row.measure == "resume" else world.marks["fault"]
-        found = [(gap, f"{kind} {coll}") for kind, coll, gap in self.gaps(begin)]
+        """The worst over kinds and collections."""
+        fault = world.marks["fault"]
+        heal = world.marks.get("heal", fault)
+        judge = {"gap": lambda ops: self.gap(ops, fault),
+                 "resume": lambda ops: self.gap(ops, heal, first=True),
+                 "ratio": lambda ops: self.ratio(ops, fault, heal)}[self.row.measure]
+        found = [(judge(ops), " ".join(key)) for key, ops in self.measured().items()]
         self.window, self.where = max(found, default=(None, "nothing was asked"))
 
-    def gaps(self, begin):
-        answered = collections.defaultdict(list)
-        for op in self.history:
-            if op["op"] in self.row.kinds and op["outcome"] == "ok" and op.get("wide"):
-                kind = "write" if op["op"] in WRITES else \
-                    f"{'' if op['level'] == 'Strong' else 'weak '}read" if "level" in op else "ddl"
-                coll = op["coll"] if kind != "ddl" else ""
-                answered[kind, coll].append(op["t_ret"])
-        for (kind, coll), times in sorted(answered.items()):
-            later = [t for t in sorted(times) if begin < t <= self.end]
-            ends = [begin, *later] + ([] if self.row.measure == "resume" and later
-                                      else [self.end])
-            steps = [b - a for a, b in zip(ends, ends[1:])]
-            yield kind, coll, steps[0] if self.row.measure == "resume" else max(steps)
+    def gap(self, ops, begin, first=False):
+        """The longest time between two answers, or the time to the first one."""
+        later = sorted(op["t_ret"] for op in ops if begin < op["t_ret"] <= self.end)
+        if first and later:
+            return later[0] - begin
+        times = [begin, *later, self.end]
+        return max(b - a for a, b in zip(times, times[1:]))
+
+    @staticmethod
+    def ratio(ops, fault, heal):
+        """p99 while it lasts over p99 before."""
+        def p99(chosen):
+            took = sorted(op["t_ret"] - op["t_inv"] for op in chosen)
+            return took[int(len(took) * 0.99)] if took else float("inf")
+        return p99([op for op in ops if fault <= op["t_inv"] <= heal]) / \
+            p99([op for op in ops if op["t_inv"] < fault])
 
     def failures(self):
         """{kind: count} of requests after the start that were not answered well."""
@@ -107,12 +127,10 @@ class Run:
     def spoiled(self):
         """Failed requests of kinds that may not fail."""
         return [op for op in self.history if op["outcome"] != "ok" and
-                op["client"] not in ("first", "last") and
-                (op["op"] in self.row.spotless or
-                 ((op["op"], WEAK) in self.row.spotless and op.get("level") != "Strong"))]
+                op["client"] not in ("first", "last") and self.row.spotless(op)]
 
     def slow(self):
-        return self.window is None or self.window > self.row.target_s or bool(self.spoiled())
+        return self.window is None or self.window > self.row.target or bool(self.spoiled())
 
     # --- telling -----------------------------------------------------------------------
 
@@ -141,11 +159,13 @@ class Run:
                 slow[op["op"]] = max(slow[op["op"]], op["t_ret"] - op["t_inv"])
         verdict = f"WRONG ({len(self.wrong)})" if self.wrong else "slow" if self.slow() else "good"
         window = "none" if self.window is None else f"{self.window:.2f}"
-        print(f"row {self.row.number:2} seed {self.seed:<6} {verdict:<9} window {window} s of "
-              f"{self.row.target_s:g} ({self.where}), {len(self.history)} requests, "
+        print(f"row {self.row.number:2} seed {self.seed:<6} {verdict:<9} {self.row.measure} {window} of "
+              f"{self.row.target:g} ({self.where}), {len(self.history)} requests, "
               f"{self.judged} judged, not answered: "
               f"{', '.join(f'{n} {op} {how}' for (op, how), n in failed.items()) or 'none'}; "
               f"slowest s: {', '.join(f'{op} {s:.2f}' for op, s in sorted(slow.items()))}")
+        if self.injected:
+            print(f"    wires: {', '.join(f'{n} {w}' for w, n in sorted(self.injected.items()))}")
         for text in self.wrong[:12]:
             print(f"    {text[:600]}")
         for op in self.spoiled()[:3]:
@@ -168,10 +188,10 @@ def table(runs):
         wrong, slow = sum(bool(r.wrong) for r in mine), sum(r.slow() for r in mine)
         verdict = f"{wrong} of {len(mine)} WRONG" if wrong else \
             f"{slow} of {len(mine)} slow" if slow else "good"
-        failed = sum(len(r.spoiled()) if row.spotless else sum(r.failures().values())
+        failed = sum(len(r.spoiled()) if row.spotless is not nothing else sum(r.failures().values())
                      for r in mine)
         print(f"{row.number:>3}  {row.title:<40} {len(mine):>4} {middle:>6} {most:>6} "
-              f"{row.target_s:>6g} {failed:>6}  {verdict}")
+              f"{row.target:>6g} {failed:>6}  {verdict}")
 
 
 def main():

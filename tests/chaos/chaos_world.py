@@ -6,9 +6,13 @@
 Settings make everything happen often that can go wrong: segments seal at some
 50 KB, merges and garbage collection run all the time and keep nothing.
 """
+import json
 import os
 import re
+import signal
 import subprocess
+import sys
+import threading
 import time
 
 import servers
@@ -19,16 +23,53 @@ SETTINGS = {"dataCoord.segment.maxSize": 1, "dataCoord.segment.sealProportion": 
             "dataNode.segment.syncPeriod": 1, "queryCoord.balanceIntervalSeconds": 2}
 COUNTS = {"coords": 2, "datanodes": 2, "querynodes": 2, "indexnodes": 1, "proxies": 2}
 START_S = 40
+# Nodes tell others this address, where wires stand before their true one.
+WIRED_IP = "127.0.0.9"
+IP_KEYS = ("rootCoord.ip", "dataNode.ip", "queryNode.ip", "indexNode.ip", "proxy.ip")
 
 
 def environment(settings):
     return {key.upper().replace(".", "_"): str(value) for key, value in settings.items()}
 
 
-class World:
-    """etcd, MinIO and the daemons; `touched` are the names that a fault was done to."""
+class Wires:
+    """The process of chaos_wire, and orders to it."""
 
-    def __init__(self, counts=None, settings=None, binary=None):
+    def __init__(self):
+        program = os.path.join(os.path.dirname(os.path.abspath(__file__)), "chaos_wire.py")
+        self.child = subprocess.Popen([sys.executable, "-B", program], text=True,
+                                      stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.lock = threading.Lock()
+
+    def order(self, **what):
+        with self.lock:
+            self.child.stdin.write(json.dumps(what) + "\n")
+            self.child.stdin.flush()
+            line = self.child.stdout.readline()
+        answer = json.loads(line) if line else {"error": "the wires' process is gone"}
+        if "error" in answer:
+            raise servers.Failure(f"wires: {what}: {answer['error']}")
+        return answer
+
+    def put(self, name, kind, address, ip="127.0.0.1", port=0):
+        """Where it listens."""
+        host, to = address.rsplit(":", 1)
+        port = self.order(open=name, kind=kind, listen=[ip, port], to=[host, int(to)])["port"]
+        return f"{ip}:{port}"
+
+    def close(self):
+        self.child.stdin.close()
+        self.child.wait(10)
+
+
+class World:
+    """etcd, MinIO and the daemons; `touched` are the names that a fault was done to.
+
+    wired: which of "etcd", "s3", "nodes" are reached through wires."""
+
+    def __init__(self, counts=None, settings=None, binary=None, wired=()):
+        self.wired, self.wires, self.over = wired, None, threading.Event()
+        self.rules = set()
         self.place = servers.Workplace()
         self.counts = {**COUNTS, **(counts or {})}
         self.settings = {**SETTINGS, **(settings or {})}
@@ -40,10 +81,19 @@ class World:
         self.etcd = self.place.start(servers.Etcd(self.place))
         self.s3 = self.place.start(servers.S3(self.place))
         self.etcd_address, self.s3_address = self.etcd.address, self.s3.address
+        if self.wired:
+            self.wires = Wires()
+        if "etcd" in self.wired:
+            self.etcd_address = self.wires.put("etcd", "raw", self.etcd.address)
+        if "s3" in self.wired:
+            self.s3_address = self.wires.put("s3", "s3", self.s3.address)
         return self
 
     def __exit__(self, *why):
+        self.over.set()
         self.place.close()
+        if self.wires:
+            self.wires.close()
 
     def up(self):
         """Start the daemons; the proxies' addresses."""
@@ -52,6 +102,9 @@ class World:
                    "--etcd", self.etcd_address, "--s3", self.s3_address]
         for what, count in self.counts.items():
             command += [f"--{what}", count]
+        if "nodes" in self.wired:
+            self.settings.update(dict.fromkeys(IP_KEYS, WIRED_IP))
+            threading.Thread(target=self.wire_nodes, daemon=True).start()
         self.daemons = servers.Process("elanus up", command, env=environment(self.settings))
         self.place.processes.append(self.daemons)
         self.daemons.start()
@@ -67,6 +120,50 @@ class World:
             if all(servers.http(f"http://127.0.0.1:{first + i}", timeout=0.2)[0] == 0
                    for i in range(count)):
                 return first
+
+    # --- wires ------------------------------------------------------------------------
+
+    def wire_nodes(self):
+        """A wire before each node, as soon as it tells its port; a node that starts again
+        has another."""
+        logs, known = os.path.join(self.place.path("cluster"), "logs"), set()
+        while not self.over.wait(0.02):
+            for file in os.listdir(logs) if os.path.isdir(logs) else ():
+                for port in re.findall(rf" ready .*address=tcp://{WIRED_IP}:(\d+)",
+                                       self.log(file[:-len(".log")])):
+                    if port not in known:
+                        known.add(port)
+                        name = file[:-len(".log")]
+                        self.wires.put(name, "zmtp", f"127.0.0.1:{port}", WIRED_IP, int(port))
+
+    def rule(self, wire, what, *who):
+        """Damage a wire, for some processes' connections or for all."""
+        now = self.ps() if who else {}
+        self.wires.order(rule=wire, what=what,
+                         pids=[int(now[name][1]) for name in who] if who else None)
+        self.rules.add(wire)
+
+    def spoil(self, what, *who, wires):
+        for wire in wires:
+            self.rule(wire, what, *who)
+        self.mark("fault")
+
+    def mend(self):
+        """All wires are good again."""
+        for wire in sorted(self.rules):
+            self.wires.order(rule=wire, what={}, pids=None)
+        self.mark("heal")
+
+    def injected(self):
+        """{what: how often} over all wires that ever had a rule."""
+        found = {}
+        for wire in self.rules:
+            for what, n in self.wires.order(stats=wire).items():
+                found[what] = found.get(what, 0) + n
+        return found
+
+    def nodes(self, *roles):
+        return [name for name in self.at_start if name.split("-")[0] in roles]
 
     # --- orders -----------------------------------------------------------------------
 
@@ -108,6 +205,17 @@ class World:
                 store.start()
                 store.ready()
         self.mark("heal")
+
+    def leave(self, name):
+        """As a supervisor ends a process: it may finish what it does."""
+        self.touched.add(name)
+        pid = int(self.ps()[name][1])
+        os.kill(pid, signal.SIGTERM)
+        servers.wait_for(f"{name} to leave", 20, lambda: self.ps()[name][1] == "-")
+
+    def ready(self, *names):
+        servers.wait_for(f"{names} to be ready", 20, lambda: all(
+            self.ps()[name][0] == "ready" for name in names))
 
     def pause(self, *names):
         self.touched.update(names)
