@@ -133,8 +133,8 @@ durability: all $(PLANT:%=%/elanus)              ## ROUNDS= SEED= PLANTED=: kill
 	@ROUNDS=$(or $(ROUNDS),100) SEED=$(SEED) PLANTED=$(PLANT:%=$(CURDIR)/%/elanus) \
 	    tests/run.py --timeout 7200 e2e/test_durability
 
-chaos: all $(PLANT:%=%/elanus)                   ## ROWS= SEED= RUNS=: faults on a real cluster
-	@ROWS="$(ROWS)" SEED=$(SEED) RUNS=$(RUNS) PLANTED=$(PLANT:%=$(CURDIR)/%/elanus) \
+chaos: all $(PLANT:%=%/cluster/elanus)           ## ROWS= SEED= RUNS=: faults on a real cluster
+	@ROWS="$(ROWS)" SEED=$(SEED) RUNS=$(RUNS) PLANTED=$(PLANT:%=$(CURDIR)/%/cluster/elanus) \
 	    $$(scripts/venv.sh 2.6.17) tests/chaos/chaos.py
 
 # Without the one that only a proxy which repeats itself can see (tests/sim/test_sim_write.c).
@@ -152,6 +152,12 @@ $(PLANT)/%.o: %.c | $(GENSRC) $(GEN)/methods.inc
 
 $(PLANT)/elanus: $(OUT)/cli/main.o $(PLANTOBJ) $(LIB)
 	$(CC) $(LDFLAGS) -o $@ $^ $(LIBS)
+
+$(PLANT)/cluster/elanus: $(OUT)/datanode/main.o $(PLANTOBJ) $(LIB) | $(PROGRAMS:%=$(BIN)/%)
+	@mkdir -p $(@D)
+	cp -fl $(PROGRAMS:%=$(BIN)/%) $(@D)
+	rm $(@D)/elanus-datanode
+	$(CC) $(LDFLAGS) -o $(@D)/elanus-datanode $^ $(LIBS)
 DEPS += $(PLANTOBJ:.o=.d)
 endif
 
