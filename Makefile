@@ -105,7 +105,7 @@ $(GEN)/methods.inc: proto/milvus.proto scripts/methods.awk
 gen: $(GENSRC) $(GEN)/methods.inc               ## generate C from proto/
 
 # --- tests ------------------------------------------------------------------
-.PHONY: test tests unit tidy fuzz differential durability planted chaos
+.PHONY: test tests unit tidy fuzz sim differential durability planted chaos
 test:                                            ## install, build and run every test
 	scripts/deps.sh
 	@$(MAKE) -s -j$(JOBS) all tests
@@ -116,6 +116,15 @@ tests: $(TESTBIN)                                ## build the test programs, run
 $(TESTBIN): $(OUT)/tests/%: $(OUT)/tests/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
 	$(CC) $(LDFLAGS) -o $@ $< $(SUPPORTOBJ) $(LIB) -lcmocka $(LIBS)
+
+# The simulated cluster answers for clock, chance, machine and locks (tests/support/sim_time.c).
+SIMWRAP := clock_mono_ms clock_sleep_ms rng_from_os hostinfo_read pthread_mutex_lock
+$(OUT)/tests/sim/test_sim_cluster: LIBS += $(SIMWRAP:%=-Wl,--wrap=%)
+
+# SEED=7 is that one only; TRACE=1 tells what clients ask and hear, and what nodes log.
+sim: $(OUT)/tests/sim/test_sim_cluster           ## SEEDS= FROM= SEED= TRACE=: simulated clusters
+	@$(if $(SEED),ELANUS_SIM_SEED=$(SEED) )$(if $(TRACE),ELANUS_SIM_HISTORY=1 ELANUS_SIM_LOG=1 \
+	    )ELANUS_SIM_SEEDS=$(or $(SEEDS),1000) ELANUS_SIM_FROM=$(or $(FROM),1) $<
 
 unit: $(filter $(OUT)/tests/unit/%,$(TESTBIN))   ## build and run the unit tests
 	@set -e; for t in $^; do echo "== $$t"; $$t; done

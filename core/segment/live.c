@@ -10,6 +10,7 @@ typedef struct { uint64_t owner, segment; } live_key_t;
 static pthread_mutex_t g_lock = PTHREAD_MUTEX_INITIALIZER;     /* a leaf */
 static map_t *g_segments;                                      /* live_key_t -> growing_t */
 static map_t *g_owners;                                        /* that began, to something */
+static bool g_apart;
 
 static view_t s_key(const live_key_t *key)
 {
@@ -25,10 +26,17 @@ void live_begin(uint64_t owner)
     pthread_mutex_unlock(&g_lock);
 }
 
+void live_apart(bool apart)
+{
+    pthread_mutex_lock(&g_lock);
+    g_apart = apart;
+    pthread_mutex_unlock(&g_lock);
+}
+
 bool live_is_here(uint64_t owner)
 {
     pthread_mutex_lock(&g_lock);
-    bool here = g_owners && map_get_u64(g_owners, owner);
+    bool here = !g_apart && g_owners && map_get_u64(g_owners, owner);
     pthread_mutex_unlock(&g_lock);
     return here;
 }

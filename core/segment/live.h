@@ -20,6 +20,9 @@
 void live_begin(uint64_t owner);
 bool live_is_here(uint64_t owner);
 
+/* As if every owner lived in another process: for a simulator, whose nodes share one. */
+void live_apart(bool apart);
+
 /* Show a segment; the table takes a reference. */
 void live_put(uint64_t owner, growing_t *segment);
 

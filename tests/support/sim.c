@@ -111,8 +111,10 @@ void sim_step(sim_t *self, int n, event_t *ev)
                  ev->kind == EV_WATCH ? "watch" : ev->kind == EV_TIMER ? "timer" : "event", n,
            (uint64_t)ev->kind * 1000003 + ev->cookie + (uint64_t)ev->err * 7919);
     self->steps++;
+    self->at = n;
     node->role->step(node->node, ev, &node->act);
     s_act(self, n);
+    self->at = -1;
     ctx_fini(&ctx);
     if (self->options.verify)
         self->options.verify(self, self->options.verify_arg);
@@ -142,12 +144,10 @@ static void s_end_node(sim_t *self, int n)
     sim_node_t *node = &self->nodes[n];
     node->alive = false;
     node->generation++;
-    for (size_t i = 0; i < node->follows.len; i++) {
-        follow_t *follow = *(follow_t **)vec_at(&node->follows, i);
-        meta_unwatch(&follow->watch);
-        mem_free(follow);
-    }
+    for (size_t i = 0; i < node->follows.len; i++)
+        sim_meta_unfollow(*(follow_t **)vec_at(&node->follows, i));
     node->follows.len = 0;
+    sim_jobs_end(self, n);
     s_drop_all(&node->held);
     s_drop_all(&node->unseen);
     node->links.len = 0;
@@ -207,9 +207,17 @@ static bool s_act_one(sim_t *self, int n, const action_t *action)
     case ACT_DIAL:    sim_net_dial(self, n, action->endpoint); break;
     case ACT_HANG_UP: sim_net_hang_up(self, n, action->endpoint); break;
     case ACT_TIMER:   s_do_timer(self, n, action->timer, action->after_ms); break;
-    case ACT_META:
-    case ACT_JOB:     s_do_work(self, n, action); break;
-    case ACT_ITEM:    check(!"no role of the simulator has clients yet"); break;
+    case ACT_META:    s_do_work(self, n, action); break;
+    case ACT_JOB:
+        if (self->options.fibers)
+            sim_job_begin(self, n, action);
+        else
+            s_do_work(self, n, action);
+        break;
+    case ACT_ITEM:
+        check(self->options.item != NULL);
+        self->options.item(self, self->options.item_arg, n, action->item);
+        break;
     case ACT_LEAVE:   return true;
     }
     return false;
@@ -265,6 +273,10 @@ static void s_run_orphan(sim_t *self, item_t *item)
 static void s_run_item(sim_t *self, item_t *item)
 {
     sim_node_t *node = &self->nodes[item->node];
+    if (item->kind == I_DEED) {
+        sim_deed_run(self, item);
+        return;
+    }
     if (item->kind != I_REPLY && (!node->alive || node->generation != item->generation)) {
         s_run_orphan(self, item);
         return;
@@ -291,7 +303,13 @@ static void s_run_item(sim_t *self, item_t *item)
     case I_REPLY:  sim_net_run_reply(self, item); break;
     case I_EXPIRE: sim_net_run_expire(self, item); break;
     case I_LINK:   sim_net_run_link(self, item); break;
-    case I_JOB:    s_run_job(self, item); break;
+    case I_JOB:
+        if (item->job)
+            sim_job_run(self, item);
+        else
+            s_run_job(self, item);
+        break;
+    case I_DEED:   break;
     }
 }
 
@@ -335,6 +353,7 @@ int sim_add(sim_t *self, const role_t *role)
     vec_init(&node->unseen, sizeof(item_t *));
     vec_init(&node->links, sizeof(link_t));
     vec_init(&node->follows, sizeof(follow_t *));
+    vec_init(&node->jobs, sizeof(sim_job_t *));
     return n;
 }
 
@@ -351,7 +370,8 @@ void sim_start(sim_t *self, int n)
     check(!node->alive);
     node->alive = true;
     node->self.incarnation = rng_u64(&self->rng);
-    node->clock_us = self->options.same_clocks ? 0 : s_between(self, 0, 3600000000);
+    int64_t skew_ms = self->options.skew_ms ? self->options.skew_ms : 3600000;
+    node->clock_us = self->options.same_clocks ? 0 : s_between(self, 0, skew_ms * 1000);
     actions_init(&node->act);
     rng_seed(&node->act.rng, node->self.incarnation);
     node->node = node->role->make(&node->self, node->options);
@@ -427,6 +447,13 @@ void sim_heal(sim_t *self)
 
 /* --- making and looking --- */
 
+sim_t *sim_current;
+
+int64_t sim_node_now_ms(const sim_t *self, int n)
+{
+    return (self->now_us + self->nodes[n].clock_us) / 1000;
+}
+
 sim_t *sim_new(const sim_options_t *options)
 {
     map_fix_seed(options->seed + 1);
@@ -437,6 +464,8 @@ sim_t *sim_new(const sim_options_t *options)
     self->calls = map_new();
     self->hash = 0xcbf29ce484222325u;
     self->trace = getenv("ELANUS_SIM_TRACE") != NULL;
+    self->at = -1;
+    sim_current = self;
     return self;
 }
 
@@ -452,15 +481,21 @@ void sim_destroy(sim_t **self_p)
         vec_fini(&self->nodes[n].unseen);
         vec_fini(&self->nodes[n].links);
         vec_fini(&self->nodes[n].follows);
+        vec_fini(&self->nodes[n].jobs);
     }
-    while (self->n_heap)
-        sim_item_free(s_pop(self));
+    while (self->n_heap) {
+        item_t *item = s_pop(self);
+        if (item->kind == I_DEED)
+            item->deed(NULL, item->deed_arg);
+        sim_item_free(item);
+    }
     mem_free(self->heap);
     void *call = NULL;
     for (size_t at = 0; map_next(self->calls, &at, NULL, &call); )
         sim_net_forget(self, call);
     map_destroy(&self->calls);
     meta_destroy(&self->meta);
+    sim_current = sim_current == self ? NULL : sim_current;
     mem_free(self);
     *self_p = NULL;
 }
@@ -471,6 +506,7 @@ void *sim_node(const sim_t *self, int n)             { return self->nodes[n].nod
 const node_self_t *sim_self(const sim_t *self, int n) { return &self->nodes[n].self; }
 int sim_nodes(const sim_t *self)                     { return self->n_nodes; }
 int64_t sim_now_ms(const sim_t *self)                { return self->now_us / 1000; }
+int64_t sim_now_us(const sim_t *self)                { return self->now_us; }
 rng_t *sim_rng(sim_t *self)                          { return &self->rng; }
 meta_t *sim_meta(sim_t *self)                        { return self->meta; }
 uint64_t sim_hash(const sim_t *self)                 { return self->hash; }

@@ -12,6 +12,9 @@
  * callee restarts, and is done once by each incarnation of the callee; a link
  * whose peer dies turns suspect at the next heartbeat, one whose peer is cut
  * off or frozen after five.
+ *
+ * With `fibers` a job is not one instant: it waits in simulated time at each
+ * read and write (sim_store.h), beside all else that happens.
  */
 #ifndef TESTS_SUPPORT_SIM_H
 #define TESTS_SUPPORT_SIM_H
@@ -24,10 +27,18 @@ typedef struct sim_options {
     uint64_t seed;
     double meta_lost;           /* chance that a metadata answer is lost (outcome unknown) */
     bool same_clocks;           /* of all nodes, all incarnations; else each is off by its own */
+    int64_t skew_ms;            /* at most; 0: an hour */
     bool strip_guards;          /* planted bug: leaders write without the election's guard */
+    bool fibers;                /* jobs take their time (sim_fiber.h) */
+    bool twice;                 /* planted bug: a call may reach a node twice */
+    double meta_slow;           /* chance that a metadata operation takes seconds */
+    void (*item)(sim_t *sim, void *arg, int node, void *item);  /* ACT_ITEM; moved */
+    void *item_arg;
     void (*verify)(sim_t *sim, void *arg);  /* after every step */
     void *verify_arg;
 } sim_options_t;
+
+typedef void sim_deed_fn(sim_t *sim, void *arg);
 
 sim_t *sim_new(const sim_options_t *options);
 void sim_destroy(sim_t **self_p);
@@ -51,7 +62,18 @@ void sim_cut(sim_t *self, int from, int to, bool cut);
 void sim_cut_meta(sim_t *self, int node, bool cut);     /* node cannot reach metadata */
 void sim_heal(sim_t *self);                             /* all cuts end, all pauses too */
 
+/* Its watches are lost and begin anew: a reset, and everything again. */
+void sim_relist(sim_t *self, int node);
+
+/* An EV_ITEM for a node: it stays the caller's.  False: the node is dead. */
+bool sim_post(sim_t *self, int node, void *item);
+
+/* Call fn then, whatever became of the nodes; without sim when the world ends before. */
+void sim_after(sim_t *self, int64_t us, sim_deed_fn *fn, void *arg);
+
 int64_t sim_now_ms(const sim_t *self);
+int64_t sim_now_us(const sim_t *self);
+int64_t sim_node_now_ms(const sim_t *self, int node);   /* by its own clock */
 void sim_run(sim_t *self, int64_t ms);                  /* this much simulated time */
 
 /* Run until done(sim, arg) or until ms have passed; true when done. */

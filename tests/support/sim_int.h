@@ -14,7 +14,22 @@ enum {
     TICK_MS = 50,
 };
 
-typedef enum { I_EVENT, I_TIMER, I_META, I_CALL, I_REPLY, I_EXPIRE, I_LINK, I_JOB } item_kind_t;
+typedef enum {
+    I_EVENT, I_TIMER, I_META, I_CALL, I_REPLY, I_EXPIRE, I_LINK, I_JOB, I_DEED,
+} item_kind_t;
+
+/* A job of a node, on a stack of its own. */
+typedef struct sim_job {
+    sim_t *sim;
+    int node;
+    uint64_t generation;
+    action_t ask;
+    ctx_t ctx;
+    err_t err;
+    struct sim_fiber *fiber;
+    bool began, ended, doomed;  /* doomed: its node is dead */
+    int64_t slept_ms;           /* since then */
+} sim_job_t;
 
 typedef struct item {
     int64_t at_us;
@@ -33,6 +48,9 @@ typedef struct item {
     err_t err;                  /* REPLY */
     view_t payload;
     const char *text;
+    sim_job_t *job;             /* JOB with fibers */
+    sim_deed_fn *deed;          /* DEED */
+    void *deed_arg;
 } item_t;
 
 typedef struct {
@@ -56,6 +74,7 @@ typedef struct {
     sim_t *sim;
     int node;
     uint64_t generation, cookie;
+    char *prefix;               /* owned */
     int64_t last_us;            /* batches of one watch do not overtake each other */
     meta_watch_t *watch;
 } follow_t;
@@ -74,6 +93,7 @@ typedef struct {
     vec_t unseen;               /* of item_t *: watch batches, while cut from metadata */
     vec_t links;                /* of link_t */
     vec_t follows;              /* of follow_t * */
+    vec_t jobs;                 /* of sim_job_t *, with fibers */
     struct { uint32_t timer; uint64_t version; } timers[16];
 } sim_node_t;
 
@@ -90,7 +110,11 @@ struct sim {
     int n_nodes;
     bool cut[MOST_NODES][MOST_NODES];
     bool trace;
+    int at;                     /* node that steps or whose job runs; -1: none */
+    sim_job_t *job;             /* that runs */
 };
+
+extern sim_t *sim_current;      /* the newest; whose clock is everybody's (sim_time.c) */
 
 /* sim.c: time, chance and the queue of what happens next */
 item_t *sim_item(sim_t *self, item_kind_t kind, int node, int64_t after_us);
@@ -100,6 +124,16 @@ int64_t sim_latency(sim_t *self);
 void sim_note(sim_t *self, const char *what, int node, uint64_t detail);
 void sim_step(sim_t *self, int n, event_t *ev);
 int sim_by_address(const sim_t *self, const char *address);
+
+/* sim_job.c: jobs as fibers */
+sim_job_t *sim_job_here(const sim_t *self);     /* whose fiber runs now; NULL: none */
+void sim_job_begin(sim_t *self, int n, const action_t *action);
+void sim_job_wake(sim_job_t *job, int64_t after_us);
+void sim_job_run(sim_t *self, item_t *item);
+bool sim_job_wait(sim_t *self, int64_t us);     /* in a job; false: its node is dead */
+void sim_job_give_way(sim_t *self);             /* in a job: let others run */
+void sim_jobs_end(sim_t *self, int n);
+void sim_deed_run(sim_t *self, item_t *item);
 
 /* sim_net.c: calls and links */
 void sim_net_call(sim_t *self, int n, const action_t *action);
@@ -118,5 +152,6 @@ void sim_meta_run(sim_t *self, item_t *item);
 err_t sim_meta_txn(sim_t *self, uint64_t incarnation, ctx_t *ctx, meta_txn_t txn,
                    meta_txn_result_t *ret);
 void sim_meta_tick(sim_t *self);
+void sim_meta_unfollow(follow_t *follow);
 
 #endif

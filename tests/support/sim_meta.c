@@ -90,17 +90,39 @@ static err_t s_run_op(sim_t *self, item_t *item, ctx_t *ctx, event_t *ev)
     return OK;
 }
 
+static void s_watch(sim_t *self, follow_t *follow)
+{
+    ctx_t ctx;
+    ctx_init(&ctx);
+    check(meta_watch(&ctx, self->meta, follow->prefix, s_on_change, follow, &follow->watch) == OK);
+    ctx_fini(&ctx);
+}
+
 static void s_run_watch(sim_t *self, item_t *item)
 {
     sim_node_t *node = &self->nodes[item->node];
     follow_t *follow = mem_new(sizeof *follow);
     *follow = (follow_t){ .sim = self, .node = item->node, .generation = node->generation,
-                          .cookie = item->ask.cookie };
+                          .cookie = item->ask.cookie, .prefix = mem_strdup(item->ask.key) };
     vec_push(&node->follows, &follow);
-    ctx_t ctx;
-    ctx_init(&ctx);
-    check(meta_watch(&ctx, self->meta, item->ask.key, s_on_change, follow, &follow->watch) == OK);
-    ctx_fini(&ctx);
+    s_watch(self, follow);
+}
+
+void sim_meta_unfollow(follow_t *follow)
+{
+    meta_unwatch(&follow->watch);
+    mem_free(follow->prefix);
+    mem_free(follow);
+}
+
+void sim_relist(sim_t *self, int n)
+{
+    sim_note(self, "relist", n, 0);
+    for (size_t i = 0; i < self->nodes[n].follows.len; i++) {
+        follow_t *follow = *(follow_t **)vec_at(&self->nodes[n].follows, i);
+        meta_unwatch(&follow->watch);
+        s_watch(self, follow);
+    }
 }
 
 void sim_meta_run(sim_t *self, item_t *item)
@@ -115,6 +137,14 @@ void sim_meta_run(sim_t *self, item_t *item)
         }
         s_run_watch(self, item);
         sim_item_free(item);
+        return;
+    }
+    if (self->options.meta_slow > 0 && !item->arrived &&
+        rng_chance(&self->rng, self->options.meta_slow)) {
+        item->arrived = true;
+        item->at_us = self->now_us + (int64_t)rng_below(&self->rng, 2000000);
+        item->number = self->numbers++;
+        sim_push(self, item);
         return;
     }
     item_t *back = sim_item(self, I_EVENT, item->node, sim_latency(self));

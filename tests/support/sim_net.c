@@ -124,7 +124,8 @@ void sim_net_run_call(sim_t *self, item_t *item)
     }
     bool there = call->callee >= 0 && s_hears(self, call->caller, call->callee) &&
                  !self->nodes[call->callee].paused;
-    if (there && self->nodes[call->callee].generation != call->done_generation) {
+    bool again = self->options.twice && rng_chance(&self->rng, 0.05);
+    if (there && (self->nodes[call->callee].generation != call->done_generation || again)) {
         call->done_generation = self->nodes[call->callee].generation;
         const node_self_t *who = &self->nodes[call->caller].self;
         event_t ev = { .kind = EV_CALL };

@@ -1,0 +1,148 @@
+/* A whole cluster under misfortune: nothing acknowledged is lost, nobody sees what cannot be.
+ *
+ * Two coordinators, two data nodes, two query nodes and a proxy (cluster_sim.h); clients insert,
+ * upsert, delete, flush, compact, get, scan, count and search at all levels of consistency while
+ * nodes die, freeze and are cut off, metadata is slow, forgets answers and begins its watches
+ * anew, and the store does things late, twice or never.  Every answer is checked as it comes.
+ * Then everything is healed, and within a bounded time all must be served, and be right.
+ *
+ *     ELANUS_SIM_SEEDS=1000   so many seeds, from ELANUS_SIM_FROM=1 on: make sim SEEDS= FROM=
+ *     ELANUS_SIM_SEED=7       this one; ELANUS_SIM_HISTORY=1 tells what clients ask and hear,
+ *                             ELANUS_SIM_TRACE=1 each event, ELANUS_SIM_LOG=1 what nodes log
+ *     ELANUS_SIM_GO_ON=1      counts bad seeds, and does not stop at the first
+ */
+#include <stdarg.h>
+#include <stddef.h>
+#include <setjmp.h>
+#include <cmocka.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "tests/support/cluster_sim.h"
+
+enum { DEFAULT_SEEDS = 100, ROUNDS = 25, SETTLE_MS = 90000 };
+
+typedef struct {
+    uint64_t done[CS_KINDS], failed[CS_KINDS], steps, hash;
+    int64_t simulated_ms;
+    char wrong[1000];           /* "": nothing */
+} outcome_t;
+
+static void t_take(outcome_t *into, cluster_sim_t *world)
+{
+    for (size_t i = 0; i < CS_KINDS; i++) {
+        into->done[i] += world->done[i];
+        into->failed[i] += world->failed[i];
+    }
+    into->steps += sim_steps(world->sim);
+    into->simulated_ms += sim_now_ms(world->sim);
+    into->hash = sim_hash(world->sim);
+    const char *verdict = cluster_sim_verdict(world);
+    snprintf(into->wrong, sizeof into->wrong, "%s", verdict ? verdict : "");
+}
+
+static void t_rounds(cluster_sim_t *world, int n)
+{
+    for (int i = 0; i < n && !cluster_sim_verdict(world); i++) {
+        sim_run(world->sim, (int64_t)rng_below(sim_rng(world->sim), 1200));
+        cluster_sim_misfortune(world);
+    }
+}
+
+static void t_history(uint64_t seed, outcome_t *into)
+{
+    cluster_sim_t *world = cluster_sim_new(seed);
+    cluster_sim_start(world);
+    t_rounds(world, ROUNDS);
+    if (!cluster_sim_verdict(world))
+        cluster_sim_settle(world, SETTLE_MS);
+    t_take(into, world);
+    cluster_sim_destroy(&world);
+}
+
+static uint64_t t_env(const char *name, uint64_t otherwise)
+{
+    const char *text = getenv(name);
+    return text ? strtoull(text, NULL, 10) : otherwise;
+}
+
+static double t_seconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
+}
+
+static void t_progress(uint64_t seed, uint64_t seeds, double began)
+{
+    static double s_last;
+    double now = t_seconds();
+    if (seeds < 1000 || now - s_last < 10)
+        return;
+    s_last = now;
+    fprintf(stderr, "          %" PRIu64 " of %" PRIu64 " seeds, %.1f/s\n", seed, seeds,
+            (double)seed / (now - began));
+}
+
+static void t_report(const outcome_t *all, uint64_t seeds, double seconds)
+{
+    uint64_t reads = 0, writes = 0, failed = 0;
+    for (size_t i = 0; i < CS_KINDS; i++) {
+        reads += i >= CS_GET && i <= CS_SEARCH ? all->done[i] : 0;
+        writes += i <= CS_DELETE ? all->done[i] : 0;
+        failed += all->failed[i];
+    }
+    printf("          %" PRIu64 " seeds clean in %.1f s (%.1f/s): %" PRIu64 " writes, %" PRIu64
+           " reads, %" PRIu64 " refused, %" PRIu64 " steps, %" PRId64 " simulated s\n", seeds,
+           seconds, (double)seeds / seconds, writes, reads, failed, all->steps,
+           all->simulated_ms / 1000);
+}
+
+static void a_cluster_under_misfortune(void **state)
+{
+    (void)state;
+    bool one = getenv("ELANUS_SIM_SEED") != NULL;
+    uint64_t first = one ? t_env("ELANUS_SIM_SEED", 1) : t_env("ELANUS_SIM_FROM", 1);
+    uint64_t seeds = one ? 1 : t_env("ELANUS_SIM_SEEDS", DEFAULT_SEEDS);
+    outcome_t all = {0};
+    uint64_t bad = 0;
+    double began = t_seconds();
+    for (uint64_t seed = first; seed < first + seeds; seed++) {
+        t_history(seed, &all);
+        if (all.wrong[0] && !getenv("ELANUS_SIM_GO_ON"))
+            fail_msg("seed %" PRIu64 ": %s\n          again: make sim SEED=%" PRIu64
+                     " TRACE=1", seed, all.wrong, seed);
+        if (all.wrong[0])
+            printf("          seed %" PRIu64 ": %s\n", seed, all.wrong);
+        bad += all.wrong[0] != 0;
+        t_progress(seed - first + 1, seeds, began);
+    }
+    t_report(&all, seeds - bad, t_seconds() - began);
+    assert_int_equal(bad, 0);
+}
+
+static void a_seed_replays_exactly(void **state)
+{
+    (void)state;
+    uint64_t last = getenv("ELANUS_SIM_SEED") ? 0 : 3;
+    for (uint64_t seed = 1; seed <= last; seed++) {
+        outcome_t first = {0}, second = {0};
+        t_history(seed, &first);
+        t_history(seed, &second);
+        assert_int_equal(first.hash, second.hash);
+        assert_int_equal(first.steps, second.steps);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_cluster_under_misfortune),
+        cmocka_unit_test(a_seed_replays_exactly),
+    };
+    setvbuf(stdout, NULL, _IOLBF, 0);
+    log_set_level(getenv("ELANUS_SIM_LOG") ? LOG_DEBUG : LOG_FATAL);
+    return cmocka_run_group_tests_name("sim_cluster", tests, NULL, NULL);
+}
