@@ -1,7 +1,6 @@
-/* proxy_directory - who owns a channel, who serves a collection, and links to them
+/* proxy_directory - who owns a channel, who serves a collection
  *
- * The proxy follows the metadata of nodes, owners and replicas by itself, and
- * keeps a link to each data and query node that is registered.  A request that
+ * The proxy follows the metadata of nodes, owners and replicas by itself.  A request that
  * finds its channel without an owner, or its shard without a leader, waits for
  * news: the next change of that picture, or a time.  It looks again then, so it
  * makes no difference what the news was.
@@ -10,7 +9,7 @@
  * requests wait only while one is without an owner: then one change frees them
  * all.
  */
-#include "proxy/proxy_int.h"
+#include "proxy/proxy_links.h"
 
 struct news {
     news_t *next;
@@ -70,53 +69,15 @@ void proxy_news(proxy_node_t *self, const event_t *ev, actions_t *act, int64_t w
     }
 }
 
+void proxy_news_all(proxy_node_t *self, const event_t *ev, actions_t *act)
+{
+    s_tell(self, ev, act, true);
+}
+
 void proxy_directory_timer(proxy_node_t *self, const event_t *ev, actions_t *act)
 {
     s_tell(self, ev, act, false);
     s_wind(self, ev, act);
-}
-
-/* --- links ------------------------------------------------------------------------- */
-
-static const char *const s_roles[] = { "datanode", "querynode" };
-
-/* Link by address: two nodes never share one at a time. */
-static void s_dial_new(proxy_node_t *self, const event_t *ev, actions_t *act, map_t *there)
-{
-    for (size_t r = 0; r < ARRAY_LEN(s_roles); r++) {
-        const Elanus__NodeInfo **nodes = NULL;
-        size_t n = directory_nodes(self->directory, ev->ctx, s_roles[r], &nodes);
-        for (size_t i = 0; i < n; i++) {
-            map_put_str(there, nodes[i]->address, self);
-            if (map_put_str(self->links, nodes[i]->address, self) == NULL)
-                act_dial(act, nodes[i]->address, nodes[i]->id);
-        }
-    }
-}
-
-static void s_hang_up_gone(proxy_node_t *self, actions_t *act, const map_t *there)
-{
-    view_t address;
-    void *link = NULL;
-    for (size_t at = 0; map_next(self->links, &at, &address, &link); ) {
-        if (map_get(there, address))
-            continue;
-        char endpoint[sizeof self->member.leader_address];
-        size_t len = address.len < sizeof endpoint ? address.len : sizeof endpoint - 1;
-        memcpy(endpoint, address.ptr, len);
-        endpoint[len] = '\0';
-        map_del(self->links, address);
-        act_hang_up(act, endpoint);
-    }
-}
-
-static void s_link(proxy_node_t *self, const event_t *ev, actions_t *act)
-{
-    if (!directory_synced(self->directory, DIRECTORY_SESSION))
-        return;
-    owned(map) there = map_new();
-    s_dial_new(self, ev, act, there);
-    s_hang_up_gone(self, act, there);
 }
 
 /* --- the picture --------------------------------------------------------------------- */
@@ -132,14 +93,14 @@ static void s_watched(void *node, void *arg, const event_t *ev, actions_t *act)
     }
     directory_watched(self->directory, ev->ctx, kind, ev->watch.changes, ev->watch.n);
     if (kind == DIRECTORY_SESSION)
-        s_link(self, ev, act);
+        proxy_links_follow(self, ev, act);
     s_tell(self, ev, act, true);
 }
 
 void proxy_directory_start(proxy_node_t *self, actions_t *act)
 {
     self->directory = directory_new();
-    self->links = map_new();
+    proxy_links_start(self);
     for (int kind = 0; kind < DIRECTORY_KINDS; kind++)
         act_meta_watch(act, directory_root((directory_kind_t)kind),
                        wait_always(self->member.waits, act, s_watched, (void *)(uintptr_t)kind));
@@ -152,6 +113,6 @@ void proxy_directory_fini(proxy_node_t *self)
         self->news = news->next;
         mem_free(news);
     }
-    map_destroy(&self->links);
+    proxy_links_fini(self);
     directory_destroy(&self->directory);
 }

@@ -15,7 +15,8 @@
 
 #define PROXY_VERSION "2.4.23-elanus-" ELANUS_VERSION
 
-enum { TIMER_PROXY_ASK = 100, TIMER_PROXY_WHEN = 101, TIMER_PROXY_NEWS = 102 };
+enum { TIMER_PROXY_ASK = 100, TIMER_PROXY_WHEN = 101, TIMER_PROXY_NEWS = 102,
+       TIMER_PROXY_READS = 103 };
 
 typedef struct ask ask_t;
 typedef struct when when_t;
@@ -41,9 +42,12 @@ struct proxy_node {
     directory_t *directory;     /* nodes, owners, replicas: as the watches show them */
     news_t *news;               /* who waits for a change of the directory */
     int64_t news_due_ms;        /* when the first of them has waited long enough */
-    map_t *links;               /* addresses of data and query nodes that we dialled */
+    map_t *links;               /* address -> proxy_link_t (proxy_links.h) */
+    map_t *paces;               /* collection -> how long its reads take */
     struct proxy_read *reads;   /* searches and queries under way (proxy_read.h) */
-    size_t read_turn;           /* which replica is asked first */
+    size_t read_turn;           /* which replica is asked first, of equal ones */
+    int64_t reads_due_ms;       /* when reads are looked after; 0: not */
+    uint64_t hedged, hedges_won;        /* reads that were sent to another replica as well */
     ids_t ids;
     proxy_write_t *writes;      /* under way */
     uint64_t ddl_count;         /* of this incarnation, for tokens */
@@ -114,6 +118,7 @@ void proxy_directory_timer(proxy_node_t *self, const event_t *ev, actions_t *act
 typedef void proxy_news_fn(proxy_node_t *self, void *arg, const event_t *ev, actions_t *act);
 void proxy_news(proxy_node_t *self, const event_t *ev, actions_t *act, int64_t wait_ms,
                 proxy_news_fn *then, void *arg);
+void proxy_news_all(proxy_node_t *self, const event_t *ev, actions_t *act);
 
 /* proxy_ids.c */
 

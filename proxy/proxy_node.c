@@ -1,5 +1,5 @@
 /* proxy_node - see proxy_node.h */
-#include "proxy/proxy_int.h"
+#include "proxy/proxy_links.h"
 #include "proxy/proxy_read.h"
 
 static void s_on_leader(void *node, const event_t *ev, actions_t *act)
@@ -159,6 +159,8 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
             proxy_catalog_timer(self, ev, act);
         else if (ev->timer == TIMER_PROXY_NEWS)
             proxy_directory_timer(self, ev, act);
+        else if (ev->timer == TIMER_PROXY_READS)
+            proxy_read_timer(self, ev, act);
         break;
     case EV_START:
         proxy_catalog_start(self, act);
@@ -168,9 +170,11 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
         act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "proxy has no method %u",
                    ev->call.method);
         break;
+    case EV_PEER:
+        proxy_links_event(self, ev, act);
+        break;
     case EV_CANCELLED:
     case EV_REPLY:
-    case EV_PEER:
     case EV_META:
     case EV_WATCH:
     case EV_JOB:
@@ -191,8 +195,20 @@ static int64_t s_open_calls(const void *node)
     return (int64_t)((const proxy_node_t *)node)->open_calls;
 }
 
+static int64_t s_hedged(const void *node)
+{
+    return (int64_t)((const proxy_node_t *)node)->hedged;
+}
+
+static int64_t s_hedges_won(const void *node)
+{
+    return (int64_t)((const proxy_node_t *)node)->hedges_won;
+}
+
 static const figure_t s_figures[] = {
     { "elanus_proxy_open_calls", "client requests that have no answer yet", s_open_calls },
+    { "elanus_proxy_reads_hedged", "reads asked of another replica as well, so far", s_hedged },
+    { "elanus_proxy_hedges_won", "and answered by that one first", s_hedges_won },
     { NULL, NULL, NULL },
 };
 

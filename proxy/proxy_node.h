@@ -23,6 +23,8 @@ extern const role_t proxy_role;
 typedef struct proxy_options {
     bool authorization;         /* common.security.authorizationEnabled */
     const char *root_password;  /* common.security.defaultRootPassword */
+    bool no_hedge;              /* elanus.proxy.hedge */
+    int64_t hedge_ms;           /* elanus.proxy.hedgeDelay; 0: the default */
 } proxy_options_t;
 
 /* gRPC status numbers the node itself gives. */

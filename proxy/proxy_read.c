@@ -1,18 +1,13 @@
 /* proxy_read - see proxy_read.h */
 #include "proxy/proxy_read.h"
 
+#include "proxy/proxy_lots.h"
+
 enum {
     PATIENCE_MS = 10000,        /* to find a leader, for clients that set no deadline */
-    ONE_CALL_MS = 60000,        /* for one answer, for those */
-    RETRY_MS = 100,
+    CANCEL_LOOK_MS = 500,       /* for clients that do not want their answer any more */
     BIG_BYTES = 256 << 10,      /* answers that are put together beside the node */
 };
-
-/* A call to one node for some of a part's vchannels. */
-typedef struct read_call {
-    read_part_t *part;
-    bool has[];                 /* [n_vchannels] those asked for */
-} read_call_t;
 
 static void s_route_all(proxy_node_t *self, proxy_read_t *read, const event_t *ev, actions_t *act);
 
@@ -27,6 +22,7 @@ static void s_free(proxy_node_t *self, proxy_read_t *read)
     if (read->next)
         read->next->prev = read->prev;
     schema_unref(&read->schema);
+    proxy_lots_free(read);
     for (size_t i = 0; i < read->n_parts; i++)
         mem_free(read->parts[i].open);
     mem_free(read->parts);
@@ -63,6 +59,7 @@ static void s_fail(proxy_node_t *self, proxy_read_t *read, err_t err, const char
     read->ended = true;
     read->err = err;
     read->text = ctx_printf(read->call->ctx, "failed to %s: %s", read->doing, text);
+    proxy_lots_cancel(read, act);
     s_done(self, read, ev, act);
 }
 
@@ -100,7 +97,7 @@ static void s_finish(proxy_node_t *self, proxy_read_t *read, const event_t *ev, 
 static bool s_is_complete(const proxy_read_t *read)
 {
     for (size_t i = 0; i < read->n_parts; i++) {
-        if (read->parts[i].n_asked > 0)
+        if (read->parts[i].n_lots > 0)
             return false;
         for (size_t v = 0; v < read->n_vchannels; v++)
             if (read->parts[i].open[v])
@@ -109,7 +106,8 @@ static bool s_is_complete(const proxy_read_t *read)
     return true;
 }
 
-/* May another try, perhaps of another node, end better? */
+/* May another try, perhaps of another node, end better?  Reads change nothing, so it makes no
+ * difference whether a lost one was done. */
 static bool s_worth_another(err_t err)
 {
     return err == ERR_NETWORK || err == ERR_OUTCOME_UNKNOWN || err == ERR_MOVED ||
@@ -120,9 +118,10 @@ static bool s_worth_another(err_t err)
            err == ERR_COLLECTION_RECOVERING || err == ERR_QUEUE_FULL;
 }
 
-static err_t s_keep(read_part_t *part, view_t payload)
+static err_t s_keep(read_call_t *call, view_t payload)
 {
-    proxy_read_t *read = part->read;
+    proxy_read_t *read = call->lot->part->read;
+    read_try_t *attempt = &call->lot->tries[call->at];
     ctx_t *ctx = read->call->ctx;
     const ProtobufCMessageDescriptor *type =
         read->method == ELANUS__METHOD__METHOD_SEARCH ? &elanus__found__descriptor
@@ -131,9 +130,9 @@ static err_t s_keep(read_part_t *part, view_t payload)
     ProtobufCMessage *message = NULL;
     TRY(wire_unpack(ctx, type, payload, &message));
     answer->message = message;
-    answer->next = part->answers;
-    part->answers = answer;
-    part->n_answers++;
+    answer->next = attempt->answers;
+    attempt->answers = answer;
+    attempt->n_left--;
     read->bytes += payload.len;
     return OK;
 }
@@ -147,12 +146,17 @@ static void s_news(proxy_node_t *self, void *arg, const event_t *ev, actions_t *
     s_release(self, read);
 }
 
+static bool s_is_cancelled(const proxy_read_t *read)
+{
+    return atomic_load(&read->call->ctx->cancelled);
+}
+
 /* What is open has to wait: for news, but not for ever. */
 static void s_wait(proxy_node_t *self, proxy_read_t *read, err_t err, const char *text,
                    const event_t *ev, actions_t *act)
 {
     int64_t left = read->give_up_ms - ev->now_ms;
-    if (left <= 0 || atomic_load(&read->call->ctx->cancelled)) {
+    if (left <= 0 || s_is_cancelled(read)) {
         s_fail(self, read, err, text, ev, act);
         return;
     }
@@ -160,166 +164,98 @@ static void s_wait(proxy_node_t *self, proxy_read_t *read, err_t err, const char
         return;
     read->waiting = true;
     read->refs++;
-    proxy_news(self, ev, act, left < RETRY_MS ? left : RETRY_MS, s_news, read);
+    proxy_news(self, ev, act, left < READ_RETRY_MS ? left : READ_RETRY_MS, s_news, read);
 }
 
-static void s_reopen(const read_call_t *call)
+/* Others are asked at once, if there are any. */
+static void s_ask_others(proxy_node_t *self, proxy_read_t *read, read_call_t *call,
+                         const event_t *ev, actions_t *act)
 {
-    for (size_t v = 0; v < call->part->read->n_vchannels; v++)
-        call->part->open[v] |= call->has[v];
+    read->last_err = ev->err;
+    read->last_text = ctx_strdup(read->call->ctx, ev->text);
+    proxy_lot_failed(call, ev, act);
+    if (call->lot->over)
+        s_route_all(self, read, ev, act);
 }
 
-static void s_take(proxy_node_t *self, read_call_t *call, const event_t *ev, actions_t *act)
+static void s_take(proxy_node_t *self, proxy_read_t *read, read_call_t *call, const event_t *ev,
+                   actions_t *act)
 {
-    proxy_read_t *read = call->part->read;
-    if (atomic_load(&read->call->ctx->cancelled)) {     /* nobody is left to put it together for */
+    if (s_is_cancelled(read)) {                 /* nobody is left to put it together for */
         s_fail(self, read, ERR_CANCELED, err_text(ERR_CANCELED), ev, act);
         return;
     }
     if (ev->err != OK && s_worth_another(ev->err)) {
-        s_reopen(call);
-        s_wait(self, read, ev->err, ev->text, ev, act);
+        s_ask_others(self, read, call, ev, act);
         return;
     }
     err_t err = ev->err;
     const char *text = ev->text;
-    if (err == OK && (err = s_keep(call->part, ev->payload)) != OK)
+    if (err == OK && (err = s_keep(call, ev->payload)) != OK)
         text = ctx_strdup(read->call->ctx, read->call->ctx->text);
-    if (err != OK)
+    if (err != OK) {
         s_fail(self, read, err, text, ev, act);
-    else if (s_is_complete(read))
+        return;
+    }
+    if (call->lot->tries[call->at].n_left == 0)
+        proxy_lot_won(self, call, act);
+    if (s_is_complete(read))
         s_finish(self, read, ev, act);
 }
 
-static void s_answered(void *node, void *arg, const event_t *ev, actions_t *act)
+void proxy_read_answered(proxy_node_t *self, read_call_t *call, const event_t *ev, actions_t *act)
 {
-    read_call_t *call = arg;
-    proxy_read_t *read = call->part->read;
-    call->part->n_asked--;
-    if (!read->ended)
-        s_take(node, call, ev, act);
-    s_release(node, read);
+    proxy_read_t *read = call->lot->part->read;
+    if (!read->ended && !call->lot->over && !call->lot->tries[call->at].failed)
+        s_take(self, read, call, ev, act);
+    s_release(self, read);
 }
 
 /* --- asking -------------------------------------------------------------------------- */
 
-/* The message for one node, with the vchannels of the call. */
-static err_t s_pack(const read_call_t *call, buf_t *into)
-{
-    const proxy_read_t *read = call->part->read;
-    Elanus__ReadView *view = call->part->view;
-    ctx_t *ctx = read->call->ctx;
-    view->vchannels = ctx_new(ctx, read->n_vchannels * sizeof(char *));
-    view->n_vchannels = 0;
-    for (size_t v = 0; v < read->n_vchannels; v++)
-        if (call->has[v])
-            view->vchannels[view->n_vchannels++] = read->vchannels[v];
-    return wire_pack(ctx, call->part->ask, into);
-}
-
-/* Ask one node; the call is moved. */
-static err_t s_ask(proxy_node_t *self, read_call_t *call, const char *address, const event_t *ev,
-                   actions_t *act)
-{
-    proxy_read_t *read = call->part->read;
-    buf_t payload;
-    buf_init(&payload, 0);
-    if (s_pack(call, &payload) != OK) {
-        buf_fini(&payload);
-        mem_free(call);
-        return ERR_MEMORY;
-    }
-    int64_t deadline_ms = read->call->ctx->deadline_ms;
-    int64_t left = deadline_ms == INT64_MAX ? ONE_CALL_MS : deadline_ms - ev->now_ms;
-    call->part->n_asked++;
-    read->refs++;
-    act_call_moved(act, address, read->method, &payload, left > 0 ? left : 1,
-                   wait_owned(self->member.waits, act, s_answered, call));
-    return OK;
-}
-
-/* The leader of a vchannel in a replica, NULL when there is none or it is away. */
-static const Elanus__NodeInfo *s_leader(proxy_node_t *self, const Elanus__Replica *replica,
-                                        const char *vchannel)
-{
-    for (size_t i = 0; i < replica->n_shards; i++)
-        if (strcmp(replica->shards[i]->vchannel, vchannel) == 0)
-            return directory_node(self->directory, replica->shards[i]->leader);
-    return NULL;
-}
-
-/* Whom to ask for what is open: one replica for all if it can, beginning with another one
- * each time.  False when a vchannel has nobody. */
-static bool s_choose(proxy_node_t *self, read_part_t *part, const event_t *ev,
-                     const Elanus__NodeInfo **nodes)
-{
-    proxy_read_t *read = part->read;
-    const Elanus__Replica **replicas = NULL;
-    size_t n = directory_replicas(self->directory, ev->ctx, read->collection, &replicas);
-    size_t turn = self->read_turn++;
-    bool all = true;
-    for (size_t v = 0; v < read->n_vchannels; v++) {
-        nodes[v] = NULL;
-        for (size_t r = 0; part->open[v] && !nodes[v] && r < n; r++)
-            nodes[v] = s_leader(self, replicas[(turn + r) % n], read->vchannels[v]);
-        all &= !part->open[v] || nodes[v];
-    }
-    return all;
-}
-
-/* The call to the node of vchannel `first` for all that are its own; they are no longer open. */
-static read_call_t *s_gather(read_part_t *part, size_t first, const Elanus__NodeInfo **nodes)
-{
-    size_t n = part->read->n_vchannels;
-    uint64_t id = nodes[first]->id;
-    read_call_t *call = mem_new(sizeof *call + n * sizeof call->has[0]);
-    call->part = part;
-    for (size_t v = first; v < n; v++) {
-        if (!nodes[v] || nodes[v]->id != id)
-            continue;
-        call->has[v] = true;
-        part->open[v] = false;
-        nodes[v] = NULL;
-    }
-    return call;
-}
-
-/* Ask every chosen node once. */
-static err_t s_route(proxy_node_t *self, read_part_t *part, const event_t *ev, actions_t *act,
-                     bool *all)
-{
-    size_t n = part->read->n_vchannels;
-    const Elanus__NodeInfo **nodes = ctx_new(ev->ctx, (n + 1) * sizeof *nodes);
-    *all &= s_choose(self, part, ev, nodes);
-    for (size_t v = 0; v < n; v++) {
-        const Elanus__NodeInfo *node = nodes[v];
-        if (node)
-            TRY(s_ask(self, s_gather(part, v, nodes), node->address, ev, act));
-    }
-    return OK;
-}
-
-static const char *s_first_open(const proxy_read_t *read)
-{
-    for (size_t i = 0; i < read->n_parts; i++)
-        for (size_t v = 0; v < read->n_vchannels; v++)
-            if (read->parts[i].open[v])
-                return read->vchannels[v];
-    return "";
-}
-
 static void s_route_all(proxy_node_t *self, proxy_read_t *read, const event_t *ev, actions_t *act)
 {
-    bool all = true;
-    err_t err = OK;
-    for (size_t i = 0; err == OK && i < read->n_parts; i++)
-        err = s_route(self, &read->parts[i], ev, act, &all);
+    const char *missing = NULL;
+    err_t err = proxy_lots_route(self, read, ev, act, &missing);
     if (err != OK)
         s_fail(self, read, err, err_text(err), ev, act);
-    else if (!all)
+    else if (missing && read->last_err != OK)
+        s_wait(self, read, read->last_err, read->last_text, ev, act);
+    else if (missing)
         s_wait(self, read, ERR_CHANNEL_NOT_AVAILABLE,
-               ctx_printf(read->call->ctx, "channel not available[channel=%s]",
-                          s_first_open(read)), ev, act);
+               ctx_printf(read->call->ctx, "channel not available[channel=%s]", missing), ev, act);
+}
+
+void proxy_read_look_at(proxy_node_t *self, int64_t at_ms, const event_t *ev, actions_t *act)
+{
+    int64_t soon_ms = ev->now_ms + CANCEL_LOOK_MS;      /* for clients that have left, too */
+    at_ms = at_ms < soon_ms ? at_ms : soon_ms;
+    if (self->reads_due_ms && self->reads_due_ms <= at_ms)
+        return;
+    self->reads_due_ms = at_ms;
+    act_timer(act, TIMER_PROXY_READS, at_ms > ev->now_ms ? at_ms - ev->now_ms : 0);
+}
+
+/* What is late goes elsewhere as well, and what nobody wants any more ends. */
+void proxy_read_timer(proxy_node_t *self, const event_t *ev, actions_t *act)
+{
+    int64_t next_ms = INT64_MAX;
+    bool any = false;
+    self->reads_due_ms = 0;
+    for (proxy_read_t *read = self->reads, *next; read; read = next) {
+        next = read->next;
+        if (read->ended)
+            continue;
+        if (s_is_cancelled(read)) {
+            s_fail(self, read, ERR_CANCELED, err_text(ERR_CANCELED), ev, act);
+            continue;
+        }
+        int64_t due_ms = proxy_lots_hedge(self, read, ev, act);
+        next_ms = due_ms < next_ms ? due_ms : next_ms;
+        any = true;
+    }
+    if (any)
+        proxy_read_look_at(self, next_ms, ev, act);
 }
 
 proxy_read_t *proxy_read_new(proxy_node_t *self, proxy_call_t *call,

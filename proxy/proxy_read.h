@@ -9,7 +9,8 @@
  *                                            └───────────────────────────────────► done
  *
  * What a node did not answer is routed anew, by the picture as it is then, until
- * the client's deadline.  A hybrid search has several parts, each a question of
+ * the client's deadline; what it does not answer soon is asked elsewhere as well
+ * (proxy_lots.h).  A hybrid search has several parts, each a question of
  * its own, under way at the same time.
  *
  * Messages live in the call's arena.  The read itself does not: a node that is
@@ -25,6 +26,8 @@
 
 typedef struct proxy_read proxy_read_t;
 
+enum { READ_RETRY_MS = 100 };   /* until a node that failed is asked again */
+
 typedef struct read_answer read_answer_t;
 
 struct read_answer {
@@ -38,7 +41,8 @@ typedef struct read_part {
     ProtobufCMessage *ask;      /* Elanus__Search or Elanus__Query */
     Elanus__ReadView *view;     /* of it; vchannels are filled in for each node */
     bool *open;                 /* [n_vchannels] not asked, or to be asked again */
-    size_t n_asked;             /* nodes that have not answered yet */
+    struct read_lot *lots;      /* what was asked, over or not; see proxy_lots.h */
+    size_t n_lots;              /* that are not over */
     read_answer_t *answers;
     size_t n_answers;
 } read_part_t;
@@ -66,6 +70,10 @@ struct proxy_read {
     bool waiting;               /* for news */
     bool ended;                 /* finish or done has begun: late answers do not count */
     size_t bytes;               /* of the answers */
+    struct { uint64_t node; int64_t until_ms; } avoid[8];   /* those that failed, for a while */
+    size_t n_avoided;
+    err_t last_err;             /* why one failed, last; OK: none has */
+    const char *last_text;
     err_t err;
     const char *text;
     read_finish_fn *finish;
@@ -79,6 +87,10 @@ proxy_read_t *proxy_read_new(proxy_node_t *self, proxy_call_t *call,
                              const Elanus__Collection *coll, uint32_t method, size_t n_parts);
 void proxy_read_start(proxy_node_t *self, proxy_read_t *read, const event_t *ev, actions_t *act);
 void proxy_read_fini(proxy_node_t *self);
+
+/* Look after reads under way then; when that time has come. */
+void proxy_read_look_at(proxy_node_t *self, int64_t at_ms, const event_t *ev, actions_t *act);
+void proxy_read_timer(proxy_node_t *self, const event_t *ev, actions_t *act);
 
 /* The newest instant that an answer shows. */
 uint64_t proxy_read_ts(const read_part_t *part);

@@ -25,6 +25,8 @@ static err_t s_options(ctx_t *ctx, daemon_t *daemon, host_options_t *ret)
     place->options = (proxy_options_t){
         .authorization = config_bool(config, "common.security.authorizationEnabled"),
         .root_password = config_str(config, "common.security.defaultRootPassword"),
+        .no_hedge = !config_bool(config, "elanus.proxy.hedge"),
+        .hedge_ms = config_int(config, "elanus.proxy.hedgeDelay"),
     };
     place->actor = proxy_actor_new();
     ret->role_options = &place->options;

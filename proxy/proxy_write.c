@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+#include "proxy/proxy_links.h"
+
 enum {
     PATIENCE_MS = 10000,        /* for clients that set no deadline, or a later one */
     ONE_TRY_MS = 5000,
@@ -30,6 +32,7 @@ struct write_channel {
     bool to_make;               /* the job's: make the object */
     uint64_t epoch;
     char *endpoint;             /* of the owner */
+    proxy_link_t *link;         /* taken while it is asked; NULL: none */
     buf_t object;
     int64_t not_before_ms, pause_ms;
     err_t err;                  /* of the last try */
@@ -215,8 +218,8 @@ static void s_choose(proxy_node_t *self, write_channel_t *channel, const event_t
     const Elanus__NodeInfo *owner = NULL;
     if (ev->now_ms >= channel->not_before_ms)
         owner = directory_owner_node(self->directory, channel->name, &epoch);
-    if (!owner)
-        return;
+    if (!owner || !proxy_link_usable(self, owner->address))
+        return;                                 /* there will be news, of the link at least */
     channel->state = CHANNEL_CHOSEN;
     channel->epoch = epoch;
     if (!channel->endpoint || strcmp(channel->endpoint, owner->address) != 0)
@@ -249,6 +252,8 @@ static err_t s_take_answer(write_channel_t *channel, const event_t *ev)
 static void s_answered(void *node, void *arg, const event_t *ev, actions_t *act)
 {
     write_channel_t *channel = arg;
+    proxy_link_release(node, channel->link, act);
+    channel->link = NULL;
     channel->write->n_asked--;
     channel->err = s_take_answer(channel, ev);
     channel->state = CHANNEL_IDLE;
@@ -271,6 +276,7 @@ static void s_ask(proxy_node_t *self, write_channel_t *channel, const event_t *e
     }
     channel->state = CHANNEL_ASKED;
     w->n_asked++;
+    channel->link = proxy_link_take(self, channel->endpoint);
     act_call_moved(act, channel->endpoint, ELANUS__METHOD__METHOD_WRITE, &channel->object,
                    left < ONE_TRY_MS ? left : ONE_TRY_MS,
                    wait_once(self->member.waits, act, s_answered, channel));

@@ -13,6 +13,7 @@
 #define LIMIT_NAME_BYTES        255
 #define LIMIT_TOPK              16384           /* hits of one query */
 #define LIMIT_ASKED_GROUP_SIZE  10              /* hits of one group, as a client may ask */
+#define LIMIT_PROXY_PACES       4096            /* collections whose reads a proxy times */
 #define LIMIT_HYBRID_PARTS      1024            /* searches in one hybrid search */
 #define LIMIT_RESULT_BYTES      (100u << 20)    /* of one search or query: maxOutputSize */
 #define LIMIT_DIM               32768           /* of a dense vector; binary: 8 times that */

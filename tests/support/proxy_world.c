@@ -34,6 +34,12 @@ static void s_read(pw_world_t *w)
             map_put_str(w->watches, action->key, (void *)(uintptr_t)action->cookie);
         if (action->kind == ACT_CALL)
             s_keep_call(w, action);
+        if (action->kind == ACT_CANCEL) {
+            assert_true(w->n_cancelled < PW_CALLS);
+            w->cancelled[w->n_cancelled++] = action->cookie;
+        }
+        if (action->kind == ACT_HANG_UP)
+            snprintf(w->hung_up, sizeof w->hung_up, "%s", action->endpoint);
         if (action->kind == ACT_TIMER)
             w->timer_ms[action->timer] = w->now_ms + action->after_ms;
         if (action->kind == ACT_JOB) {
@@ -164,6 +170,53 @@ void pw_show_replica(pw_world_t *w, uint64_t first, uint64_t second)
     SHOW(w, "replica/", 1, "replica/9/1", &replica);
 }
 
+static Elanus__Replica *s_replica(pw_world_t *w, uint64_t id, uint64_t leader)
+{
+    static const char *const s_vchannels[] = { "dml_0_9v0", "dml_1_9v1" };
+    Elanus__Replica *replica = ctx_new(&w->ctx, sizeof *replica);
+    elanus__replica__init(replica);
+    replica->id = id;
+    replica->collection = 9;
+    replica->shards = ctx_new(&w->ctx, ARRAY_LEN(s_vchannels) * sizeof(void *));
+    for (size_t i = 0; i < ARRAY_LEN(s_vchannels); i++) {
+        Elanus__Shard *shard = ctx_new(&w->ctx, sizeof *shard);
+        elanus__shard__init(shard);
+        shard->vchannel = (char *)s_vchannels[i];
+        shard->leader = leader;
+        replica->shards[replica->n_shards++] = shard;
+    }
+    return replica;
+}
+
+void pw_show_two_replicas(pw_world_t *w, uint64_t first, uint64_t second)
+{
+    s_show(w, "replica/", (const char *const[]){ "replica/9/1", "replica/9/2" },
+           (const void *const[]){ s_replica(w, 1, first), s_replica(w, 2, second) }, 2);
+}
+
+void pw_show_query_node_left(pw_world_t *w)
+{
+    SHOW(w, "session/", 1, "session/querynode-5", s_info(w, "querynode", PW_OTHER_QUERY_NODE));
+}
+
+void pw_peer(pw_world_t *w, const char *endpoint, net_peer_state_t state)
+{
+    net_peer_t peer = { .incarnation = 1 };
+    event_t ev = { .kind = EV_PEER };
+    ev.peer.endpoint = endpoint;
+    ev.peer.who = &peer;
+    ev.peer.state = state;
+    s_step(w, ev);
+}
+
+bool pw_is_cancelled(const pw_world_t *w, const pw_sent_t *sent)
+{
+    for (size_t i = 0; i < w->n_cancelled; i++)
+        if (w->cancelled[i] == sent->cookie)
+            return true;
+    return false;
+}
+
 static Elanus__Pair *s_pair(const char *key, const char *value)
 {
     Elanus__Pair *pair = ctx_new(&fd_ctx, sizeof *pair);
@@ -261,7 +314,7 @@ void pw_forget(pw_world_t *w)
     }
     ctx_fini(&w->request);
     ctx_init(&w->request);
-    w->n_sent = 0;
+    w->n_sent = w->n_cancelled = 0;
 }
 
 void pw_down(pw_world_t *w)

@@ -38,6 +38,9 @@ typedef struct world {
     map_t *watches;             /* prefix -> cookie */
     pw_sent_t sent[PW_CALLS];
     size_t n_sent;
+    uint64_t cancelled[PW_CALLS];       /* cookies of calls that nobody wants any more */
+    size_t n_cancelled;
+    char hung_up[64];           /* the endpoint that was given up last */
     job_fn *job;
     void *job_arg;
     uint64_t job_cookie;
@@ -62,6 +65,14 @@ void pw_show_load(pw_world_t *w, const uint64_t *partitions, size_t n);
 /* Two query nodes; one replica whose shards have these leaders (0: none). */
 void pw_show_query_nodes(pw_world_t *w);
 void pw_show_replica(pw_world_t *w, uint64_t first, uint64_t second);
+
+/* Two replicas, each led by one node; only the other query node is registered. */
+void pw_show_two_replicas(pw_world_t *w, uint64_t first, uint64_t second);
+void pw_show_query_node_left(pw_world_t *w);
+
+/* A link's state changes. */
+void pw_peer(pw_world_t *w, const char *endpoint, net_peer_state_t state);
+bool pw_is_cancelled(const pw_world_t *w, const pw_sent_t *sent);
 
 /* A client's call; the answer to a call of the node. */
 void pw_send(pw_world_t *w, const char *rpc, const void *request);

@@ -325,6 +325,201 @@ static void a_shard_that_moved_is_found(void **state)
     IDS_ARE(s_results(w), 3, 4);
 }
 
+/* --- several replicas -------------------------------------------------------------------- */
+
+static const pw_sent_t *s_begin(pw_world_t *w)
+{
+    pairs_t pairs;
+    Milvus__SearchRequest request = s_search(w, &pairs, "3");
+    pw_send(w, "Search", &request);
+    return &w->sent[w->n_sent - 1];
+}
+
+static const char *s_other(const pw_sent_t *sent)
+{
+    return strcmp(sent->endpoint, s_at_4) == 0 ? s_at_5 : s_at_4;
+}
+
+static void a_dead_nodes_reads_go_to_the_other_replica_at_once(void **state)
+{
+    pw_world_t *w = *state;
+    static const err_t s_ways[] = { ERR_NETWORK, ERR_OUTCOME_UNKNOWN, ERR_MOVED, ERR_QUEUE_FULL };
+    pw_show_two_replicas(w, PW_QUERY_NODE, PW_OTHER_QUERY_NODE);
+    for (size_t i = 0; i < ARRAY_LEN(s_ways); i++) {
+        const pw_sent_t *first = s_begin(w);
+        assert_int_equal(w->n_sent, 1);
+        pw_reply(w, first, s_ways[i], "it is dead", NULL);
+        assert_int_equal(w->n_sent, 2);
+        assert_string_equal(w->sent[1].endpoint, s_other(first));
+        assert_int_equal(s_asked(w, &w->sent[1])->view->n_vchannels, 2);
+        FOUND(w, &w->sent[1], 6, { 3, 0.125f });
+        IDS_ARE(s_results(w), 3);
+        pw_forget(w);
+    }
+}
+
+/* A suspect node is not asked, as long as it is; without another the read waits. */
+static void suspects_are_not_asked(void **state)
+{
+    pw_world_t *w = *state;
+    pw_show_two_replicas(w, PW_QUERY_NODE, PW_OTHER_QUERY_NODE);
+    pw_peer(w, s_at_4, NET_UP);
+    pw_peer(w, s_at_5, NET_SUSPECT);
+    for (int i = 0; i < 4; i++) {
+        const pw_sent_t *sent = s_begin(w);
+        assert_string_equal(sent->endpoint, s_at_4);
+        FOUND(w, sent, 6, { 3, 0.125f });
+        pw_forget(w);
+    }
+    pw_peer(w, s_at_4, NET_SUSPECT);
+    s_begin(w);
+    pw_wait(w, 1000);
+    assert_int_equal(w->n_sent, 0);
+    pw_peer(w, s_at_5, NET_UP);                 /* no clock is waited for */
+    assert_int_equal(w->n_sent, 1);
+    assert_string_equal(w->sent[0].endpoint, s_at_5);
+    FOUND(w, &w->sent[0], 6, { 3, 0.125f });
+    IDS_ARE(s_results(w), 3);
+}
+
+/* Least in flight: two requests of one client that does not wait go to two nodes. */
+static void the_idle_node_is_asked_first(void **state)
+{
+    pw_world_t *w = *state;
+    pw_show_two_replicas(w, PW_QUERY_NODE, PW_OTHER_QUERY_NODE);
+    int asked[2] = {0};
+    for (int i = 0; i < 6; i++) {
+        pw_sent_t sent = *s_begin(w);
+        asked[strcmp(sent.endpoint, s_at_5) == 0]++;
+        FOUND(w, &sent, 6, { 3, 0.125f });
+        pw_forget(w);
+    }
+    assert_int_equal(asked[0], 3);
+    assert_int_equal(asked[1], 3);
+    proxy_call_t *open[3];
+    const char *first = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(open); i++) {
+        const pw_sent_t *sent = s_begin(w);
+        open[i] = w->open;
+        if (i == 0)
+            first = sent->endpoint;
+        else if (i == 1)
+            assert_string_not_equal(sent->endpoint, first);
+    }
+    for (size_t i = ARRAY_LEN(open); i-- > 0; ) {
+        FOUND(w, &w->sent[i], 6, { 3, 0.125f });
+        assert_ptr_equal(w->answered, open[i]);
+        if (i > 0) {
+            buf_fini(&w->answered->body);
+            mem_free(w->answered);
+        }
+    }
+}
+
+/* Who does not answer in time has company: the first answer counts, the other is called off. */
+static void a_late_node_is_hedged(void **state)
+{
+    pw_world_t *w = *state;
+    pw_show_two_replicas(w, PW_QUERY_NODE, PW_OTHER_QUERY_NODE);
+    for (int late = 0; late < 2; late++) {
+        const pw_sent_t *first = s_begin(w);
+        pw_wait(w, 299);
+        assert_int_equal(w->n_sent, 1);
+        pw_wait(w, 1);
+        assert_int_equal(w->n_sent, 2);
+        const pw_sent_t *second = &w->sent[1];
+        assert_string_equal(second->endpoint, s_other(first));
+        const pw_sent_t *winner = late ? first : second, *loser = late ? second : first;
+        FOUND(w, winner, 6, { 3, 0.125f });
+        IDS_ARE(s_results(w), 3);
+        assert_int_equal(w->n_cancelled, 1);
+        assert_true(pw_is_cancelled(w, loser));
+        proxy_call_t *answered = w->answered;
+        FOUND(w, loser, 6, { 4, 0.125f });      /* it was on its way: no second answer */
+        assert_ptr_equal(w->answered, answered);
+        pw_forget(w);
+    }
+    const pw_sent_t *next = s_begin(w);         /* nobody left to ask: no more company */
+    pw_wait(w, 5000);
+    assert_int_equal(w->n_sent, 2);
+    pw_reply(w, next, ERR_NETWORK, "dead", NULL);
+    assert_null(w->answered);
+    pw_reply(w, &w->sent[1], ERR_NETWORK, "dead too", NULL);
+    assert_int_equal(w->n_sent, 2);
+    pw_wait(w, 100);
+    assert_int_equal(w->n_sent, 3);
+    FOUND(w, &w->sent[2], 6, { 3, 0.125f });
+    IDS_ARE(s_results(w), 3);
+}
+
+/* The company is two nodes for what one was asked: either all of it counts, or nothing. */
+static void parts_of_a_hedge_count_together(void **state)
+{
+    pw_world_t *w = *state;
+    for (int order = 0; order < 2; order++) {
+        pw_show_replica(w, PW_QUERY_NODE, PW_QUERY_NODE);
+        const pw_sent_t *first = s_begin(w);
+        pw_show_two_replicas(w, PW_OTHER_QUERY_NODE, PW_OTHER_QUERY_NODE);
+        pw_wait(w, 300);
+        assert_int_equal(w->n_sent, 2);
+        assert_string_equal(w->sent[1].endpoint, s_at_5);
+        assert_int_equal(s_asked(w, &w->sent[1])->view->n_vchannels, 2);
+        pw_reply(w, &w->sent[order], ERR_NETWORK, "dead", NULL);
+        assert_null(w->answered);
+        assert_int_equal(w->n_sent, 2);         /* the other is at it */
+        FOUND(w, order ? first : &w->sent[1], 6, { 3, 0.125f });
+        IDS_ARE(s_results(w), 3);
+        pw_forget(w);
+    }
+}
+
+/* A node that is asked for slow work is given the time that such work took of late. */
+static void slow_collections_are_hedged_later(void **state)
+{
+    pw_world_t *w = *state;
+    pw_show_replica(w, PW_QUERY_NODE, PW_QUERY_NODE);
+    for (int i = 0; i < 8; i++) {
+        pw_sent_t sent = *s_begin(w);
+        pw_wait(w, 200);
+        FOUND(w, &sent, 6, { 3, 0.125f });
+        pw_forget(w);
+    }
+    pw_show_two_replicas(w, PW_QUERY_NODE, PW_OTHER_QUERY_NODE);
+    s_begin(w);
+    pw_wait(w, 599);
+    assert_int_equal(w->n_sent, 1);
+    pw_wait(w, 1);
+    assert_int_equal(w->n_sent, 2);
+    FOUND(w, &w->sent[1], 6, { 3, 0.125f });
+}
+
+/* The client has gone: the nodes need not bother. */
+static void what_nobody_wants_is_called_off(void **state)
+{
+    pw_world_t *w = *state;
+    const pw_sent_t *sent = s_begin(w);
+    ctx_cancel(&w->request);
+    pw_wait(w, 1000);
+    assert_true(pw_is_cancelled(w, &w->sent[0]) && pw_is_cancelled(w, &w->sent[1]));
+    assert_non_null(w->answered);
+    pw_sent_t late = *sent;
+    pw_forget(w);
+    pw_reply(w, &late, ERR_CANCELED, "", NULL);
+}
+
+/* A node that leaves has no registration any more, and answers what it was asked. */
+static void a_leaving_node_is_heard_out(void **state)
+{
+    pw_world_t *w = *state;
+    pw_show_replica(w, PW_QUERY_NODE, PW_QUERY_NODE);
+    pw_sent_t sent = *s_begin(w);
+    pw_show_query_node_left(w);
+    assert_string_equal(w->hung_up, "");
+    FOUND(w, &sent, 6, { 3, 0.125f });
+    IDS_ARE(s_results(w), 3);
+    assert_string_equal(w->hung_up, s_at_4);
+}
+
 static void a_final_error_ends_it_at_once(void **state)
 {
     pw_world_t *w = *state;
@@ -730,6 +925,14 @@ int main(void)
         T(nothing_is_an_answer),
         T(a_node_that_fails_is_asked_again),
         T(a_shard_that_moved_is_found),
+        T(a_dead_nodes_reads_go_to_the_other_replica_at_once),
+        T(suspects_are_not_asked),
+        T(the_idle_node_is_asked_first),
+        T(a_late_node_is_hedged),
+        T(parts_of_a_hedge_count_together),
+        T(slow_collections_are_hedged_later),
+        T(what_nobody_wants_is_called_off),
+        T(a_leaving_node_is_heard_out),
         T(a_final_error_ends_it_at_once),
         T(nobody_there_is_said_in_the_end),
         T(a_damaged_answer_is_no_answer),

@@ -226,6 +226,32 @@ static void a_lost_request_is_repeated_with_its_number(void **state)
     pw_down(w);
 }
 
+/* Nothing is sent into a dead link; its coming back is news, and so is another owner. */
+static void a_suspect_owner_is_not_asked(void **state)
+{
+    (void)state;
+    pw_world_t *w = pw_up((pw_kind_t){ .shards = 1 });
+    pw_show_nodes(w);
+    pw_show_owners(w, PW_DATA_NODE, PW_DATA_NODE, 5);
+    for (int other = 0; other < 2; other++) {
+        pw_peer(w, "inproc://datanode-2", NET_SUSPECT);
+        pw_send(w, "Insert", s_insert(0, 1));
+        pw_wait(w, 500);
+        assert_int_equal(w->n_sent, 0);
+        if (other)
+            pw_show_owners(w, PW_OTHER_NODE, PW_DATA_NODE, 6);
+        else
+            pw_peer(w, "inproc://datanode-2", NET_UP);
+        assert_int_equal(w->n_sent, 1);
+        assert_string_equal(w->sent[0].endpoint,
+                            other ? "inproc://datanode-3" : "inproc://datanode-2");
+        pw_written(w, &w->sent[0], 7);
+        assert_int_equal(pw_result(w)->timestamp, 7);
+        pw_forget(w);
+    }
+    pw_down(w);
+}
+
 static void a_final_refusal_is_the_answer(void **state)
 {
     (void)state;
@@ -484,7 +510,8 @@ int main(void)
         T(an_upsert_counts_all_three_ways), T(a_partition_key_upserts_everywhere),
         T(the_answer_waits_for_all_channels_and_has_the_latest_time), T(rows_wait_for_an_owner),
         T(without_an_owner_the_call_ends_in_time), T(a_lost_request_is_repeated_with_its_number),
-        T(a_final_refusal_is_the_answer), T(a_request_that_is_lost_for_good_says_why),
+        T(a_suspect_owner_is_not_asked), T(a_final_refusal_is_the_answer),
+        T(a_request_that_is_lost_for_good_says_why),
         T(automatic_keys_come_from_a_reserve), T(without_a_coordinator_there_are_no_keys),
         T(large_requests_are_worked_on_by_a_job),
         T(very_large_requests_are_read_by_a_job), T(keys_of_an_expression_are_deleted),
