@@ -146,9 +146,11 @@ void pw_show_load(pw_world_t *w, const uint64_t *partitions, size_t n)
 
 void pw_show_query_nodes(pw_world_t *w)
 {
-    s_show(w, "session/", (const char *const[]){ "session/querynode-4", "session/querynode-5" },
+    s_show(w, "session/", (const char *const[]){ "session/querynode-4", "session/querynode-5",
+                                                 "session/querynode-6" },
            (const void *const[]){ s_info(w, "querynode", PW_QUERY_NODE),
-                                  s_info(w, "querynode", PW_OTHER_QUERY_NODE) }, 2);
+                                  s_info(w, "querynode", PW_OTHER_QUERY_NODE),
+                                  s_info(w, "querynode", PW_THIRD_QUERY_NODE) }, 3);
 }
 
 void pw_show_replica(pw_world_t *w, uint64_t first, uint64_t second)

@@ -18,7 +18,7 @@
 #include "proxy/proxy_node.h"
 
 enum { PW_CALLS = 8, PW_LEADER = 1, PW_DATA_NODE = 2, PW_OTHER_NODE = 3, PW_QUERY_NODE = 4,
-       PW_OTHER_QUERY_NODE = 5 };
+       PW_OTHER_QUERY_NODE = 5, PW_THIRD_QUERY_NODE = 6 };
 
 typedef struct sent {
     uint64_t cookie;
@@ -62,7 +62,7 @@ void pw_show_owners(pw_world_t *w, uint64_t first, uint64_t second, uint64_t epo
 /* The collection is loaded, these partitions of it (n 0: all). */
 void pw_show_load(pw_world_t *w, const uint64_t *partitions, size_t n);
 
-/* Two query nodes; one replica whose shards have these leaders (0: none). */
+/* Three query nodes; one replica whose shards have these leaders (0: none). */
 void pw_show_query_nodes(pw_world_t *w);
 void pw_show_replica(pw_world_t *w, uint64_t first, uint64_t second);
 
