@@ -26,6 +26,7 @@ sys.dont_write_bytecode = True
 
 import chaos_load  # noqa: E402
 import chaos_check  # noqa: E402
+import grpc  # noqa: E402
 import servers  # noqa: E402
 from chaos_rows import ROWS, WRITES, nothing  # noqa: E402
 from chaos_world import World  # noqa: E402
@@ -46,7 +47,7 @@ class Run:
         with self.world as world:
             try:
                 self.under_load(world, world.up())
-            except (servers.Failure, chaos_load.Refused) as why:
+            except (servers.Failure, chaos_load.Refused, grpc.RpcError) as why:
                 self.wrong.append(f"run: {why}")
             except Exception:                           # of ours: told, and the next goes on
                 self.wrong.append(f"run: {traceback.format_exc()}")

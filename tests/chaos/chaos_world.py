@@ -179,9 +179,7 @@ class World:
         """{name: (state, pid)}."""
         found = {}
         for line in self.order("ps").splitlines()[1:]:
-            parts = re.match(r"(\S+)\s+(.*?)\s+(\d+|-)\s", line)
-            if parts:
-                found[parts.group(1)] = (parts.group(2), parts.group(3))
+            found[line[:14].strip()] = line[15:35].strip(), line[35:44].strip()
         return found
 
     def mark(self, what):
