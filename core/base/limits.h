@@ -111,6 +111,11 @@
 #define LIMIT_BINLOG_PAGE_BYTES (128u << 20)    /* one page: the biggest cell and some */
 #define LIMIT_BINLOG_PAGES      (1u << 20)
 
+/* Indexes */
+#define LIMIT_INDEX_LISTS       65536           /* nlist and nprobe; Milvus's */
+#define LIMIT_INDEX_ROWS        (1u << 28)      /* of one segment, as LIMIT_SEGMENT_ROWS */
+#define LIMIT_INDEX_OBJECT_BYTES (512u << 20)   /* one object; a build holds one at a time */
+
 /* The write-ahead log */
 #define LIMIT_WAL_OBJECT_BYTES  (128u << 20)    /* one object: a request of 64 MiB and its frame */
 #define LIMIT_WAL_PUT_BYTES     (4u << 20)      /* requests that share an object of the store */

@@ -1,35 +1,5 @@
-/* query - metrics by name, and answers: made, filled within a bound, freed */
+/* query - answers: made, filled within a bound, freed */
 #include "core/query/query_int.h"
-
-static const struct { const char *name; bool descends; } s_metrics[] = {
-    [METRIC_L2]      = { "L2", false },
-    [METRIC_IP]      = { "IP", true },
-    [METRIC_COSINE]  = { "COSINE", true },
-    [METRIC_HAMMING] = { "HAMMING", false },
-    [METRIC_JACCARD] = { "JACCARD", false },
-};
-
-bool metric_parse(const char *name, metric_t *ret)
-{
-    for (size_t i = 0; i < ARRAY_LEN(s_metrics); i++)
-        if (strcmp(s_metrics[i].name, name) == 0) {
-            *ret = (metric_t)i;
-            return true;
-        }
-    return false;
-}
-
-bool metric_descends(metric_t metric)
-{
-    check(metric < ARRAY_LEN(s_metrics));
-    return s_metrics[metric].descends;
-}
-
-const char *metric_name(metric_t metric)
-{
-    check(metric < ARRAY_LEN(s_metrics));
-    return s_metrics[metric].name;
-}
 
 /* --- answers ------------------------------------------ */
 

@@ -26,19 +26,13 @@
 #include "core/expr/expr.h"
 #include "core/segment/growing.h"
 #include "core/segment/sealed.h"
+#include "core/simd/metric.h"
 
 /* One segment to read: exactly one of both is set; a reference is taken. */
 typedef struct query_source {
     growing_t *growing;
     sealed_t *sealed;
 } query_source_t;
-
-typedef enum { METRIC_L2, METRIC_IP, METRIC_COSINE, METRIC_HAMMING, METRIC_JACCARD } metric_t;
-
-/* "L2" …; false: there is no such metric. */
-bool metric_parse(const char *name, metric_t *ret);
-bool metric_descends(metric_t metric);          /* greater is nearer */
-const char *metric_name(metric_t metric);
 
 /* --- search ------------------------------------------------------------------ */
 

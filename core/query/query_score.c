@@ -24,22 +24,9 @@ enum { NORMS_NONE, NORMS_BEING_MADE, NORMS_THERE };
 
 static bool s_kernel(type_t type, metric_t metric, simd_kernel_t *ret)
 {
-    static const struct { type_t type; simd_kernel_t l2, ip; } dense[] = {
-        { TYPE_FLOAT_VECTOR, SIMD_F32_L2, SIMD_F32_IP },
-        { TYPE_FLOAT16_VECTOR, SIMD_F16_L2, SIMD_F16_IP },
-        { TYPE_BFLOAT16_VECTOR, SIMD_BF16_L2, SIMD_BF16_IP },
-        { TYPE_INT8_VECTOR, SIMD_I8_L2, SIMD_I8_IP },
-    };
-    bool binary = metric == METRIC_HAMMING || metric == METRIC_JACCARD;
-    if (type == TYPE_BINARY_VECTOR) {
-        *ret = metric == METRIC_HAMMING ? SIMD_BIN_HAMMING : SIMD_BIN_JACCARD;
-        return binary;
-    }
-    for (size_t i = 0; i < ARRAY_LEN(dense); i++)
-        if (dense[i].type == type && !binary) {
-            *ret = metric == METRIC_L2 ? dense[i].l2 : dense[i].ip;
-            return true;
-        }
+    cell_t cells;
+    if (field_index_cells(type, &cells))
+        return metric_kernel(metric, cells, ret);
     return type == TYPE_SPARSE_VECTOR && metric == METRIC_IP;
 }
 

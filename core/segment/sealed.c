@@ -5,7 +5,8 @@
  *     order: rows by primary key; NULL when rows lie in that order already
  *
  * Locks: `lock` guards loading a slot and is held across the read, so that a field is
- * read once; `death_lock` guards making `died`.  Neither is taken under the other.
+ * read once; `death_lock` guards making `died`; `index_lock` guards `indexes`.  None is taken
+ * under another.
  */
 #include "core/segment/sealed.h"
 
@@ -38,7 +39,8 @@ struct sealed {
     uint64_t min_ts, max_ts;
     size_t pk;                  /* the key's place in the schema */
     uint32_t *order;            /* [n_rows]; NULL: rows are in order */
-    pthread_mutex_t lock, death_lock;
+    field_index_t **indexes;    /* owned; [fields] a reference each, or NULL */
+    pthread_mutex_t lock, death_lock, index_lock;
     _Atomic(_Atomic uint64_t *) died;   /* [n_rows]; NULL: everybody lives */
     _Atomic size_t bytes;
 };
@@ -345,6 +347,8 @@ static sealed_t *s_new(store_t *store, schema_t *schema, const sealed_files_t *f
         self->slots[i].key = mem_strdup(files->binlogs[i]);
     pthread_mutex_init(&self->lock, NULL);
     pthread_mutex_init(&self->death_lock, NULL);
+    pthread_mutex_init(&self->index_lock, NULL);
+    self->indexes = mem_new(schema_len(schema) * sizeof(field_index_t *));
     return self;
 }
 
@@ -393,7 +397,11 @@ void sealed_unref(sealed_t **self_p)
     mem_free(self->order);
     mem_free(s_died(self));
     pthread_mutex_destroy(&self->lock);
+    for (size_t i = 0; i < schema_len(self->schema); i++)
+        field_index_unref(&self->indexes[i]);
+    mem_free(self->indexes);
     pthread_mutex_destroy(&self->death_lock);
+    pthread_mutex_destroy(&self->index_lock);
     schema_unref(&self->schema);
     mem_free(self);
 }
@@ -470,6 +478,31 @@ err_t sealed_room(ctx_t *ctx, sealed_t *self, size_t i, size_t field, size_t byt
                         bytes, (unsigned long long)self->id.segment);
     *ret = room;
     return OK;
+}
+
+void sealed_set_index(sealed_t *self, size_t field, field_index_t **index)
+{
+    check(field < schema_len(self->schema));
+    check(!*index || index_rows(field_index_of(*index)) == self->n_rows);
+    s_add_bytes(self, *index ? field_index_bytes(*index) : 0);
+    pthread_mutex_lock(&self->index_lock);
+    field_index_t *was = self->indexes[field];
+    self->indexes[field] = take(*index);
+    pthread_mutex_unlock(&self->index_lock);
+    if (was)
+        atomic_fetch_sub_explicit(&self->bytes, field_index_bytes(was), memory_order_relaxed);
+    field_index_unref(&was);
+}
+
+field_index_t *sealed_index(sealed_t *self, size_t field)
+{
+    check(field < schema_len(self->schema));
+    pthread_mutex_lock(&self->index_lock);
+    field_index_t *index = self->indexes[field];
+    if (index)
+        field_index_ref(index);
+    pthread_mutex_unlock(&self->index_lock);
+    return index;
 }
 
 uint64_t sealed_died(const sealed_t *self, size_t row)

@@ -8,6 +8,7 @@
 #ifndef CORE_SEGMENT_SEALED_H
 #define CORE_SEGMENT_SEALED_H
 
+#include "core/segment/field_index.h"
 #include "core/segment/segment.h"
 #include "core/store/store.h"
 
@@ -68,6 +69,13 @@ void sealed_hide_rows(const sealed_t *self, size_t i, size_t from, uint64_t read
  * bytes it names.  Who uses it keeps several threads apart in it.  ERR_MEMORY.  Any thread. */
 err_t must_use sealed_room(ctx_t *ctx, sealed_t *self, size_t i, size_t field, size_t bytes,
                            void **ret);
+
+/* Search a vector field by this index from now on (core/segment/field_index.h); NULL: scan it.
+ *   index  moved; NULL in it: none */
+void sealed_set_index(sealed_t *self, size_t field, field_index_t **index);
+
+/* A reference to the index of a field, the caller's; NULL: there is none.  Any thread. */
+field_index_t *sealed_index(sealed_t *self, size_t field);
 
 /* When a row died, SEGMENT_ALIVE when it did not. */
 uint64_t sealed_died(const sealed_t *self, size_t row);

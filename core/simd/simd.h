@@ -69,6 +69,13 @@ typedef struct simd {
      *   ret      [n * SIMD_SCREEN_Q] row * SIMD_SCREEN_Q + query, rising; returns how many */
     size_t (*screen)(const float *queries, const void *rows, size_t n, size_t dim,
                      const float *base, const float *factor, const float *limits, uint32_t *ret);
+    /* To which of n float32 rows is each of SIMD_SCREEN_Q queries nearest, by
+     * base[row] + factor * Σ q r, the least; sums as in screen.  Rows are numbered from first.
+     *   best, ret_rows  [SIMD_SCREEN_Q] of rows seen before; better ones take their place, so
+     *                   of equals the first stays.  NaNs take no place. */
+    void (*nearest)(const float *queries, const void *rows, size_t n, size_t dim,
+                    const float *base, float factor, uint32_t first, float *best,
+                    uint32_t *ret_rows);
     /* scores[i] = (scores[i] * by[i]) * by_all */
     void (*scale)(float *scores, size_t n, const float *by, float by_all);
     /* Whole arrays; halves as raw 16-bit cells of any alignment.  To the nearest, ties to

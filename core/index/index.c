@@ -1,0 +1,70 @@
+/* index - see index.h: the calls, before they go to the type */
+#include "core/base/limits.h"
+#include "core/index/index_int.h"
+
+static const index_ops_t *s_ops(index_type_t type)
+{
+    switch (type) {
+    case INDEX_IVF_FLAT:
+    case INDEX_BIN_IVF_FLAT:
+        return &ivf_ops;
+    case INDEX_NONE:
+        break;
+    }
+    return NULL;
+}
+
+err_t index_build(ctx_t *ctx, const index_spec_t *spec, const index_source_t *source,
+                  const index_sink_t *sink, const index_how_t *how, index_built_t *ret)
+{
+    const index_ops_t *ops = s_ops(spec->type);
+    simd_kernel_t kernel;
+    check(ops && metric_kernel(spec->metric, spec->cells, &kernel));
+    check(spec->nlist >= 1 && spec->nlist <= LIMIT_INDEX_LISTS);
+    if (source->n_rows > LIMIT_INDEX_ROWS)
+        return ctx_fail(ctx, ERR_PARAM_TOO_LARGE, "an index of %zu rows, at most %u",
+                        source->n_rows, LIMIT_INDEX_ROWS);
+    TRY(ops->build(ctx, spec, source, sink, how, ret));
+    index_percent(how, 100);
+    return OK;
+}
+
+err_t index_open(ctx_t *ctx, const index_blob_t *blobs, size_t n, index_t **ret)
+{
+    check(ret && *ret == NULL);
+    index_reader_t reader;
+    index_t *self = NULL;
+    err_t err = index_reader_init(ctx, &reader, blobs, n);
+    if (err == OK)
+        err = s_ops(reader.head.spec.type)->open(ctx, &reader, &self);
+    if (err == OK) {
+        self->ops = s_ops(reader.head.spec.type);
+        self->head = reader.head;
+        check(metric_kernel(self->head.spec.metric, self->head.spec.cells, &self->kernel));
+        *ret = self;
+    }
+    index_reader_fini(&reader);
+    return err;
+}
+
+void index_destroy(index_t **self_p)
+{
+    index_t *self = *self_p;
+    *self_p = NULL;
+    if (self)
+        self->ops->destroy(self);
+}
+
+const index_spec_t *index_spec(const index_t *self)     { return &self->head.spec; }
+size_t index_rows(const index_t *self)                  { return (size_t)self->head.rows; }
+size_t index_bytes(const index_t *self)                 { return self->bytes; }
+simd_kernel_t index_kernel(const index_t *self)         { return self->kernel; }
+
+err_t index_search(ctx_t *ctx, const index_t *self, const index_ask_t *ask, topk_t *const *best)
+{
+    check(!ask->keep || ask->keep->n_bits == self->head.rows);
+    check((ask->factors != NULL) == (self->head.spec.metric == METRIC_COSINE));
+    if (ask->n_queries == 0 || self->head.indexed == 0 || (ask->keep && ask->n_kept == 0))
+        return OK;
+    return self->ops->search(ctx, self, ask, best);
+}

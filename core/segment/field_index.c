@@ -1,0 +1,203 @@
+/* field_index - see field_index.h */
+#include "core/segment/field_index.h"
+
+#include <stdatomic.h>
+#include <stdlib.h>
+
+#include "core/segment/binlog.h"
+
+struct field_index {
+    _Atomic int refs;
+    index_t *index;
+    store_mapping_t *maps;      /* [n] under it */
+    size_t n, bytes;
+};
+
+bool field_index_cells(type_t type, cell_t *ret)
+{
+    static const struct { type_t type; cell_t cells; } dense[] = {
+        { TYPE_FLOAT_VECTOR, CELL_F32 }, { TYPE_FLOAT16_VECTOR, CELL_F16 },
+        { TYPE_BFLOAT16_VECTOR, CELL_BF16 }, { TYPE_INT8_VECTOR, CELL_I8 },
+        { TYPE_BINARY_VECTOR, CELL_BIN },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(dense); i++)
+        if (dense[i].type == type) {
+            *ret = dense[i].cells;
+            return true;
+        }
+    return false;
+}
+
+/* --- the vectors -------------------------------------------------------------------------- */
+
+/* The field of one part. */
+typedef struct part {
+    store_mapping_t map;
+    binlog_t *binlog;
+    void *memory;               /* owned */
+    column_t column;
+} part_t;
+
+typedef struct parts {
+    part_t *at;                 /* owned; [n] */
+    size_t n, rows;
+} parts_t;
+
+static void s_parts_fini(parts_t *self)
+{
+    for (size_t i = 0; i < self->n; i++) {
+        mem_free(self->at[i].memory);
+        binlog_destroy(&self->at[i].binlog);
+        store_unmap(&self->at[i].map);
+    }
+    mem_free(self->at);
+}
+
+/* Keys are …/<field>/<attempt>-<part> (core/segment/flush.c). */
+static bool s_is_of(const char *key, int64_t field)
+{
+    const char *last = strrchr(key, '/'), *at = last;
+    while (at && at > key && at[-1] != '/')
+        at--;
+    char *end = NULL;
+    return at && at != last && strtoll(at, &end, 10) == field && end == last;
+}
+
+static err_t s_open_part(ctx_t *ctx, store_t *store, const field_index_job_t *job, const char *key,
+                         parts_t *parts)
+{
+    part_t *part = &parts->at[parts->n++];
+    TRY(store_map(ctx, store, key, &part->map));
+    TRY(binlog_open(ctx, part->map.body, key, &part->binlog));
+    TRY(binlog_expect(ctx, part->binlog, job->field, job->segment, parts->rows));
+    TRY(binlog_load(ctx, part->binlog, &part->memory, &part->column));
+    parts->rows += part->column.n;
+    return OK;
+}
+
+static err_t s_open_parts(ctx_t *ctx, store_t *store, const field_index_job_t *job, parts_t *parts)
+{
+    parts->at = mem_new(job->n_binlogs * sizeof *parts->at);
+    for (size_t i = 0; i < job->n_binlogs; i++)
+        if (s_is_of(job->binlogs[i], job->field->id))
+            TRY(s_open_part(ctx, store, job, job->binlogs[i], parts));
+    if (parts->rows != job->n_rows)
+        return ctx_fail(ctx, ERR_CORRUPT, "segment %llu has %zu vectors of field %lld in its "
+                        "files, expected were %llu", (unsigned long long)job->segment, parts->rows,
+                        (long long)job->field->id, (unsigned long long)job->n_rows);
+    return OK;
+}
+
+static err_t s_read(ctx_t *ctx, void *arg, size_t from, index_rows_t *ret)
+{
+    (void)ctx;
+    const parts_t *parts = arg;
+    size_t i = 0;
+    for (; from >= parts->at[i].column.n; i++)
+        from -= parts->at[i].column.n;
+    const column_t *c = &parts->at[i].column;
+    check(from == 0);
+    *ret = (index_rows_t){ .cells = c->cells, .n = c->n, .valid = c->valid };
+    return OK;
+}
+
+/* --- building ------------------------------------------------------------------------------ */
+
+typedef struct output {
+    store_t *store;
+    const char *prefix;
+} output_t;
+
+static err_t s_put(ctx_t *ctx, void *arg, size_t number, view_t bytes)
+{
+    const output_t *out = arg;
+    return store_put(ctx, out->store, ctx_printf(ctx, "%s/%zu", out->prefix, number), bytes);
+}
+
+err_t field_index_build(ctx_t *ctx, store_t *store, const field_index_job_t *job,
+                        index_built_t *ret)
+{
+    cell_t cells;
+    index_spec_t spec;
+    parts_t parts = {0};
+    if (!field_index_cells(job->field->type, &cells))
+        return ctx_fail(ctx, ERR_INDEX_TYPE, "field %s of %s has no index that is built",
+                        job->field->name, type_name(job->field->type));
+    TRY(index_spec_read(ctx, job->params, job->n_params, cells, (size_t)job->field->dim, &spec));
+    spec.seed = job->seed;
+    output_t out = { store, job->prefix };
+    index_source_t source = { .n_rows = (size_t)job->n_rows, .read = s_read, .arg = &parts };
+    index_sink_t sink = { s_put, &out };
+    err_t err = s_open_parts(ctx, store, job, &parts);
+    if (err == OK)
+        err = index_build(ctx, &spec, &source, &sink, job->how, ret);
+    s_parts_fini(&parts);
+    return err;
+}
+
+/* --- searching ------------------------------------------------------------------------------ */
+
+static err_t s_open(ctx_t *ctx, store_t *store, const char *const *objects, size_t n,
+                    field_index_t *self)
+{
+    index_blob_t *blobs = ctx_new(ctx, n * sizeof *blobs);
+    for (; self->n < n; self->n++) {
+        store_mapping_t *map = &self->maps[self->n];
+        TRY(store_map(ctx, store, objects[self->n], map));
+        blobs[self->n] = (index_blob_t){ objects[self->n], map->body };
+        self->bytes += map->body.len;
+    }
+    return index_open(ctx, blobs, n, &self->index);
+}
+
+/* Is it of this field, of these rows? */
+static err_t s_expect(ctx_t *ctx, const field_index_t *self, const char *name,
+                      const field_t *field, size_t n_rows)
+{
+    cell_t cells;
+    const index_spec_t *spec = index_spec(self->index);
+    if (index_rows(self->index) == n_rows && field_index_cells(field->type, &cells) &&
+        spec->cells == cells && spec->dim == (size_t)field->dim)
+        return OK;
+    return ctx_fail(ctx, ERR_CORRUPT, "%s is an index of %zu rows and dim %zu, field %s has %zu "
+                    "rows and dim %d", name, index_rows(self->index), spec->dim, field->name,
+                    n_rows, (int)field->dim);
+}
+
+err_t field_index_open(ctx_t *ctx, store_t *store, const char *const *objects, size_t n,
+                       const field_t *field, size_t n_rows, field_index_t **ret)
+{
+    check(ret && *ret == NULL);
+    if (n == 0)
+        return ctx_fail(ctx, ERR_CORRUPT, "an index without objects");
+    owned(field_index) self = mem_new(sizeof *self);
+    atomic_init(&self->refs, 1);
+    self->maps = mem_new(n * sizeof *self->maps);
+    TRY(s_open(ctx, store, objects, n, self));
+    TRY(s_expect(ctx, self, objects[0], field, n_rows));
+    self->bytes += index_bytes(self->index);
+    *ret = take(self);
+    return OK;
+}
+
+field_index_t *field_index_ref(field_index_t *self)
+{
+    check(atomic_fetch_add(&self->refs, 1) > 0);
+    return self;
+}
+
+void field_index_unref(field_index_t **self_p)
+{
+    field_index_t *self = *self_p;
+    *self_p = NULL;
+    if (!self || atomic_fetch_sub(&self->refs, 1) > 1)
+        return;
+    index_destroy(&self->index);
+    for (size_t i = 0; i < self->n; i++)
+        store_unmap(&self->maps[i]);
+    mem_free(self->maps);
+    mem_free(self);
+}
+
+const index_t *field_index_of(const field_index_t *self)   { return self->index; }
+size_t field_index_bytes(const field_index_t *self)        { return self->bytes; }
