@@ -12,7 +12,7 @@
 
 enum {
     STATUS_TIMEOUT_MS = 800,
-    SUSPECT_MS = 400,           /* a link that was up is down for so long: its node is lost */
+    SUSPECT_MS = 150,           /* a link that was up is down for so long: its node is lost */
     JOIN_MS = 2000,             /* so long may one take that was never up */
     FLUSH_LINGER_MS = 50,
 };

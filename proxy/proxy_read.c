@@ -4,7 +4,7 @@
 #include "proxy/proxy_lots.h"
 
 enum {
-    PATIENCE_MS = 10000,        /* to find a leader, for clients that set no deadline */
+    PATIENCE_MS = 30000,        /* to find a leader, for clients that set no deadline */
     CANCEL_LOOK_MS = 500,       /* for clients that do not want their answer any more */
     BIG_BYTES = 256 << 10,      /* answers that are put together beside the node */
 };

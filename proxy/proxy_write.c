@@ -6,7 +6,7 @@
 #include "proxy/proxy_links.h"
 
 enum {
-    PATIENCE_MS = 10000,        /* for clients that set no deadline, or a later one */
+    PATIENCE_MS = 30000,        /* for clients that set no deadline */
     ONE_TRY_MS = 5000,
     LOOK_MS = 100,              /* for an owner, when no news comes */
     RETRY_MS = 20,              /* after a refusal; doubles up to LOOK_MS */
@@ -50,7 +50,7 @@ proxy_write_t *proxy_write_new(proxy_node_t *self, proxy_call_t *call,
     ctx_t *ctx = call->ctx;
     *w = (proxy_write_t){ .call = call, .next = self->writes,
                           .give_up_ms = ev->now_ms + PATIENCE_MS };
-    if (ctx->deadline_ms < w->give_up_ms)
+    if (ctx->deadline_ms != INT64_MAX)
         w->give_up_ms = ctx->deadline_ms;
     w->plan = (write_plan_t){
         .schema = schema_ref(catalog_schema(self->catalog, coll->id)),

@@ -8,6 +8,12 @@
 
 /* --- life ---------------------------------------------------------------------------- */
 
+/* Reads that have come are answered before it leaves. */
+static bool s_busy(const void *node)
+{
+    return map_len(((const query_node_t *)node)->reads) > 0;
+}
+
 static void *s_make(const node_self_t *who, const void *options)
 {
     query_node_t *self = mem_new(sizeof *self);
@@ -18,6 +24,8 @@ static void *s_make(const node_self_t *who, const void *options)
         self->options.threads = 1;
     if (self->options.most_reads == 0 || self->options.most_reads > LIMIT_QUERY_READS)
         self->options.most_reads = LIMIT_QUERY_READS;
+    self->member.busy = s_busy;
+    self->member.drain_ms = self->options.drain_ms;
     self->catalog = catalog_new();
     self->directory = directory_new();
     self->segments = segments_new();

@@ -18,6 +18,7 @@ typedef struct query_options {
     int64_t expire_ms;          /* age at which rows are not seen any more, where the collection
                                  * does not say; 0: never */
     size_t threads;             /* reads at a time; 0: one */
+    int64_t drain_ms;           /* so long reads may go on when the node leaves */
     size_t most_reads;          /* that may wait; 0: LIMIT_QUERY_READS */
 } query_options_t;
 

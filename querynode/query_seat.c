@@ -19,6 +19,7 @@ static err_t s_options(ctx_t *ctx, daemon_t *daemon, host_options_t *ret)
         .memory_share = (double)percent / 100,
         .expire_ms = config_int(config, "common.entityExpiration"),
         .threads = threads < 1 ? 1 : (size_t)(threads + 0.5),
+        .drain_ms = config_int(config, "queryNode.gracefulStopTimeout"),
         .most_reads = (size_t)config_int(config, "queryNode.scheduler.unsolvedQueueSize"),
     };
     ret->role_options = options;

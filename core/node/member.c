@@ -8,6 +8,7 @@
 enum {
     RETRY_MS = 500,             /* after a metadata call failed */
     LEAVE_MS = 2000,            /* most time the goodbye may take */
+    DRAIN_LOOK_MS = 20,
     KEEPS_PER_TTL = 3,
 };
 
@@ -279,37 +280,52 @@ static void s_status(member_t *self, const event_t *ev, actions_t *act)
 
 /* --- start, stop, dispatch -------------------------------------------------- */
 
-static void s_left(void *node, void *arg, const event_t *ev, actions_t *act)
+/* Leave, when there is no reason to stay. */
+static void s_leave_when_idle(member_t *self, const void *node, const event_t *ev, actions_t *act)
 {
-    (void)node, (void)ev;
-    member_t *self = arg;
-    log_event(LOG_INFO, "node_left", "node=%s-%llu", self->self->role,
-              (unsigned long long)self->self->id);
+    bool busy = self->busy && self->busy(node);
+    if (busy && ev->now_ms < self->leave_by_ms) {
+        act_timer(act, TIMER_MEMBER_LEAVE, DRAIN_LOOK_MS);
+        return;
+    }
+    log_event(LOG_INFO, "node_left", "node=%s-%llu busy=%d", self->self->role,
+              (unsigned long long)self->self->id, busy);
     act_leave(act, OK, "");
 }
 
-static void s_stop(member_t *self, actions_t *act)
+static void s_signed_off(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    member_t *self = arg;
+    if (self->signed_off)
+        return;                                 /* it took too long */
+    self->signed_off = true;
+    s_leave_when_idle(self, node, ev, act);
+}
+
+static void s_stop(member_t *self, const event_t *ev, actions_t *act)
 {
     if (self->state == MEMBER_LEAVING)
         return;
     bool registered = self->state == MEMBER_JOINED;
     self->state = MEMBER_LEAVING;
+    self->leave_by_ms = ev->now_ms + self->drain_ms;
     if (!registered) {
         act_leave(act, OK, "");
         return;
     }
-    act_lease_revoke(act, self->lease, wait_once(self->waits, act, s_left, self));
+    act_lease_revoke(act, self->lease, wait_once(self->waits, act, s_signed_off, self));
     act_timer(act, TIMER_MEMBER_LEAVE, LEAVE_MS);
 }
 
-static bool s_timer(member_t *self, uint32_t timer, actions_t *act)
+static bool s_timer(member_t *self, const void *node, const event_t *ev, actions_t *act)
 {
-    switch (timer) {
+    switch (ev->timer) {
     case TIMER_MEMBER_KEEP:
         s_keep(self, act);
         return true;
-    case TIMER_MEMBER_LEAVE:
-        act_leave(act, OK, "");   /* metadata is away: the lease will end by itself */
+    case TIMER_MEMBER_LEAVE:                    /* if metadata is away, the lease ends by itself */
+        self->signed_off = true;
+        s_leave_when_idle(self, node, ev, act);
         return true;
     default:
         return false;
@@ -324,10 +340,10 @@ bool member_step(member_t *self, void *node, const event_t *ev, actions_t *act)
         s_join(self, act);
         return false;
     case EV_STOP:
-        s_stop(self, act);
+        s_stop(self, ev, act);
         return false;
     case EV_TIMER:
-        return s_timer(self, ev->timer, act);
+        return s_timer(self, node, ev, act);
     case EV_PEER:
         return s_peer(self, node, ev, act);
     case EV_CALL:

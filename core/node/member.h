@@ -4,6 +4,8 @@
  *        ▲                                      │
  *        └──────────────lease lost──────────────┘
  *
+ * Whoever leaves takes its session away first, so that nobody new comes, and goes
+ * when it is not busy any more, or drain_ms later.
  * It keeps `session/<role>-<id>` alive under a lease, follows `leader/coord`
  * and has a link to whoever leads.  Losing the lease never ends the process:
  * a lease says who is there and nothing else, so the node takes a new one.
@@ -46,6 +48,12 @@ typedef struct member {
 
     /* Called after any of the above changed; NULL: nobody cares. */
     void (*on_leader)(void *node, const event_t *ev, actions_t *act);
+
+    /* Is the role at work for somebody who waits for it?  NULL: never. */
+    bool (*busy)(const void *node);
+    int64_t drain_ms;           /* so long it may go on with that when it leaves */
+    int64_t leave_by_ms;        /* LEAVING: whatever is not done by then */
+    bool signed_off;            /* LEAVING: the session is gone, or cannot be taken away */
 
     /* Does the role itself want its link to this address kept?  NULL: no. */
     bool (*keeps_link)(void *node, const char *address);
