@@ -1,8 +1,9 @@
-/* elanus - the operator's command: standalone, config, version */
+/* elanus - the operator's command: standalone, local clusters, health, config, version */
 #include <stdio.h>
 #include <string.h>
 
 #include "cli/cluster.h"
+#include "cli/health.h"
 #include "cli/standalone.h"
 #include "core/node/daemon.h"
 
@@ -47,6 +48,7 @@ static const command_t s_commands[] = {
     { "add", "start one more of a role", cluster_add },
     { "logs", "what one of them said", cluster_logs },
     { "down", "end such a cluster", cluster_down },
+    { "health", "ask a daemon's ops port whether it is well", health_main },
     { "config", "print every configuration key, its default and its meaning", s_config },
     { "version", "print the version", s_version },
 };

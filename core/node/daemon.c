@@ -14,6 +14,7 @@
 #include "core/base/clock.h"
 #include "core/base/hostinfo.h"
 #include "core/base/metrics.h"
+#include "core/node/identity.h"
 #include "core/simd/simd.h"
 
 enum {
@@ -56,9 +57,10 @@ int daemon_exit_code(err_t err)
 {
     /* A list, not a switch over every error there is: what is not here is a bug. */
     static const struct { err_t err; exit_code_t code; } s_codes[] = {
-        { ERR_CONFIG, EXIT_USAGE }, { ERR_NETWORK, EXIT_NETWORK }, { ERR_META, EXIT_META },
-        { ERR_OUTCOME_UNKNOWN, EXIT_META }, { ERR_STORE, EXIT_STORE }, { ERR_LOCKED, EXIT_LOCKED },
-        { ERR_DISK, EXIT_DISK }, { ERR_DISK_FULL, EXIT_DISK }, { ERR_CORRUPT, EXIT_CORRUPT },
+        { ERR_CONFIG, EXIT_USAGE }, { ERR_VERSION, EXIT_USAGE }, { ERR_NETWORK, EXIT_NETWORK },
+        { ERR_META, EXIT_META }, { ERR_OUTCOME_UNKNOWN, EXIT_META }, { ERR_STORE, EXIT_STORE },
+        { ERR_LOCKED, EXIT_LOCKED }, { ERR_DISK, EXIT_DISK }, { ERR_DISK_FULL, EXIT_DISK },
+        { ERR_CORRUPT, EXIT_CORRUPT },
     };
     for (size_t i = 0; i < ARRAY_LEN(s_codes); i++)
         if (s_codes[i].err == err)
@@ -175,6 +177,28 @@ static err_t s_open_store(ctx_t *ctx, daemon_t *self)
     TRY(s_make_dir(ctx, config_str(self->config, "elanus.data.dir")));
     return s_as(ctx, store_local_open(ctx, s_below_data(ctx, self, "objects"), &self->store),
                 ERR_DISK);
+}
+
+/* Are metadata and objects of one cluster?  Memory begins anew with each process. */
+static err_t s_check_identity(ctx_t *ctx, daemon_t *self)
+{
+    const config_t *config = self->config;
+    const char *type = config_str(config, "metastore.type");
+    bool local = strcmp(config_str(config, "common.storageType"), "local") == 0;
+    if (strcmp(type, "memory") == 0 || strcmp(config_str(config, "common.storageType"),
+                                              "memory") == 0)
+        return OK;
+    const char *meta_where = strcmp(type, "lmdb") == 0 ? s_below_data(ctx, self, "meta")
+        : ctx_printf(ctx, "etcd.rootPath %s", config_str(config, "etcd.rootPath"));
+    const char *store_where = local ? s_below_data(ctx, self, "objects")
+        : ctx_printf(ctx, "bucket %s, minio.rootPath %s,", config_str(config, "minio.bucketName"),
+                     config_str(config, "minio.rootPath"));
+    ctx_limit_ms(ctx, config_int(config, "etcd.requestTimeout"));
+    err_t err = identity_check_versions(ctx, self->meta);
+    if (err == OK)
+        err = identity_check(ctx, self->meta, self->store, meta_where, store_where);
+    ctx->deadline_ms = INT64_MAX;
+    return err == ERR_VERSION || err == ERR_STORE ? err : s_as(ctx, err, ERR_META);
 }
 
 /* --- hosts -------------------------------------------------------------------------- */
@@ -319,6 +343,7 @@ static err_t s_set_up(ctx_t *ctx, daemon_t *self)
 {
     TRY(s_open_meta(ctx, self));
     TRY(s_open_store(ctx, self));
+    TRY(s_check_identity(ctx, self));
     self->io = pool_new("io", (int)config_int(self->config, "elanus.threads.io"));
     int compute = (int)config_int(self->config, "elanus.threads.compute");
     self->compute = pool_new("compute", compute > 0 ? compute : hostinfo_cores());
