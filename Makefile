@@ -105,7 +105,7 @@ $(GEN)/methods.inc: proto/milvus.proto scripts/methods.awk
 gen: $(GENSRC) $(GEN)/methods.inc               ## generate C from proto/
 
 # --- tests ------------------------------------------------------------------
-.PHONY: test tests unit tidy fuzz sim differential durability planted chaos
+.PHONY: test tests unit tidy fuzz sim differential durability planted chaos compose-test
 test:                                            ## install, build and run every test
 	scripts/deps.sh
 	@$(MAKE) -s -j$(JOBS) all tests
@@ -181,6 +181,9 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC) $(GEN)/methods.inc
 	@command -v clang >/dev/null || { echo "make fuzz needs clang (apt-get install clang)"; exit 1; }
 	@mkdir -p $(@D)
 	clang $(BASE) -w -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< $(SRC) $(GENSRC) $(LIBS)
+
+compose-test:                                    ## ROWS=: docker compose, each service killed in turn
+	@$$(scripts/venv.sh 2.6.17) tests/chaos/compose.py
 
 # --- benchmarks -------------------------------------------------------------
 BENCHES := start door store net wal data simd query milvus
