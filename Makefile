@@ -182,7 +182,7 @@ build/fuzz/fuzz_%: tests/fuzz/fuzz_%.c $(SRC) $(GENSRC) $(GEN)/methods.inc
 	@mkdir -p $(@D)
 	clang $(BASE) -w -O1 -g -fsanitize=fuzzer,address,undefined -o $@ $< $(SRC) $(GENSRC) $(LIBS)
 
-compose-test:                                    ## ROWS=: docker compose, each service killed in turn
+compose-test:                                    ## ROWS=: docker compose, services killed
 	@$$(scripts/venv.sh 2.6.17) tests/chaos/compose.py
 
 # --- benchmarks -------------------------------------------------------------

@@ -23,6 +23,7 @@ typedef struct peer {
     char role[16];
     char address[128];
     view_t packed;              /* its NodeInfo as registered; owned */
+    int64_t started_ms;         /* its wall clock */
     uint64_t memory_limit;      /* bytes of rows and indexes it takes; 0: not known */
     int64_t down_since_ms;      /* since when its link is not up, seen by this leader */
 } peer_t;

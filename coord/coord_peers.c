@@ -36,6 +36,20 @@ static peer_t *s_by_address(const coord_node_t *self, const char *address)
     return NULL;
 }
 
+/* A node that was started again may have its predecessor's address, whose session lasts a little
+ * longer: the link is the newer one's. */
+static const peer_t *s_successor(const coord_node_t *self, const peer_t *peer)
+{
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, NULL, &value); ) {
+        const peer_t *other = value;
+        if (other != peer && other->started_ms >= peer->started_ms && other->id != peer->id &&
+            strcmp(other->address, peer->address) == 0)
+            return other;
+    }
+    return NULL;
+}
+
 static bool s_is_me(const coord_node_t *self, const peer_t *peer)
 {
     return peer->incarnation == self->member.self->incarnation;
@@ -49,6 +63,11 @@ static void s_dial(coord_node_t *self, const peer_t *peer, actions_t *act)
 
 static void s_hang_up(coord_node_t *self, const peer_t *peer, actions_t *act)
 {
+    const peer_t *successor = s_successor(self, peer);
+    if (successor) {                            /* that link lives on */
+        s_dial(self, successor, act);
+        return;
+    }
     bool to_leader = self->member.leader_there &&
                      strcmp(peer->address, self->member.leader_address) == 0;
     if (s_is_me(self, peer) || to_leader)       /* that link is the member's */
@@ -78,6 +97,8 @@ static Elanus__NodeHealth s_health(const coord_node_t *self, const peer_t *peer)
 {
     if (s_is_me(self, peer))
         return ELANUS__NODE_HEALTH__NODE_UP;
+    if (s_successor(self, peer))
+        return ELANUS__NODE_HEALTH__NODE_SUSPECT;
     uintptr_t heard = (uintptr_t)map_get_str(self->links, peer->address);
     if (heard == 0)
         return ELANUS__NODE_HEALTH__NODE_JOINING;
@@ -91,6 +112,8 @@ bool coord_peer_up(const coord_node_t *self, const peer_t *peer)
 
 bool coord_peer_lost(const coord_node_t *self, const peer_t *peer, int64_t now_ms, int64_t *due_ms)
 {
+    if (s_successor(self, peer))
+        return true;
     Elanus__NodeHealth health = s_health(self, peer);
     if (health == ELANUS__NODE_HEALTH__NODE_UP)
         return false;
@@ -145,6 +168,7 @@ static void s_put(coord_node_t *self, const meta_item_t *item, const event_t *ev
 
     peer_t *peer = mem_new(sizeof *peer);
     *peer = (peer_t){ .id = info->id, .incarnation = info->incarnation,
+                      .started_ms = info->started_ms,
                       .memory_limit = info->memory_limit, .down_since_ms = ev->now_ms };
     snprintf(peer->role, sizeof peer->role, "%s", info->role);
     snprintf(peer->address, sizeof peer->address, "%s", info->address);

@@ -52,7 +52,8 @@ void proxy_link_release(proxy_node_t *self, proxy_link_t *link, actions_t *act)
     s_free_unused(self, link, act);
 }
 
-/* Two nodes never share an address at a time, but one may come after the other. */
+/* A node that was started again may have the address of its predecessor, whose session lasts a
+ * little longer: the newest, whose id is the highest, comes first and keeps the link. */
 static void s_register(proxy_node_t *self, const Elanus__NodeInfo *info, actions_t *act)
 {
     proxy_link_t *link = proxy_link(self, info->address);
@@ -63,6 +64,8 @@ static void s_register(proxy_node_t *self, const Elanus__NodeInfo *info, actions
         snprintf(link->address, sizeof link->address, "%s", info->address);
         map_put_str(self->links, link->address, link);
     }
+    if (link->registered)
+        return;
     if (link->node != info->id)
         act_dial(act, link->address, info->id);
     link->node = info->id;
@@ -80,7 +83,7 @@ void proxy_links_follow(proxy_node_t *self, const event_t *ev, actions_t *act)
     for (size_t r = 0; r < ARRAY_LEN(s_roles); r++) {
         const Elanus__NodeInfo **nodes = NULL;
         size_t n = directory_nodes(self->directory, ev->ctx, s_roles[r], &nodes);
-        for (size_t i = 0; i < n; i++)
+        for (size_t i = n; i-- > 0; )
             s_register(self, nodes[i], act);
     }
     for (size_t at = 0; map_next(self->links, &at, NULL, &link); )

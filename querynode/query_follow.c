@@ -326,10 +326,9 @@ static void s_followed(void *node, void *arg, const event_t *ev, actions_t *act)
 
 void query_dial(query_node_t *self, const Elanus__NodeInfo *owner, actions_t *act)
 {
-    if (map_get_str(self->dialled, owner->address))
-        return;
-    map_put_str(self->dialled, owner->address, mem_strdup(owner->address));
-    act_dial(act, owner->address, owner->id);
+    if (!map_get_str(self->dialled, owner->address))
+        map_put_str(self->dialled, owner->address, mem_strdup(owner->address));
+    act_dial(act, owner->address, owner->id);   /* again: another node may have the address now */
 }
 
 static void s_send(query_channel_t *ch, const Elanus__NodeInfo *owner, const event_t *ev,

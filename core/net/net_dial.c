@@ -355,13 +355,24 @@ static dial_t *s_new(net_t *self, const char *endpoint, uint64_t expect_id)
     return dial;
 }
 
+/* Another node has this address now: whoever answered wrongly may be the right one. */
+static void s_expect(net_t *self, dial_t *dial, uint64_t id)
+{
+    dial->expect_id = id;
+    if (dial->state != DIAL_DOWN || dial->refused != ERR_NODE_NOT_MATCH)
+        return;
+    dial->backoff_ms = self->heartbeat_ms / 4 + 1;
+    alarms_clear(&self->alarms, &dial->alarm);
+    alarms_set(&self->alarms, &dial->alarm, self->now_ms);
+}
+
 err_t net_dial(net_t *self, const char *endpoint, uint64_t expect_id)
 {
     check(self && endpoint);
     dial_t *dial = map_get_str(self->dials, endpoint);
     if (dial) {
-        if (expect_id)
-            dial->expect_id = expect_id;
+        if (expect_id && expect_id != dial->expect_id)
+            s_expect(self, dial, expect_id);
         return OK;
     }
     bool inproc = strncmp(endpoint, "inproc://", 9) == 0;

@@ -289,6 +289,28 @@ static void strange_nodes_are_refused_by_name(void **state)
               "node 77");
 }
 
+/* The address of a node that died is another one's now: who is told so links to that one. */
+static void an_address_may_change_hands(void **state)
+{
+    world_t *world = *state;
+    net_t *coord = world_open(world, 0, (net_options_t){ .listen = TCP });
+    world_open(world, 1, (net_options_t){ .heartbeat_ms = 20 });
+    char at[128];
+    snprintf(at, sizeof at, "%s", net_endpoint(coord));
+    assert_int_equal(net_dial(world->side[1].net, at, 77), OK);
+    net_event_t event = world_peer(world, 1, NET_REFUSED);
+    assert_int_equal(event.err, ERR_NODE_NOT_MATCH);
+    net_free(&event);
+    assert_int_equal(net_dial(world->side[1].net, at, 1), OK);
+    event = world_peer(world, 1, NET_UP);
+    net_free(&event);
+    uint64_t call = world_call(world, 1, at, "x");
+    net_event_t heard = world_until(world, 0, NET_CALL, 0);
+    net_reply(world->side[0].net, heard.from, OK, "", (view_t){0});
+    net_free(&heard);
+    s_ends(world, call, OK);
+}
+
 static void a_taken_port_is_one_clear_line(void **state)
 {
     world_t *world = *state;
@@ -508,6 +530,7 @@ int main(void)
         T(goodbye_ends_calls_at_once),
         T(a_restarted_peer_gets_no_repeats),
         T(strange_nodes_are_refused_by_name),
+        T(an_address_may_change_hands),
         T(a_taken_port_is_one_clear_line),
         T(noise_on_the_port_is_cut_off),
         T(wrong_envelopes_are_cut_off),
