@@ -154,6 +154,15 @@ class Run:
         with open(os.path.join(self.kept, "verdict.txt"), "w", encoding="utf-8") as f:
             f.write("\n".join([*self.wrong, f"marks {world.marks}"]) + "\n")
 
+    def note(self):
+        """A line in build/chaos/runs.jsonl, to add up what many calls measured."""
+        with open(os.path.join(KEPT, "runs.jsonl"), "a", encoding="utf-8") as f:
+            f.write(json.dumps({
+                "row": self.row.number, "seed": self.seed, "at": time.time(),
+                "window": self.window, "where": self.where, "requests": len(self.history),
+                "judged": self.judged, "wrong": self.wrong, "spoiled": len(self.spoiled()),
+                "failed": {f"{op} {how}": n for (op, how), n in self.failures().items()}}) + "\n")
+
     def tell(self):
         failed = self.failures()
         slow = collections.Counter()
@@ -215,6 +224,7 @@ def all_runs(rows, binary, planted):
             run = Run(row, seed, binary)
             run.run()
             run.tell()
+            run.note()
             yield run
             if planted and run.wrong:
                 return

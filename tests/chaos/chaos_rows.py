@@ -161,6 +161,17 @@ def list_late(world):
     world.mend()
 
 
+def minority(world):
+    """A data node and a proxy believe each other, and hear of nobody's decisions."""
+    few, coords = ("datanode-1", "proxy-1"), world.nodes("coord")
+    world.rule("etcd", {"cut": "both"}, *few)
+    for name in coords:
+        world.rule(name, {"cut": "both"}, *few)
+    world.spoil({"cut": "both"}, *coords, wires=["datanode-1"])
+    time.sleep(8)
+    world.mend()
+
+
 def roll(world):
     world.mark("fault")
     for name in sorted(world.at_start):
@@ -169,6 +180,8 @@ def roll(world):
         world.ready(name)
 
 
+# The log is all there is: nothing is flushed, and a replay begins at its beginning.
+UNFLUSHED = {"dataNode.segment.syncPeriod": 600, "dataCoord.segment.sealProportion": 1}
 CHAOTIC = {"twice": 0.1, "swap": 0.1, "later": 0.05}
 NODES = ("coord", "datanode", "querynode", "indexnode")
 
@@ -221,6 +234,8 @@ ROWS = [
         restart_reader_under({"flip": 0.1, "cut_short": 0.1}), READS, 3.0, replicas=2,
         wired=("s3",), injected=("flipped", "cut short")),
     Row(27, "puts land after the seal", put_late, WRITES, 3.0, wired=("s3",),
-        injected=("late", "landed 200")),
+        settings=UNFLUSHED, injected=("late", "landed 200")),
     Row(28, "lists lag by 5 s", list_late, WRITES, 3.0, wired=("s3",), injected=("left out",)),
+    Row(36, "data node and proxy on the wrong side", minority, WRITES, 3.0,
+        wired=("etcd", "nodes"), of=other_proxy, injected=("held",)),
 ]
