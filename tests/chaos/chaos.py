@@ -95,6 +95,9 @@ class Run:
     def measure(self, world):
         """The worst over kinds and collections."""
         fault = world.marks["fault"]
+        if self.row.measure == "told":
+            self.window, self.where = world.marks["done"] - fault, "all builds"
+            return
         heal = world.marks.get("heal", fault)
         judge = {"gap": lambda ops: self.gap(ops, fault),
                  "resume": lambda ops: self.gap(ops, heal, first=True),

@@ -144,6 +144,11 @@ class _Search:
         slot = self.slot()
         self.open_reads[slot] = value
         bit, after = 1 << slot, {}
+        if len(self.states) == 1:                       # mostly
+            (now, done), used = next(iter(self.states.items()))
+            if now == value:
+                self.states = {(now, done | bit): used}
+            return slot
         for (now, done), used in self.states.items():
             after[now, done | bit if now == value else done] = used
         self.states = after
@@ -165,13 +170,19 @@ class _Search:
 
     def end(self, slot, now):
         """The request returns: states where it was not done go on until it is.  False: none is."""
-        bit, kept = 1 << slot, {}
-        todo = [(state, used) for state, used in self.states.items()]
-        met = dict(self.states)
+        bit, kept, todo = 1 << slot, {}, []
+        for state, used in self.states.items():
+            if state[1] & bit:
+                final = (state[0], state[1] ^ bit)
+                if kept.get(final, NEVER) > used:
+                    kept[final] = used
+            else:
+                todo.append((state, used))
+        met = dict(self.states) if todo else ()
         while todo:
             state, used = todo.pop()
             if state[1] & bit:
-                final = (state[0], state[1] & ~bit)
+                final = (state[0], state[1] ^ bit)
                 if kept.get(final, NEVER) > used:
                     kept[final] = used
                 continue

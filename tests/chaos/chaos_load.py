@@ -36,6 +36,7 @@ WIDE = 8                        # keys of a request that surely touches every sh
 LIMIT = 10
 REQUEST_S = 10
 INT64, FLOAT_VECTOR = 5, 101
+INDEX_FINISHED = 3
 LEVELS = {"Strong": (0, 0), "Session": (1, None), "Bounded": (2, 2), "Eventually": (3, 1)}
 # A proxy that is back is found at once; "min" is how long an attempt may take.
 RECONNECT = [("grpc.initial_reconnect_backoff_ms", 50), ("grpc.min_reconnect_backoff_ms", 2000),
@@ -73,13 +74,36 @@ class Calls:
             key="dim", value=str(chaos_check.DIM))
         self.ask("CreateCollection", milvus_pb2.CreateCollectionRequest(
             collection_name=name, schema=schema.SerializeToString(), shards_num=SHARDS))
+        if index:
+            self.index(name, index)
+            self.load(name, replicas)
+
+    def index(self, name, kind):
         made = milvus_pb2.CreateIndexRequest(collection_name=name, field_name="v")
-        for key, value in (("index_type", index), ("metric_type", "L2"),
-                           ("params", json.dumps({"nlist": 16} if index != "FLAT" else {}))):
+        for key, value in (("index_type", kind), ("metric_type", "L2"),
+                           ("params", json.dumps({"nlist": 16} if kind != "FLAT" else {}))):
             made.extra_params.add(key=key, value=value)
         self.ask("CreateIndex", made)
+
+    def indexed(self, name, rows):
+        """Are all rows indexed?"""
+        found = self.ask("DescribeIndex", milvus_pb2.DescribeIndexRequest(
+            collection_name=name)).index_descriptions[0]
+        return found.state == INDEX_FINISHED and found.indexed_rows >= rows \
+            and found.pending_index_rows == 0
+
+    def load(self, name, replicas=1):
         self.ask("LoadCollection", milvus_pb2.LoadCollectionRequest(
             collection_name=name, replica_number=replicas))
+
+    def flush(self, name):
+        """Until nothing of it is in the log alone."""
+        done = self.ask("Flush", milvus_pb2.FlushRequest(collection_names=[name]))
+        segments = list(done.coll_segIDs[name].data)
+        request = milvus_pb2.GetFlushStateRequest(
+            segmentIDs=segments, collection_name=name, flush_ts=done.coll_flush_ts[name])
+        while not self.ask("GetFlushState", request).flushed:
+            time.sleep(0.05)
 
     def loaded(self, name):
         return self.stub.GetLoadState(milvus_pb2.GetLoadStateRequest(collection_name=name),

@@ -3,13 +3,18 @@
 A row's `act` runs beside the workload, in the main thread.  `kinds` are the
 operations whose longest gap between two answers is the window, for each kind and
 collection: from the fault on ("gap"), from the moment the cause is gone until the
-first answer ("resume"); or "ratio", how often p99 while it lasts is p99 before.
+first answer ("resume"); or "ratio", how often p99 while it lasts is p99 before, or
+"told", what the act says itself by the marks "fault" and "done".
 `spotless` tells which requests may not fail at all, `of` whose count for the window,
 `injected` what the wires must have done for the run to mean anything.
 """
 import dataclasses
 import time
 import typing
+
+import chaos_check
+import chaos_load
+import servers
 
 READS = ("search", "query", "get", "count")
 WRITES = ("insert", "upsert", "delete")
@@ -47,7 +52,7 @@ class Row:
     act: typing.Callable                # of a World
     kinds: tuple
     target: float                       # seconds, or the ratio
-    measure: str = "gap"                # "resume", "ratio"
+    measure: str = "gap"                # "resume", "ratio", "told"
     spotless: typing.Callable = nothing
     of: typing.Callable = None
     counts: dict = dataclasses.field(default_factory=dict)
@@ -161,6 +166,34 @@ def list_late(world):
     world.mend()
 
 
+def kill_builder(world):
+    """Half of the builds are given to a node that stands still, and dies with them.
+
+    What counts is how long it takes from its death until every row is indexed; the
+    searches after that are still right."""
+    calls, name, rows = chaos_load.Calls(world.proxies[-1]), "indexed", 10000
+    calls.create(name, index=None)
+    for n in range(4):
+        calls.write("insert", name, range(n * rows + 1, (n + 1) * rows + 1), 1)
+        calls.flush(name)
+    world.pause("indexnode-1")
+    calls.index(name, "IVF_FLAT")
+    time.sleep(0.6)
+    world.kill("indexnode-1")
+    world.check("IVF_FLAT was built over all rows before its builder died, so nothing was shown",
+                not calls.indexed(name, 4 * rows))
+    servers.wait_for("builds of a dead node to be done", 30,
+                     lambda: calls.indexed(name, 4 * rows))
+    world.mark("done")
+    calls.load(name)
+    servers.wait_for("the indexed collection to be loaded", 30, lambda: calls.loaded(name))
+    for pk in (7, 3 * rows + 7):
+        found = calls.search(name, chaos_check.vector(pk, 1), "Strong")
+        world.check(f"{name}: the nearest to key {pk} is {found[:1]}",
+                    bool(found) and found[0][2] == 0.0)
+    calls.close()
+
+
 def minority(world):
     """A data node and a proxy believe each other, and hear of nobody's decisions."""
     few, coords = ("datanode-1", "proxy-1"), world.nodes("coord")
@@ -182,6 +215,7 @@ def roll(world):
 
 # The log is all there is: nothing is flushed, and a replay begins at its beginning.
 UNFLUSHED = {"dataNode.segment.syncPeriod": 600, "dataCoord.segment.sealProportion": 1}
+BIG_SEGMENTS = {"dataCoord.segment.sealProportion": 0.3}
 CHAOTIC = {"twice": 0.1, "swap": 0.1, "later": 0.05}
 NODES = ("coord", "datanode", "querynode", "indexnode")
 
@@ -195,6 +229,8 @@ ROWS = [
         measure="resume", spotless=is_row, counts={"coords": 1}),
     Row(6, "proxy killed, started again", kill_and_start("proxy-1"), ALL, 1.0,
         measure="resume", of=first_proxy, spotless=other_proxy),
+    Row(7, "index node killed in the middle of builds", kill_builder, (), 3.0, measure="told",
+        spotless=is_row, counts={"indexnodes": 2}, settings=BIG_SEGMENTS),
     Row(8, "etcd down for 10 s", kill_store("etcd", 10), WRITES, 2.0, measure="resume",
         spotless=is_weak),
     Row(9, "MinIO down for 10 s", kill_store("s3", 10), WRITES, 2.0, measure="resume",

@@ -69,7 +69,7 @@ class World:
 
     def __init__(self, counts=None, settings=None, binary=None, wired=()):
         self.wired, self.wires, self.over = wired, None, threading.Event()
-        self.rules = set()
+        self.rules, self.bad = set(), []
         self.place = servers.Workplace()
         self.counts = {**COUNTS, **(counts or {})}
         self.settings = {**SETTINGS, **(settings or {})}
@@ -110,7 +110,8 @@ class World:
         self.daemons.start()
         line = self.daemons.wait_line(r"^elanus ready grpc=(\S+)", START_S)
         self.at_start = self.ps()
-        return line.group(1).split(",")
+        self.proxies = line.group(1).split(",")
+        return self.proxies
 
     @staticmethod
     def port_for(count):
@@ -182,6 +183,11 @@ class World:
             found[line[:14].strip()] = line[15:35].strip(), line[35:44].strip()
         return found
 
+    def check(self, what, good):
+        """Something that must be so while the fault lasts."""
+        if not good:
+            self.bad.append(what)
+
     def mark(self, what):
         self.marks[what] = time.monotonic()
 
@@ -243,7 +249,7 @@ class World:
 
     def untouched_dead(self):
         """Processes nobody hurt that are not what they were, and any that broke."""
-        bad, now = [], self.ps()
+        bad, now = list(self.bad), self.ps()
         for name, (_, pid) in self.at_start.items():
             state, pid_now = now.get(name, ("gone", "-"))
             if name not in self.touched and pid_now != pid:
