@@ -77,6 +77,11 @@ static err_t s_mark(ctx_t *ctx, const places_t *places, const Elanus__ClusterIde
                         "minio.rootPath, or give another etcd.rootPath", places->meta_where,
                         identity->id, places->store_where);
     TRY(store_list(ctx, places->store, "", NULL, 1, &there));
+    const char *marker = "";            /* daemons that start together: one was faster */
+    if (there.n > 0)
+        TRY(s_marker(ctx, places->store, &marker));
+    if (marker[0])
+        return OK;
     if (there.n > 0)
         return ctx_fail(ctx, ERR_CONFIG, "%s holds objects already (%s …) that the metadata (%s) "
                         "knows nothing of; give another minio.bucketName or minio.rootPath, or the "

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "core/node/identity.h"
+#include "core/store/store_int.h"
 #include "core/wire/pb.h"
 #include "elanus.pb-c.h"
 
@@ -84,6 +85,52 @@ static void objects_that_no_metadata_knows_are_left_alone(void **state)
     assert_int_equal(store_head(&world->ctx, world->store, "cluster", &len), ERR_KEY_NOT_FOUND);
 }
 
+/* Daemons that start together all find no marker; one writes it, before another lists. */
+static const store_driver_t *s_stable;
+static bool s_faster;
+
+static err_t s_list_late(ctx_t *ctx, void *impl, const char *prefix, const char *after,
+                         size_t most, store_list_t *list)
+{
+    world_t *world = impl;
+    if (s_faster) {
+        s_faster = false;
+        TRY(identity_check(ctx, world->meta, world->store, "there", "here"));
+    }
+    return s_stable->list(ctx, world->store->impl, prefix, after, most, list);
+}
+
+static err_t s_get_same(ctx_t *ctx, void *impl, const char *key, uint64_t offset, uint64_t len,
+                        store_sink_t *sink)
+{
+    world_t *world = impl;
+    return s_stable->get(ctx, world->store->impl, key, offset, len, sink);
+}
+
+static err_t s_put_same(ctx_t *ctx, void *impl, const char *key, const store_parts_t *parts)
+{
+    world_t *world = impl;
+    return s_stable->put(ctx, world->store->impl, key, parts);
+}
+
+static void s_keep(void *impl)
+{
+}
+
+static void daemons_that_start_together_agree(void **state)
+{
+    world_t *world = *state;
+    s_stable = world->store->driver;
+    s_faster = true;
+    store_driver_t driver = { .name = "late", .put = s_put_same, .get = s_get_same,
+                              .list = s_list_late, .destroy = s_keep };
+    store_t *late = store_new(&driver, world);
+    assert_int_equal(s_check(world, world->meta, late), OK);
+    assert_false(s_faster);
+    assert_int_equal(s_check(world, world->meta, world->store), OK);
+    store_destroy(&late);
+}
+
 static void a_node_of_another_version_is_named(void **state)
 {
     world_t *world = *state;
@@ -119,6 +166,7 @@ int main(void)
                                         s_teardown),
         cmocka_unit_test_setup_teardown(objects_that_no_metadata_knows_are_left_alone, s_setup,
                                         s_teardown),
+        cmocka_unit_test_setup_teardown(daemons_that_start_together_agree, s_setup, s_teardown),
         cmocka_unit_test_setup_teardown(a_node_of_another_version_is_named, s_setup, s_teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
