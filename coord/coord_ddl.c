@@ -42,6 +42,12 @@ static const struct { uint32_t method; ddl_fn *plan; } s_plans[] = {
     { ELANUS__METHOD__METHOD_ALTER_INDEX, coord_alter_index },
     { ELANUS__METHOD__METHOD_LOAD, coord_load },
     { ELANUS__METHOD__METHOD_RELEASE, coord_release },
+    { ELANUS__METHOD__METHOD_LOAD_BALANCE, coord_load_balance },
+    { ELANUS__METHOD__METHOD_CREATE_GROUP, coord_create_group },
+    { ELANUS__METHOD__METHOD_DROP_GROUP, coord_drop_group },
+    { ELANUS__METHOD__METHOD_UPDATE_GROUPS, coord_update_groups },
+    { ELANUS__METHOD__METHOD_TRANSFER_NODES, coord_transfer_nodes },
+    { ELANUS__METHOD__METHOD_TRANSFER_REPLICAS, coord_transfer_replicas },
 };
 
 static ddl_fn *s_plan_of(uint32_t method)
@@ -91,6 +97,11 @@ uint64_t coord_ddl_ts(coord_node_t *self, const ddl_t *ddl)
     uint64_t now = (uint64_t)ddl->wall_ms << 18;
     self->last_ts = now > self->last_ts ? now : self->last_ts + 1;
     return self->last_ts;
+}
+
+bool coord_ddl_is_done(const ddl_t *ddl, const char *token)
+{
+    return token[0] && strcmp(token, ddl->ask->token) == 0;
 }
 
 err_t coord_find_database(coord_node_t *self, ddl_t *ddl, const Elanus__Database **ret)
@@ -177,7 +188,8 @@ static void s_refuse(ddl_t *ddl, actions_t *act, err_t err, const char *text)
         log_event(LOG_WARN, "wish_failed", "why=\"%s\"", text);
 }
 
-static void s_answer(coord_node_t *self, ddl_t *ddl, actions_t *act)
+/* rev: of its transaction; 0: there was nothing to write. */
+static void s_answer(coord_node_t *self, ddl_t *ddl, int64_t rev, actions_t *act)
 {
     if (ddl->method == ELANUS__METHOD__METHOD_NONE)
         return;
@@ -187,6 +199,7 @@ static void s_answer(coord_node_t *self, ddl_t *ddl, actions_t *act)
     Elanus__DdlDone done = ELANUS__DDL_DONE__INIT;
     done.revisions = revisions;
     done.n_revisions = CATALOG_KINDS;
+    done.rev = rev;
     Elanus__IdRange range = ELANUS__ID_RANGE__INIT;
     range.first = ddl->first_id;
     range.n = ddl->n_ids;
@@ -243,7 +256,7 @@ static void s_done(void *node, void *arg, const event_t *ev, actions_t *act)
     bool leads = elect_leads(&self->elect);
     if (ev->err == OK && ev->meta.txn.applied && leads) {
         s_apply(self, ddl, ev, act);
-        s_answer(self, ddl, act);
+        s_answer(self, ddl, ev->meta.txn.rev, act);
     } else {
         s_refuse(ddl, act, ERR_SERVICE_NOT_READY,
                  ctx_printf(&ddl->memory, "coord-%llu %s",
@@ -306,7 +319,7 @@ void coord_ddl_go_on(coord_node_t *self, const event_t *ev, actions_t *act)
             return;
         }
         if (err == OK) {
-            s_answer(self, ddl, act);
+            s_answer(self, ddl, 0, act);
         } else {
             s_forget_ids(self, next, end);
             s_refuse(ddl, act, err, ddl->memory.text);

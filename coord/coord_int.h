@@ -15,7 +15,10 @@
 #define COORD_ID_KEY        "id/global"
 #define COORD_FIRST_ID      100u            /* below: what is always there */
 
-enum { TIMER_COORD_LOOK = 100, COORD_CHANNELS = 4 };
+enum { TIMER_COORD_LOOK = 100 };
+
+/* Where no configuration says otherwise. */
+enum { COORD_CHANNELS = 4, COORD_GROUPS = 1024, COORD_BALANCE_MS = 60000 };
 
 /* A registered node. */
 typedef struct peer {
@@ -64,6 +67,11 @@ struct coord_node {
     segments_t *segments;       /* seg/ */
     map_t *channels;            /* leader: name -> channel_t, owned (coord_channels.c) */
     bool replicas_queued;       /* a look at the replicas waits among the changes */
+    int64_t patient_until_ms;   /* a new leader waits so long for nodes it has not seen */
+    size_t groups_most;         /* quotaAndLimits.limits.maxResourceGroupNumOfQueryNode */
+    bool balances;              /* queryCoord.autoBalance */
+    int64_t balance_interval_ms;
+    int64_t balance_at_ms;
     int64_t look_at_ms;         /* TIMER_COORD_LOOK is set for then; 0: not */
 
     catalog_t *catalog;         /* leader: as its last transaction left it */
@@ -111,6 +119,10 @@ void coord_replicas_drop(coord_node_t *self, ddl_t *ddl, uint64_t collection);
 size_t      coord_replicas_wanted(const Elanus__Load *load);
 const char *coord_replicas_group(const Elanus__Load *load, size_t i);
 
+/* coord_balance.c: this node leads from now on; a query node has joined */
+void coord_balance_ready(coord_node_t *self, int64_t now_ms);
+void coord_balance_joined(coord_node_t *self, int64_t now_ms);
+
 /* coord_root.c: what a leader reads when it takes over, and again when it does not know what
  * became of a transaction */
 void coord_root_load(coord_node_t *self, const event_t *ev, actions_t *act);
@@ -128,6 +140,9 @@ void     coord_ddl_delete(ddl_t *ddl, const char *key);
 uint64_t coord_ddl_id(coord_node_t *self, ddl_t *ddl);
 uint64_t coord_ddl_ts(coord_node_t *self, const ddl_t *ddl);
 
+/* Is this the token of the request, which then was sent again? */
+bool     coord_ddl_is_done(const ddl_t *ddl, const char *token);
+
 err_t coord_find_database(coord_node_t *self, ddl_t *ddl, const Elanus__Database **ret);
 err_t coord_find_collection(coord_node_t *self, ddl_t *ddl, const Elanus__Collection **ret);
 
@@ -141,5 +156,8 @@ ddl_fn coord_create_partition, coord_drop_partition;                        /* c
 ddl_fn coord_create_alias, coord_drop_alias, coord_alter_alias;             /* coord_alias.c */
 ddl_fn coord_create_index, coord_drop_index, coord_alter_index;             /* coord_index.c */
 ddl_fn coord_load, coord_release;                                           /* coord_load.c */
+ddl_fn coord_create_group, coord_drop_group, coord_update_groups, coord_transfer_nodes,
+       coord_transfer_replicas;                                             /* coord_groups.c */
+ddl_fn coord_load_balance;                                                  /* coord_balance.c */
 
 #endif

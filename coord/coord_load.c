@@ -56,9 +56,23 @@ static bool s_listed(const uint64_t *ids, size_t n, uint64_t id)
 
 static bool s_same(const Elanus__Load *a, const Elanus__Load *b)
 {
-    return a->whole == b->whole && a->replicas == b->replicas &&
-           a->n_partitions == b->n_partitions && a->n_fields == b->n_fields &&
-           a->n_resource_groups == b->n_resource_groups;
+    bool same = a->whole == b->whole && a->replicas == b->replicas &&
+                a->n_partitions == b->n_partitions && a->n_fields == b->n_fields &&
+                a->n_resource_groups == b->n_resource_groups;
+    for (size_t i = 0; i < a->n_resource_groups && same; i++)
+        same = strcmp(a->resource_groups[i], b->resource_groups[i]) == 0;
+    return same;
+}
+
+/* Who loads again and names no groups means those where it is. */
+static void s_keep_groups(const Elanus__Load *known, Elanus__Load *load)
+{
+    bool keeps = known && load->n_resource_groups == 0 &&
+                 (known->n_resource_groups == 1 || known->replicas == load->replicas);
+    if (keeps) {
+        load->resource_groups = known->resource_groups;
+        load->n_resource_groups = known->n_resource_groups;
+    }
 }
 
 err_t coord_load(coord_node_t *self, ddl_t *ddl)
@@ -74,6 +88,7 @@ err_t coord_load(coord_node_t *self, ddl_t *ddl)
         load = *ask->load;
     load.collection_id = coll->id;
     load.replicas = load.replicas > 0 ? load.replicas : 1;
+    s_keep_groups(known, &load);
     load.whole = ask->n_partitions == 0 || (known && known->whole);
     load.created_ts = known ? known->created_ts : coord_ddl_ts(self, ddl);
     load.partitions = ctx_new(ctx, (LIMIT_PARTITIONS + ask->n_partitions + 1) * sizeof(uint64_t));

@@ -90,6 +90,9 @@ static void *s_make(const node_self_t *who, const void *options)
     self->segments = segments_new();
     self->channels = map_new();
     self->channels_most = with ? (int)with->channels : COORD_CHANNELS;
+    self->groups_most = with ? (size_t)with->groups : COORD_GROUPS;
+    self->balances = with ? with->balance : true;
+    self->balance_interval_ms = with ? with->balance_interval_ms : COORD_BALANCE_MS;
     return self;
 }
 

@@ -22,6 +22,9 @@ extern const role_t coord_role;
 /* What role->make may be given; NULL: the defaults of the configuration. */
 typedef struct coord_options {
     int64_t channels;           /* rootCoord.dmlChannelNum */
+    int64_t groups;             /* quotaAndLimits.limits.maxResourceGroupNumOfQueryNode */
+    bool balance;               /* queryCoord.autoBalance */
+    int64_t balance_interval_ms; /* queryCoord.balanceIntervalSeconds */
 } coord_options_t;
 
 typedef struct coord_node coord_node_t;

@@ -180,6 +180,8 @@ static void s_put(coord_node_t *self, const meta_item_t *item, const event_t *ev
     log_event(LOG_INFO, "node_registered", "node=%s-%llu address=%s version=%s", peer->role,
               (unsigned long long)peer->id, peer->address, info->version);
     s_dial(self, peer, act);
+    if (strcmp(peer->role, "querynode") == 0)
+        coord_balance_joined(self, ev->now_ms);
 }
 
 /* After a re-list: who was not in it is gone. */

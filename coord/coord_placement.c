@@ -20,12 +20,6 @@
 
 enum { COMPACTED_AGAIN = 32, GLOBAL_SHARE = 10, MIB = 1 << 20 };
 
-/* Where one segment is to be. */
-typedef struct {
-    const Elanus__Segment *segment;
-    server_t *server;           /* NULL: nowhere yet */
-} spot_t;
-
 typedef struct {
     plan_t *plan;
     const Elanus__Load *load;
@@ -77,11 +71,6 @@ static void s_take(placing_t *placing)
 
 /* --- where ------------------------------------------------------------------------- */
 
-static bool s_fits(const server_t *server, uint64_t bytes)
-{
-    return server->limit == 0 || server->bytes + bytes <= server->limit;
-}
-
 static uint64_t s_score(const server_t *server)
 {
     return server->own_bytes + server->bytes / GLOBAL_SHARE;
@@ -92,7 +81,8 @@ static server_t *s_emptiest(const placing_t *placing, uint64_t bytes)
     server_t *best = NULL;
     for (size_t i = 0; i < placing->replica->n_nodes; i++) {
         server_t *server = coord_plan_of(placing->plan, placing->replica, i);
-        if (server && s_fits(server, bytes) && (!best || s_score(server) < s_score(best)))
+        if (server && coord_plan_fits(server, bytes) &&
+            (!best || s_score(server) < s_score(best)))
             best = server;
     }
     return best;
@@ -201,6 +191,7 @@ static void s_put(const placing_t *placing)
     Elanus__Placement placement = ELANUS__PLACEMENT__INIT;
     placement.replica = placing->replica->id;
     placement.collection = placing->replica->collection;
+    placement.token = placing->known ? placing->known->token : placement.token;
     placement.places = ctx_new(ctx, (placing->n + 1) * sizeof(void *));
     uint64_t lacks = 0;
     for (size_t i = 0; i < placing->n; i++) {
@@ -238,5 +229,6 @@ void coord_placement_plan(plan_t *plan, const Elanus__Load *load, const Elanus__
     s_mark_servers(&placing);
     s_take(&placing);
     s_settle(&placing);
+    coord_balance_segments(plan, replica, placing.spots, placing.n);
     s_put(&placing);
 }

@@ -77,6 +77,11 @@ void coord_plan_begin(plan_t *plan, coord_node_t *self, ddl_t *ddl, int64_t *due
         coord_plan_count(plan, plan->replicas[i], true);
 }
 
+bool coord_plan_fits(const server_t *server, uint64_t bytes)
+{
+    return server->limit == 0 || server->bytes + bytes <= server->limit;
+}
+
 bool coord_plan_full(const plan_t *plan)
 {
     return plan->ddl->ops.len + ID_AND_GUARD >= LIMIT_META_TXN_OPS;

@@ -31,7 +31,15 @@ typedef struct plan {
     const Elanus__Replica **replicas;   /* of every collection, as the directory has them */
     size_t n_replicas;
     size_t bytes;               /* of the values noted through here */
+    bool balance;               /* what is well placed may move, too … */
+    size_t moved;               /* … and so much did */
 } plan_t;
+
+/* Where one segment is to be. */
+typedef struct spot {
+    const Elanus__Segment *segment;
+    server_t *server;           /* NULL: nowhere yet */
+} spot_t;
 
 /* *due_ms is lowered to when a node that is down now will be lost. */
 void coord_plan_begin(plan_t *plan, coord_node_t *self, ddl_t *ddl, int64_t *due_ms);
@@ -48,8 +56,19 @@ void coord_plan_count(plan_t *plan, const Elanus__Replica *replica, bool in);
 bool coord_plan_put(plan_t *plan, const char *key, const void *message);
 bool coord_plan_full(const plan_t *plan);
 
+/* Has it memory for so many bytes more? */
+bool coord_plan_fits(const server_t *server, uint64_t bytes);
+
 /* coord_placement.c: where the segments of a replica are from now on; its nodes and shards are
  * as they will be. */
 void coord_placement_plan(plan_t *plan, const Elanus__Load *load, const Elanus__Replica *replica);
+
+/* coord_balance.c: when it is time, and what moves then; `done` says when it is time again.
+ *   leaders   [n_shards] of a replica, whose nodes are [n] */
+bool coord_balance_due(const coord_node_t *self, int64_t now_ms, int64_t *due_ms);
+void coord_balance_done(coord_node_t *self, const plan_t *plan);
+void coord_balance_segments(plan_t *plan, const Elanus__Replica *replica, spot_t *spots, size_t n);
+void coord_balance_leaders(plan_t *plan, server_t **nodes, size_t n, server_t **leaders,
+                           size_t n_shards);
 
 #endif

@@ -11,12 +11,14 @@
  * guarded like all of them, that gives what the lost nodes had to others and adds
  * or removes replicas.
  *
- * A node changes its replica only when another one has less than its share:
- * moving costs loading.
+ * A node changes its replica only when another one has less than its share, and
+ * what is well placed moves only when it is time to balance: moving costs loading.
+ * A new leader waits a moment for nodes that it has not seen yet before it gives
+ * away what they have: when everything starts anew, they are about to come.
  */
 #include <stdlib.h>
 
-#include "coord/coord_plan.h"
+#include "coord/coord_groups.h"
 #include "core/base/limits.h"
 #include "core/wire/pb.h"
 
@@ -251,7 +253,6 @@ static void s_add_shard(Elanus__Replica *replica, ctx_t *ctx, char *vchannel, se
     elanus__shard__init(shard);
     shard->vchannel = vchannel;
     shard->leader = leader->id;
-    leader->own_shards++;
     replica->shards[replica->n_shards++] = shard;
 }
 
@@ -277,8 +278,10 @@ static void s_lead(const drafts_t *drafts, const draft_t *draft, Elanus__Replica
             leaders[v]->own_shards++;
             leaders[v]->shards++;
         }
-        s_add_shard(replica, ctx, coll->vchannels[v], leaders[v]);
     }
+    coord_balance_leaders(drafts->plan, draft->nodes, draft->n_nodes, leaders, coll->n_vchannels);
+    for (size_t v = 0; v < coll->n_vchannels; v++)
+        s_add_shard(replica, ctx, coll->vchannels[v], leaders[v]);
 }
 
 /* --- writing -------------------------------------------------------------------------------- */
@@ -362,18 +365,51 @@ void coord_replicas_drop(coord_node_t *self, ddl_t *ddl, uint64_t collection)
         s_drop(self, ddl, replicas[i]);
 }
 
+static const char *s_all_groups(ctx_t *ctx, const Elanus__Load *load)
+{
+    const char *text = "";
+    for (size_t i = 0; i < load->n_resource_groups; i++)
+        text = ctx_printf(ctx, "%s%s%s", text, i ? "," : "", load->resource_groups[i]);
+    return text;
+}
+
+static size_t s_wanted_in(const Elanus__Load *load, const char *group)
+{
+    size_t n = 0;
+    for (size_t i = 0; i < coord_replicas_wanted(load); i++)
+        n += strcmp(coord_replicas_group(load, i), group) == 0;
+    return n;
+}
+
+static err_t s_check_group(const plan_t *plan, const Elanus__Load *load, const char *group)
+{
+    ctx_t *ctx = &plan->ddl->memory;
+    if (strcmp(group, COORD_DEFAULT_GROUP) != 0 && !directory_group(plan->self->directory, group))
+        return ctx_fail(ctx, ERR_RESOURCE_GROUP_NOT_FOUND, "failed to load collection: resource "
+                        "group not found[rg=%s]", group);
+    size_t n = s_nodes_of_group(plan, group), want = s_wanted_in(load, group);
+    if (plan->n > 0 && want > n)
+        return ctx_fail(ctx, ERR_RESOURCE_GROUP_NODES, "failed to load collection: resource "
+                        "group node not enough[rg=%s][currentNodeNum=%zu][expectedNodeNum=%zu]",
+                        group, n, want);
+    return OK;
+}
+
 /* More replicas than nodes are refused when they are asked for.  When no node is there at
  * all the wish is noted: in a starting cluster they are about to come. */
 err_t coord_replicas_check(coord_node_t *self, ddl_t *ddl, const Elanus__Load *load)
 {
+    size_t want = coord_replicas_wanted(load);
+    if (load->n_resource_groups > 1 && load->n_resource_groups != want)
+        return ctx_fail(&ddl->memory, ERR_UNEXPECTED, "failed to load collection: replica=[%zu] "
+                        "resource group=[%s], resource group num can only be 0, 1 or same as "
+                        "replica number", want, s_all_groups(&ddl->memory, load));
     plan_t plan;
     int64_t due_ms = INT64_MAX;
     coord_plan_begin(&plan, self, ddl, &due_ms);
-    if (plan.n == 0 || load->replicas <= (int32_t)plan.n)
-        return OK;
-    return ctx_fail(&ddl->memory, ERR_RESOURCE_GROUP_NODES, "failed to load collection: resource "
-                    "group node not enough[rg=" COORD_DEFAULT_GROUP "][currentNodeNum=%zu]"
-                    "[expectedNodeNum=%d]", plan.n, load->replicas);
+    for (size_t i = 0; i < want; i++)
+        TRY(s_check_group(&plan, load, coord_replicas_group(load, i)));
+    return OK;
 }
 
 /* --- all of them ------------------------------------------------------------------------------ */
@@ -385,6 +421,8 @@ static err_t s_plan_all(coord_node_t *self, ddl_t *ddl)
     plan_t plan;
     int64_t due_ms = INT64_MAX;
     coord_plan_begin(&plan, self, ddl, &due_ms);
+    plan.balance = coord_balance_due(self, ddl->now_ms, &due_ms);
+    coord_groups_settle(&plan, NULL, 0);
     for (size_t i = 0; i < plan.n_replicas && !coord_plan_full(&plan); i++)
         if (!catalog_load(self->catalog, plan.replicas[i]->collection))
             s_drop(self, ddl, plan.replicas[i]);
@@ -392,7 +430,25 @@ static err_t s_plan_all(coord_node_t *self, ddl_t *ddl)
     size_t n = catalog_list(self->catalog, &ddl->memory, CATALOG_LOAD, &loads);
     for (size_t i = 0; i < n && !coord_plan_full(&plan); i++)
         s_plan(self, &plan, loads[i]);
+    coord_balance_done(self, &plan);
     return OK;
+}
+
+/* Who has something and is not registered. */
+static bool s_lacks_nodes(const coord_node_t *self, ctx_t *ctx, peer_t **nodes, size_t n)
+{
+    const Elanus__Replica **replicas = NULL;
+    size_t n_replicas = directory_replicas(self->directory, ctx, 0, &replicas);
+    for (size_t r = 0; r < n_replicas; r++) {
+        for (size_t i = 0; i < replicas[r]->n_nodes; i++) {
+            bool there = false;
+            for (size_t p = 0; p < n && !there; p++)
+                there = nodes[p]->id == replicas[r]->nodes[i];
+            if (!there)
+                return true;
+        }
+    }
+    return false;
 }
 
 void coord_replicas_look(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms)
@@ -401,7 +457,12 @@ void coord_replicas_look(coord_node_t *self, const event_t *ev, actions_t *act, 
     size_t n = coord_peers_of(self, ev->ctx, "querynode", &nodes);
     for (size_t i = 0; i < n; i++)
         coord_peer_lost(self, nodes[i], ev->now_ms, due_ms);   /* for when to look again */
-    if (self->replicas_queued)
+    coord_balance_due(self, ev->now_ms, due_ms);
+    if (ev->now_ms < self->patient_until_ms && s_lacks_nodes(self, ev->ctx, nodes, n)) {
+        *due_ms = *due_ms < self->patient_until_ms ? *due_ms : self->patient_until_ms;
+        return;
+    }
+    if (self->replicas_queued || !self->peers_listed)
         return;
     self->replicas_queued = true;
     coord_ddl_wish(self, s_plan_all, ev, act);

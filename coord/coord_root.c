@@ -24,6 +24,7 @@ enum {
     READ_DIRECTORY = CATALOG_KINDS,
     READ_SEGMENTS = READ_DIRECTORY + DIRECTORY_KINDS - DIRECTORY_OWNER,
     READINGS,
+    PATIENCE_MS = 1500,         /* with nodes that are about to come; of the 3 s that a loss takes */
 };
 
 static directory_kind_t s_directory_kind(int kind)
@@ -83,6 +84,8 @@ static void s_make_default(coord_node_t *self, const event_t *ev, actions_t *act
 static void s_ready(coord_node_t *self, const event_t *ev, actions_t *act)
 {
     self->ready = true;
+    self->patient_until_ms = ev->now_ms + PATIENCE_MS;
+    coord_balance_ready(self, ev->now_ms);
     coord_look_at(self, ev->now_ms, ev, act);
     const void **all = NULL;
     log_event(LOG_INFO, "coord_ready", "node=coord-%llu term=%lld databases=%zu collections=%zu",

@@ -105,6 +105,7 @@ enum {
     LOAD_WAIT_MS = 150,         /* who polls sleeps 200 to 500 ms between two questions: a load
                                  * that is nearly through is worth waiting for */
     LOAD_LOOK_MS = 10,
+    MOST_UNPLACED = 99,         /* percent, while something has no place */
 };
 
 typedef struct {
@@ -165,10 +166,30 @@ static err_t s_find(proxy_node_t *self, proxy_gather_t *gather, const event_t *e
     return OK;
 }
 
-static int64_t s_percent(const proxy_gather_t *gather, const char **ret_why)
+/* What has no place anywhere is not loaded, whatever the leaders say of the rest. */
+static const char *s_not_placed(const proxy_node_t *self, ctx_t *ctx, uint64_t collection)
+{
+    const Elanus__Replica **replicas = NULL;
+    size_t n = directory_replicas(self->directory, ctx, collection, &replicas);
+    for (size_t i = 0; i < n; i++) {
+        const Elanus__Placement *placement = directory_placement(self->directory, collection,
+                                                                 replicas[i]->id);
+        if (placement && placement->error[0])
+            return ctx_strdup(ctx, placement->error);
+    }
+    return NULL;
+}
+
+static int64_t s_percent(const proxy_node_t *self, const proxy_gather_t *gather,
+                         const char **ret_why)
 {
     const wanted_t *wanted = gather->arg;
     int64_t percent = proxy_gather_percent(gather, wanted->collection, ret_why);
+    const char *lack = s_not_placed(self, gather->call->ctx, wanted->collection);
+    if (lack)
+        *ret_why = lack;
+    if (lack && percent > MOST_UNPLACED)
+        percent = MOST_UNPLACED;
     return wanted->replicas ? percent : 0;
 }
 
@@ -188,7 +209,7 @@ static void s_progress(proxy_node_t *self, proxy_gather_t *gather, const event_t
 {
     proxy_call_t *call = gather->call;
     const char *why = NULL;
-    int64_t percent = s_percent(gather, &why);
+    int64_t percent = s_percent(self, gather, &why);
     if (percent < 100 && !why && ev->now_ms - gather->began_ms < LOAD_WAIT_MS) {
         proxy_gather_again(self, gather, ev, act, LOAD_LOOK_MS);
         return;
@@ -250,7 +271,7 @@ static void s_state(proxy_node_t *self, proxy_gather_t *gather, const event_t *e
 {
     (void)ev;
     const char *why = NULL;
-    int64_t percent = s_percent(gather, &why);
+    int64_t percent = s_percent(self, gather, &why);
     s_tell_state(self, gather->call, act, percent < 100 ? COMMON__LOAD_STATE__LoadStateLoading
                                                         : COMMON__LOAD_STATE__LoadStateLoaded,
                  percent, why);

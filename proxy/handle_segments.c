@@ -155,7 +155,7 @@ void handle_get_query_segment_info(proxy_node_t *self, proxy_call_t *call, const
 /* --- replicas ----------------------------------------------------------------------------- */
 
 static Milvus__ShardReplica *s_shard(proxy_node_t *self, ctx_t *ctx, const Elanus__Shard *shard,
-                                     bool with_nodes)
+                                     const Elanus__Replica *replica, bool with_nodes)
 {
     Milvus__ShardReplica *out = ctx_new(ctx, sizeof *out);
     milvus__shard_replica__init(out);
@@ -163,10 +163,13 @@ static Milvus__ShardReplica *s_shard(proxy_node_t *self, ctx_t *ctx, const Elanu
     out->leaderid = (int64_t)shard->leader;
     out->leader_addr = leader ? leader->address : "";
     out->dm_channel_name = shard->vchannel;
-    if (with_nodes) {
-        out->node_ids = ctx_new(ctx, sizeof(int64_t));
-        out->node_ids[out->n_node_ids++] = (int64_t)shard->leader;
-    }
+    if (!with_nodes)
+        return out;
+    out->node_ids = ctx_new(ctx, (replica->n_nodes + 1) * sizeof(int64_t));
+    out->node_ids[out->n_node_ids++] = (int64_t)shard->leader;
+    for (size_t i = 0; i < replica->n_nodes; i++)
+        if (replica->nodes[i] != shard->leader)
+            out->node_ids[out->n_node_ids++] = (int64_t)replica->nodes[i];
     return out;
 }
 
@@ -186,7 +189,7 @@ static Milvus__ReplicaInfo *s_replica(proxy_node_t *self, proxy_call_t *call,
     out->shard_replicas = ctx_new(ctx, (replica->n_shards + 1) * sizeof(void *));
     for (size_t i = 0; i < replica->n_shards; i++)
         out->shard_replicas[out->n_shard_replicas++] =
-            s_shard(self, ctx, replica->shards[i], request->with_shard_nodes);
+            s_shard(self, ctx, replica->shards[i], replica, request->with_shard_nodes);
     size_t n = load ? load->n_partitions : 0;
     out->partition_ids = ctx_new(ctx, (n + 1) * sizeof(int64_t));
     for (size_t i = 0; i < n; i++)

@@ -73,6 +73,14 @@ method_fn handle_get_compaction_plans;
 method_fn handle_get_persistent_segment_info;
 method_fn handle_get_query_segment_info;
 method_fn handle_get_replicas;
+method_fn handle_load_balance;
+method_fn handle_transfer_replica;
+method_fn handle_transfer_node;
+method_fn handle_list_resource_groups;
+method_fn handle_drop_resource_group;
+method_fn handle_describe_resource_group;
+method_fn handle_update_resource_groups;
+method_fn handle_create_resource_group;
 
 /* Rows */
 method_fn handle_delete;

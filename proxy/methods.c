@@ -147,14 +147,14 @@ ROW(DropRowPolicy,             Collection, DropOwnership,             3, unimple
 ROW(ListRowPolicies,           Collection, SelectOwnership,           3, unimplemented);
 
 /* Resource groups, replicas, segments */
-ROW(CreateResourceGroup,       Global,     CreateResourceGroup,       0, unimplemented);
-ROW(UpdateResourceGroups,      Global,     UpdateResourceGroups,      0, unimplemented);
-ROW(DescribeResourceGroup,     Global,     DescribeResourceGroup,     0, unimplemented);
-ROW(DropResourceGroup,         Global,     DropResourceGroup,         0, unimplemented);
-ROW(ListResourceGroups,        Global,     ListResourceGroups,        0, unimplemented);
-ROW(TransferNode,              Global,     TransferNode,              0, unimplemented);
-ROW(TransferReplica,           Global,     TransferReplica,           0, unimplemented);
-ROW(LoadBalance,               Collection, LoadBalance,               5, unimplemented);
+ROW(CreateResourceGroup,       Global,     CreateResourceGroup,       0, create_resource_group);
+ROW(UpdateResourceGroups,      Global,     UpdateResourceGroups,      0, update_resource_groups);
+ROW(DescribeResourceGroup,     Global,     DescribeResourceGroup,     0, describe_resource_group);
+ROW(DropResourceGroup,         Global,     DropResourceGroup,         0, drop_resource_group);
+ROW(ListResourceGroups,        Global,     ListResourceGroups,        0, list_resource_groups);
+ROW(TransferNode,              Global,     TransferNode,              0, transfer_node);
+ROW(TransferReplica,           Global,     TransferReplica,           0, transfer_replica);
+ROW(LoadBalance,               Collection, LoadBalance,               5, load_balance);
 OPEN(GetReplicas,                                                  get_replicas);
 OPEN(GetPersistentSegmentInfo,                                     get_persistent_segment_info);
 OPEN(GetQuerySegmentInfo,                                          get_query_segment_info);

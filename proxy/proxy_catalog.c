@@ -143,14 +143,19 @@ static void s_changed(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
         proxy_when(self, call, ev, act, revisions, s_shown);
 }
 
+char *proxy_ddl_token(proxy_node_t *self, proxy_call_t *call)
+{
+    return ctx_printf(call->ctx, "%016llx-%llu",
+                      (unsigned long long)self->member.self->incarnation,
+                      (unsigned long long)++self->ddl_count);
+}
+
 void proxy_ddl(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
                uint32_t method, Elanus__Ddl *ask)
 {
     if (!ask->db_name || !ask->db_name[0])
         ask->db_name = call->db;
-    ask->token = ctx_printf(call->ctx, "%016llx-%llu",
-                            (unsigned long long)self->member.self->incarnation,
-                            (unsigned long long)++self->ddl_count);
+    ask->token = proxy_ddl_token(self, call);
     proxy_ask(self, call, ev, act, method, pb_pack(call->ctx, ask), s_changed);
 }
 

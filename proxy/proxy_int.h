@@ -91,6 +91,9 @@ void proxy_when(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actio
 void proxy_ddl(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
                uint32_t method, Elanus__Ddl *ask);
 
+/* A token that no other request has; in the call's arena. */
+char *proxy_ddl_token(proxy_node_t *self, proxy_call_t *call);
+
 /* Something is not there: perhaps it came to be by another proxy a moment ago.  True: the
  * coordinator is asked how new the catalog has to be, and the handler will run again. */
 bool proxy_look_again(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act);

@@ -14,6 +14,7 @@ err_t must_use validate_collection_name(ctx_t *ctx, const char *what, const char
 err_t must_use validate_database_name(ctx_t *ctx, const char *name);
 err_t must_use validate_partition_name(ctx_t *ctx, const char *name);
 err_t must_use validate_field_name(ctx_t *ctx, const char *name);
+err_t must_use validate_group_name(ctx_t *ctx, const char *name);
 err_t must_use validate_index_name(ctx_t *ctx, const char *name);
 
 /* Everything about a CreateCollection that can be told without looking at the catalog. */

@@ -89,6 +89,23 @@ err_t validate_partition_name(ctx_t *ctx, const char *name)
     return ctx_fail(ctx, ERR_UNEXPECTED, "Invalid partition name: %s. %s", name, s_texts[fault]);
 }
 
+err_t validate_group_name(ctx_t *ctx, const char *name)
+{
+    static const char *const s_texts[] = {
+        [NAME_LONG] = "the length of a resource group name must be less than 255 characters",
+        [NAME_FIRST] = "the first character of a resource group name must be an underscore or "
+                       "letter",
+        [NAME_CHARS] = "resource group name can only contain numbers, letters and underscores",
+    };
+    name_fault_t fault = s_look(name, false, '\0');
+    if (fault == NAME_FINE)
+        return OK;
+    if (fault == NAME_EMPTY)
+        return ctx_fail(ctx, ERR_UNEXPECTED, "resource group name couldn't be empty");
+    return ctx_fail(ctx, ERR_PARAM_INVALID, "Invalid resource group name %s. %s: invalid parameter",
+                    name, s_texts[fault]);
+}
+
 /* Words of the expression language. */
 static bool s_is_keyword(const char *name)
 {

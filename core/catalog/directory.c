@@ -85,6 +85,11 @@ bool directory_synced(const directory_t *self, directory_kind_t kind)
     return picture_synced(self->picture, kind);
 }
 
+int64_t directory_rev(const directory_t *self, directory_kind_t kind)
+{
+    return picture_rev(self->picture, kind);
+}
+
 /* --- questions -------------------------------------------------------------------- */
 
 static const Elanus__NodeInfo *s_node(const directory_t *self, const char *role, uint64_t id)

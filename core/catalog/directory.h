@@ -41,6 +41,9 @@ err_t must_use directory_put(directory_t *self, ctx_t *ctx, const char *key, con
 /* That kind's watch has shown the present at least once. */
 bool directory_synced(const directory_t *self, directory_kind_t kind);
 
+/* The newest revision at which something of that kind is known to have changed. */
+int64_t directory_rev(const directory_t *self, directory_kind_t kind);
+
 /* --- questions: NULL when there is no such thing ------------------------------ */
 
 const Elanus__NodeInfo *directory_node(const directory_t *self, uint64_t id);

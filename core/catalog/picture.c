@@ -28,6 +28,7 @@ struct picture {
     struct {
         uint64_t round;                 /* counts the RESETs */
         int64_t rev;                    /* of the last list; 0 while one comes in */
+        int64_t seen;                   /* the newest revision of all that was told */
         bool synced;
     } state[PICTURE_KINDS];
 };
@@ -180,6 +181,8 @@ void picture_watched(picture_t *self, ctx_t *ctx, unsigned kind, const meta_chan
     const ear_t ear = { .fn = fn, .arg = arg };
     for (size_t i = 0; i < n; i++) {
         const meta_item_t *told = &changes[i].item;
+        if (self->state[kind].seen < told->mod_rev)
+            self->state[kind].seen = told->mod_rev;
         switch (changes[i].kind) {
         case META_WATCH_RESET:
             self->state[kind].round++;
@@ -221,6 +224,11 @@ err_t picture_wrote(picture_t *self, ctx_t *ctx, const char *key, const view_t *
 bool picture_synced(const picture_t *self, unsigned kind)
 {
     return self->state[kind].synced;
+}
+
+int64_t picture_rev(const picture_t *self, unsigned kind)
+{
+    return self->state[kind].seen;
 }
 
 const void *picture_get(const picture_t *self, const char *key, int64_t *ret_rev)

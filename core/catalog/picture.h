@@ -48,6 +48,9 @@ err_t must_use picture_wrote(picture_t *self, ctx_t *ctx, const char *key, const
 /* That kind's watch has shown the present at least once. */
 bool picture_synced(const picture_t *self, unsigned kind);
 
+/* The newest revision at which something of that kind is known to have changed. */
+int64_t picture_rev(const picture_t *self, unsigned kind);
+
 /* NULL when there is none; *ret_rev: its mod revision, may be NULL. */
 const void *picture_get(const picture_t *self, const char *key, int64_t *ret_rev);
 
