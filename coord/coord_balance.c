@@ -1,7 +1,7 @@
 /* coord_balance - segments and leaders move to nodes that have less
  *
- *     a query node joined ─► soon ─┐
- *     queryCoord.balanceInterval… ─┴─► a few segments, or one leader ─► again, a second later,
+ *     nodes or replicas changed ───┐
+ *     queryCoord.balanceInterval… ─┴─► a few segments and leaders ─► again, a second later,
  *                                      until nothing moves
  *
  * What counts is the bytes a replica has on its nodes, and the shards they lead
@@ -15,7 +15,7 @@
  */
 #include "coord/coord_plan.h"
 
-enum { STEP_SEGMENTS = 8, TOLERANCE = 10, STEP_MS = 1000, JOINED_MS = 1000, READY_MS = 5000 };
+enum { STEP_SEGMENTS = 8, STEP_LEADERS = 4, TOLERANCE = 10, STEP_MS = 1000, JOINED_MS = 1000, READY_MS = 5000 };
 
 /* --- when ---------------------------------------------------------------------------- */
 
@@ -47,8 +47,9 @@ bool coord_balance_due(const coord_node_t *self, int64_t now_ms, int64_t *due_ms
 void coord_balance_done(coord_node_t *self, const plan_t *plan)
 {
     if (plan->balance)
-        self->balance_at_ms = plan->ddl->now_ms +
-                              (plan->moved > 0 ? STEP_MS : self->balance_interval_ms);
+        self->balance_at_ms = plan->ddl->now_ms + self->balance_interval_ms;
+    if (plan->moved > 0)
+        s_by(self, plan->ddl->now_ms + STEP_MS);
 }
 
 /* --- segments ------------------------------------------------------------------------------ */
@@ -122,7 +123,7 @@ void coord_balance_leaders(plan_t *plan, server_t **nodes, size_t n, server_t **
         if (!least || nodes[i]->own_shards < least->own_shards)
             least = nodes[i];
     }
-    if (!plan->balance || plan->moved > 0 || !most || most->own_shards < least->own_shards + 2)
+    if (!plan->balance || plan->led == STEP_LEADERS || !most || most->own_shards < least->own_shards + 2)
         return;
     for (size_t v = n_shards; v-- > 0; ) {
         if (leaders[v] != most)
@@ -130,7 +131,7 @@ void coord_balance_leaders(plan_t *plan, server_t **nodes, size_t n, server_t **
         most->own_shards--, most->shards--;
         least->own_shards++, least->shards++;
         leaders[v] = least;
-        plan->moved++;
+        plan->led++;
         return;
     }
 }

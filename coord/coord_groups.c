@@ -157,7 +157,8 @@ static err_t s_not_used(coord_node_t *self, ddl_t *ddl, const char *name)
         if (from || to)
             return ctx_fail(ctx, ERR_PARAM_INVALID, "resource group %s is used by %s's `%s`, "
                             "remove that configuration first: invalid parameter[expected=not `%s` "
-                            "of resource group][actual=%s]", name, group->name, which, which, name);
+                            "of resource group][actual=%s]", name, group->name, which, which,
+                            name);
     }
     return OK;
 }

@@ -119,7 +119,7 @@ void coord_replicas_drop(coord_node_t *self, ddl_t *ddl, uint64_t collection);
 size_t      coord_replicas_wanted(const Elanus__Load *load);
 const char *coord_replicas_group(const Elanus__Load *load, size_t i);
 
-/* coord_balance.c: this node leads from now on; a query node has joined */
+/* coord_balance.c: this node leads from now on; a query node is up (again) */
 void coord_balance_ready(coord_node_t *self, int64_t now_ms);
 void coord_balance_joined(coord_node_t *self, int64_t now_ms);
 

@@ -180,8 +180,6 @@ static void s_put(coord_node_t *self, const meta_item_t *item, const event_t *ev
     log_event(LOG_INFO, "node_registered", "node=%s-%llu address=%s version=%s", peer->role,
               (unsigned long long)peer->id, peer->address, info->version);
     s_dial(self, peer, act);
-    if (strcmp(peer->role, "querynode") == 0)
-        coord_balance_joined(self, ev->now_ms);
 }
 
 /* After a re-list: who was not in it is gone. */
@@ -306,6 +304,8 @@ void coord_peers_event(coord_node_t *self, const event_t *ev, actions_t *act)
     bool up = ev->peer.state == NET_UP;
     if (peer && was_up && !up)
         peer->down_since_ms = ev->now_ms;
+    if (peer && up && !was_up && strcmp(peer->role, "querynode") == 0)
+        coord_balance_joined(self, ev->now_ms);
     coord_look_at(self, ev->now_ms, ev, act);
     if (peer && up != was_up && elect_leads(&self->elect))
         log_event(up ? LOG_INFO : LOG_WARN, up ? "node_up" : "node_suspect",

@@ -32,7 +32,8 @@ typedef struct plan {
     size_t n_replicas;
     size_t bytes;               /* of the values noted through here */
     bool balance;               /* what is well placed may move, too … */
-    size_t moved;               /* … and so much did */
+    size_t moved;               /* … and so much did, or went elsewhere for another reason */
+    size_t led;                 /* leaders that moved by it: at most one of a replica */
 } plan_t;
 
 /* Where one segment is to be. */

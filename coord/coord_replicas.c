@@ -309,7 +309,9 @@ static void s_put(drafts_t *drafts, draft_t *draft)
         replica->nodes[replica->n_nodes++] = draft->nodes[i]->id;
     s_lead(drafts, draft, replica);
     const char *key = directory_key_replica(ctx, drafts->coll->id, draft->id);
-    if (s_same(ctx, draft->known, replica) || coord_plan_put(plan, key, replica))
+    bool same = s_same(ctx, draft->known, replica);
+    plan->moved += !same;
+    if (same || coord_plan_put(plan, key, replica))
         coord_placement_plan(plan, drafts->load, replica);
 }
 
@@ -355,6 +357,7 @@ void coord_replicas_place(coord_node_t *self, ddl_t *ddl, const Elanus__Load *lo
     int64_t due_ms = INT64_MAX;
     coord_plan_begin(&plan, self, ddl, &due_ms);
     s_plan(self, &plan, load);
+    coord_balance_done(self, &plan);
 }
 
 void coord_replicas_drop(coord_node_t *self, ddl_t *ddl, uint64_t collection)

@@ -24,7 +24,7 @@ enum {
     READ_DIRECTORY = CATALOG_KINDS,
     READ_SEGMENTS = READ_DIRECTORY + DIRECTORY_KINDS - DIRECTORY_OWNER,
     READINGS,
-    PATIENCE_MS = 1500,         /* with nodes that are about to come; of the 3 s that a loss takes */
+    PATIENCE_MS = 1500,         /* for nodes that are about to come; of the 3 s of a loss */
 };
 
 static directory_kind_t s_directory_kind(int kind)
