@@ -15,7 +15,8 @@
  */
 #include "coord/coord_plan.h"
 
-enum { STEP_SEGMENTS = 8, STEP_LEADERS = 4, TOLERANCE = 10, STEP_MS = 1000, JOINED_MS = 1000, READY_MS = 5000 };
+enum { STEP_SEGMENTS = 8, STEP_LEADERS = 4, TOLERANCE = 10 };       /* a tenth */
+enum { STEP_MS = 1000, JOINED_MS = 1000, READY_MS = 5000 };
 
 /* --- when ---------------------------------------------------------------------------- */
 
@@ -123,7 +124,8 @@ void coord_balance_leaders(plan_t *plan, server_t **nodes, size_t n, server_t **
         if (!least || nodes[i]->own_shards < least->own_shards)
             least = nodes[i];
     }
-    if (!plan->balance || plan->led == STEP_LEADERS || !most || most->own_shards < least->own_shards + 2)
+    if (!plan->balance || plan->led == STEP_LEADERS || !most ||
+        most->own_shards < least->own_shards + 2)
         return;
     for (size_t v = n_shards; v-- > 0; ) {
         if (leaders[v] != most)

@@ -194,7 +194,7 @@ err_t coord_drop_group(coord_node_t *self, ddl_t *ddl)
     return OK;
 }
 
-/* --- transfers --------------------------------------------------------------------------------- */
+/* --- transfers ---------------------------------------------------------------------------- */
 
 static err_t s_not_the_same(ddl_t *ddl, const char *from, const char *to)
 {
