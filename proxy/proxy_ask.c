@@ -82,15 +82,31 @@ static void s_replied(void *node, void *arg, const event_t *ev, actions_t *act)
     mem_free(ask);
 }
 
-void proxy_ask(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
-               uint32_t method, view_t payload, proxy_then_fn *then)
+static void s_begin(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
+                    ask_t what, int64_t most_ms)
 {
     ask_t *ask = mem_new(sizeof *ask);
-    *ask = (ask_t){ .call = call, .method = method, .payload = payload, .then = then,
-                    .give_up_ms = ev->now_ms + PATIENCE_MS };
+    *ask = what;
+    ask->call = call;
+    ask->give_up_ms = ev->now_ms + most_ms;
     if (call->ctx->deadline_ms < ask->give_up_ms)
         ask->give_up_ms = call->ctx->deadline_ms;
     s_send(self, ask, ev, act);
+}
+
+void proxy_ask(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
+               uint32_t method, view_t payload, proxy_then_fn *then)
+{
+    s_begin(self, call, ev, act, (ask_t){ .method = method, .payload = payload, .then = then },
+            PATIENCE_MS);
+}
+
+/* A question without a payload, for those who have another way when nobody answers. */
+void proxy_ask_within(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
+                      uint32_t method, int64_t most_ms, proxy_then_fn *then)
+{
+    s_begin(self, call, ev, act, (ask_t){ .method = method, .payload = view_of("", 0),
+                                          .then = then }, most_ms);
 }
 
 void proxy_ask_parked(proxy_node_t *self, const event_t *ev, actions_t *act)

@@ -8,7 +8,11 @@
  *     says how new the picture has to be, by kind of thing;
  *   - "there is no such collection" is said only after the coordinator was asked
  *     once how new the picture ought to be: another proxy may have made it a
- *     moment ago.  (In standalone there is no other proxy.)
+ *     moment ago; and so it is asked before we say what there is, because another proxy
+ *     may have dropped or changed it.  (In standalone there is no other proxy.)
+ *
+ * Inserts and reads do not ask: they may find a collection for the few milliseconds
+ * that the watch needs to tell us that it was dropped elsewhere.
  */
 #include <stdio.h>
 
@@ -18,6 +22,7 @@
 enum {
     PATIENCE_MS = 10000,        /* for clients that set no deadline */
     LOOK_MS = 100,
+    FIRST_MS = 1500,            /* for the coordinator to say how new; a standby takes less */
 };
 
 struct when {
@@ -177,6 +182,16 @@ bool proxy_look_again(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
     call->looked_again = true;
     proxy_ask(self, call, ev, act, ELANUS__METHOD__METHOD_CATALOG, view_of("", 0), s_told);
     return true;
+}
+
+void proxy_look_first(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+{
+    if (self->member.self->standalone || !self->member.leader_there) {
+        proxy_handle(self, call, ev, act);
+        return;
+    }
+    call->looked_again = true;
+    proxy_ask_within(self, call, ev, act, ELANUS__METHOD__METHOD_CATALOG, FIRST_MS, s_told);
 }
 
 void proxy_refuse(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,

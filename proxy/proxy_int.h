@@ -70,6 +70,8 @@ void proxy_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, act
 /* Ask whoever leads; waits for a leader and asks again while the call's deadline allows. */
 void proxy_ask(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
                uint32_t method, view_t payload, proxy_then_fn *then);
+void proxy_ask_within(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,
+                      uint32_t method, int64_t most_ms, proxy_then_fn *then);
 void proxy_ask_parked(proxy_node_t *self, const event_t *ev, actions_t *act);
 void proxy_ask_fini(proxy_node_t *self);
 
@@ -97,6 +99,10 @@ char *proxy_ddl_token(proxy_node_t *self, proxy_call_t *call);
 /* Something is not there: perhaps it came to be by another proxy a moment ago.  True: the
  * coordinator is asked how new the catalog has to be, and the handler will run again. */
 bool proxy_look_again(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act);
+
+/* Handle a call that asks what there is, once our picture shows what every proxy was told has
+ * been done before it came. */
+void proxy_look_first(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act);
 
 /* End the call with err and the text of call->ctx, or look again first. */
 void proxy_refuse(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act,

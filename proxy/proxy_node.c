@@ -31,6 +31,27 @@ static void s_end(void *node)
     mem_free(self);
 }
 
+static bool s_is_one_of(const method_t *method, method_fn *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (method->handler == list[i])
+            return true;
+    return false;
+}
+
+/* Who asks what there is is told of everything that was done before, by whatever proxy. */
+static bool s_tells_catalog(const method_t *method)
+{
+    static method_fn *const s_tellers[] = {
+        handle_describe_collection, handle_has_collection, handle_show_collections,
+        handle_has_partition, handle_show_partitions, handle_describe_alias, handle_list_aliases,
+        handle_describe_index, handle_get_index_state, handle_get_index_build_progress,
+        handle_get_index_statistics, handle_describe_database, handle_list_databases,
+        handle_get_load_state, handle_get_loading_progress,
+    };
+    return s_is_one_of(method, s_tellers, ARRAY_LEN(s_tellers));
+}
+
 /* Who is asked about the server itself answers before the catalog is known. */
 static bool s_needs_catalog(const method_t *method)
 {
@@ -38,10 +59,7 @@ static bool s_needs_catalog(const method_t *method)
         handle_unimplemented, handle_get_version, handle_check_health, handle_health,
         handle_get_component_states, handle_get_metrics, handle_alloc_timestamp, handle_connect,
     };
-    for (size_t i = 0; i < ARRAY_LEN(s_without); i++)
-        if (method->handler == s_without[i])
-            return false;
-    return true;
+    return !s_is_one_of(method, s_without, ARRAY_LEN(s_without));
 }
 
 /* --- a call's way in: read it, have its route read the rest, handle it ---
@@ -113,7 +131,9 @@ static void s_enter(proxy_node_t *self, proxy_call_t *call, const event_t *ev, a
 {
     if (!proxy_enter(self, call, act, err))
         return;
-    if (s_needs_catalog(call->method))
+    if (s_tells_catalog(call->method))
+        proxy_when(self, call, ev, act, NULL, proxy_look_first);
+    else if (s_needs_catalog(call->method))
         proxy_when(self, call, ev, act, NULL, proxy_handle);
     else
         proxy_handle(self, call, ev, act);

@@ -280,6 +280,34 @@ static void a_question_is_asked_again_until_it_is_answered(void **state)
     assert_string_equal(r->status->reason, "database not found[database=nope]");
 }
 
+/* Another proxy may have changed it: the leader says how new our picture has to be.  Without a
+ * leader that answers, what we know is the best there is. */
+static void what_is_there_is_told_as_new_as_it_is(void **state)
+{
+    world_t *w = *state;
+    s_the_catalog_appears(w, 7);
+    s_a_leader_appears(w);
+    Milvus__ListDatabasesRequest request = MILVUS__LIST_DATABASES_REQUEST__INIT;
+    s_send(w, (proxy_call_t){0}, "ListDatabases", &request);
+    assert_null(w->answered);
+    s_reply(w, OK, "", s_done(8));
+    assert_null(w->answered);
+    s_the_catalog_appears(w, 8);
+    s_answer(w, &milvus__list_databases_response__descriptor);
+    s_forget(w);
+    s_send(w, (proxy_call_t){0}, "ListDatabases", &request);
+    for (int64_t begin = w->now_ms; !w->answered && w->now_ms < begin + 2000; w->now_ms += 100) {
+        event_t due = { .kind = EV_TIMER };
+        due.timer = 100;
+        if (w->asked)
+            s_reply(w, ERR_NETWORK, "nobody leads", NULL);
+        else
+            s_step(w, due);
+    }
+    Milvus__ListDatabasesResponse *r = s_answer(w, &milvus__list_databases_response__descriptor);
+    assert_int_equal(r->n_db_names, 1);
+}
+
 static void patience_ends_with_the_clients_deadline(void **state)
 {
     world_t *w = *state;
@@ -369,6 +397,7 @@ int main(void)
         T(a_question_waits_for_the_catalog),
         T(a_change_is_answered_when_it_can_be_seen),
         T(a_question_is_asked_again_until_it_is_answered),
+        T(what_is_there_is_told_as_new_as_it_is),
         T(patience_ends_with_the_clients_deadline),
         T(what_is_not_implemented_says_so),
         T(only_root_is_let_in_when_authorization_is_on),
