@@ -44,6 +44,8 @@ struct proxy_node {
     int64_t news_due_ms;        /* when the first of them has waited long enough */
     map_t *links;               /* address -> proxy_link_t (proxy_links.h) */
     map_t *paces;               /* collection -> how long its reads take */
+    bool doubting;              /* the coordinator is being asked whom it reaches */
+    int64_t doubt_again_ms;
     struct proxy_read *reads;   /* searches and queries under way (proxy_read.h) */
     size_t read_turn;           /* which replica is asked first, of equal ones */
     int64_t reads_due_ms;       /* when reads are looked after; 0: not */

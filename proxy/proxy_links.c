@@ -8,6 +8,9 @@
 
 enum {
     HEDGE_MS = 300,             /* without options */
+    DOUBT_MS = 500,             /* a link is away for so long before others are asked about it */
+    DOUBT_AGAIN_MS = 1000,
+    DOUBT_ASK_MS = 2000,
     PACE_SAMPLES = 32,          /* of a collection's last reads */
     PACE_EACH = 8,              /* samples from one measurement to the next */
     PACE_TIMES = 3,
@@ -97,7 +100,48 @@ void proxy_links_event(proxy_node_t *self, const event_t *ev, actions_t *act)
         return;
     link->state = ev->peer.state == NET_UP ? LINK_UP : LINK_AWAY;
     link->slow_until_ms = 0;
+    link->away_since_ms = ev->now_ms;
+    link->cut_off = false;
     proxy_news_all(self, ev, act);
+}
+
+/* --- who is away for us only ------------------------------------------------------------ */
+
+static void s_doubt_answered(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)arg;
+    proxy_node_t *self = node;
+    Elanus__Cluster *cluster = NULL;
+    self->doubting = false;
+    self->doubt_again_ms = ev->now_ms + DOUBT_AGAIN_MS;
+    if (ev->err != OK || PB_UNPACK(ev->ctx, elanus__cluster, ev->payload, &cluster) != OK)
+        return;
+    bool news = false;
+    for (size_t i = 0; i < cluster->n_members; i++) {
+        const Elanus__Member *member = cluster->members[i];
+        proxy_link_t *link = member->info ? proxy_link(self, member->info->address) : NULL;
+        if (!link || link->node != member->info->id)
+            continue;
+        link->cut_off = link->state == LINK_AWAY && member->status;
+        news |= link->cut_off;
+    }
+    if (news)
+        proxy_news_all(self, ev, act);
+}
+
+bool proxy_link_cut_off(proxy_node_t *self, const char *address, const event_t *ev, actions_t *act)
+{
+    const proxy_link_t *link = proxy_link(self, address);
+    if (!link || link->state != LINK_AWAY)
+        return false;
+    bool ask = ev->now_ms - link->away_since_ms >= DOUBT_MS && !self->doubting &&
+               ev->now_ms >= self->doubt_again_ms && self->member.leader_there;
+    if (ask) {
+        self->doubting = true;
+        act_call(act, self->member.leader_address, ELANUS__METHOD__METHOD_CLUSTER, view_of("", 0),
+                 DOUBT_ASK_MS, wait_once(self->member.waits, act, s_doubt_answered, NULL));
+    }
+    return link->cut_off;
 }
 
 /* --- pace ---------------------------------------------------------------------------- */

@@ -22,6 +22,8 @@ typedef struct proxy_link {
     link_state_t state;
     size_t in_flight;           /* our calls */
     int64_t slow_until_ms;      /* it kept somebody waiting: others are asked first */
+    int64_t away_since_ms;
+    bool cut_off;               /* AWAY for us, but the coordinator has just had its answer */
 } proxy_link_t;
 
 void proxy_links_start(proxy_node_t *self);
@@ -36,6 +38,14 @@ proxy_link_t *proxy_link(const proxy_node_t *self, const char *address);
 
 /* Can a call to this node end well, as far as we know? */
 bool proxy_link_usable(const proxy_node_t *self, const char *address);
+
+/* Is this node away for us only?  Then nobody will take its work over, and whoever waits for that
+ * waits in vain: the client should try another proxy.  The coordinator is asked; until it has
+ * answered, and for a node that it does not reach either, the answer is no. */
+bool proxy_link_cut_off(proxy_node_t *self, const char *address, const event_t *ev,
+                        actions_t *act);
+#define PROXY_CUT_OFF "node %llu at %s cannot be reached from this proxy, but from the " \
+                      "coordinator; check the network between them, or try another proxy"
 
 /* For the time of a call.  Take returns NULL when there is no link; release takes that. */
 proxy_link_t *proxy_link_take(proxy_node_t *self, const char *address);

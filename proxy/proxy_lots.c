@@ -250,6 +250,25 @@ err_t proxy_lots_route(proxy_node_t *self, proxy_read_t *read, const event_t *ev
     return OK;
 }
 
+const Elanus__NodeInfo *proxy_lots_cut_off(proxy_node_t *self, const proxy_read_t *read,
+                                           const char *vchannel, const event_t *ev,
+                                           actions_t *act)
+{
+    const Elanus__NodeInfo *found = NULL;
+    const Elanus__Replica **replicas = NULL;
+    size_t n = directory_replicas(self->directory, ev->ctx, read->collection, &replicas);
+    for (size_t r = 0; r < n; r++) {
+        for (size_t s = 0; s < replicas[r]->n_shards; s++) {
+            if (strcmp(replicas[r]->shards[s]->vchannel, vchannel) != 0)
+                continue;
+            found = directory_node(self->directory, replicas[r]->shards[s]->leader);
+            if (!found || !proxy_link_cut_off(self, found->address, ev, act))
+                return NULL;
+        }
+    }
+    return found;
+}
+
 /* --- another one --------------------------------------------------------------------- */
 
 /* Those that kept us waiting are asked after others now. */

@@ -57,6 +57,11 @@ struct read_lot {
 err_t must_use proxy_lots_route(proxy_node_t *self, proxy_read_t *read, const event_t *ev,
                                 actions_t *act, const char **ret_missing);
 
+/* Are all who serve this vchannel away for this proxy only?  One of them, or NULL. */
+const Elanus__NodeInfo *proxy_lots_cut_off(proxy_node_t *self, const proxy_read_t *read,
+                                           const char *vchannel, const event_t *ev,
+                                           actions_t *act);
+
 /* Every lot that is late goes to another replica; returns when to look again. */
 int64_t proxy_lots_hedge(proxy_node_t *self, proxy_read_t *read, const event_t *ev,
                          actions_t *act);

@@ -216,9 +216,15 @@ void proxy_read_answered(proxy_node_t *self, read_call_t *call, const event_t *e
 static void s_route_all(proxy_node_t *self, proxy_read_t *read, const event_t *ev, actions_t *act)
 {
     const char *missing = NULL;
+    const Elanus__NodeInfo *cut_off = NULL;
     err_t err = proxy_lots_route(self, read, ev, act, &missing);
+    if (missing)
+        cut_off = proxy_lots_cut_off(self, read, missing, ev, act);
     if (err != OK)
         s_fail(self, read, err, err_text(err), ev, act);
+    else if (cut_off)
+        s_fail(self, read, ERR_NETWORK, ctx_printf(read->call->ctx, PROXY_CUT_OFF,
+               (unsigned long long)cut_off->id, cut_off->address), ev, act);
     else if (missing && read->last_err != OK)
         s_wait(self, read, read->last_err, read->last_text, ev, act);
     else if (missing)

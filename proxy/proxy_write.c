@@ -207,8 +207,18 @@ static void s_give_up(write_channel_t *channel)
              channel->name);
 }
 
+/* Its owner is there, for others. */
+static void s_cut_off(write_channel_t *channel, const Elanus__NodeInfo *owner)
+{
+    channel->state = CHANNEL_FAILED;
+    channel->err = ERR_NETWORK;
+    snprintf(channel->text, sizeof channel->text, PROXY_CUT_OFF, (unsigned long long)owner->id,
+             owner->address);
+}
+
 /* Its owner, if it is time and there is one. */
-static void s_choose(proxy_node_t *self, write_channel_t *channel, const event_t *ev)
+static void s_choose(proxy_node_t *self, write_channel_t *channel, const event_t *ev,
+                     actions_t *act)
 {
     uint64_t epoch = 0;
     if (ev->now_ms >= channel->write->give_up_ms) {
@@ -218,6 +228,10 @@ static void s_choose(proxy_node_t *self, write_channel_t *channel, const event_t
     const Elanus__NodeInfo *owner = NULL;
     if (ev->now_ms >= channel->not_before_ms)
         owner = directory_owner_node(self->directory, channel->name, &epoch);
+    if (owner && proxy_link_cut_off(self, owner->address, ev, act)) {
+        s_cut_off(channel, owner);
+        return;
+    }
     if (!owner || !proxy_link_usable(self, owner->address))
         return;                                 /* there will be news, of the link at least */
     channel->state = CHANNEL_CHOSEN;
@@ -325,7 +339,7 @@ static void s_go_on(proxy_node_t *self, proxy_write_t *w, const event_t *ev, act
             s_ask(self, &w->channels[i], ev, act);
     for (size_t i = 0; i < w->plan.n_shards; i++)
         if (w->channels[i].state == CHANNEL_WANTS)
-            s_choose(self, &w->channels[i], ev);
+            s_choose(self, &w->channels[i], ev, act);
     s_collect(w);
     if (s_count(w, CHANNEL_CHOSEN) > 0)
         s_begin_work(self, w, ev, act);
@@ -339,7 +353,7 @@ void proxy_write_start(proxy_node_t *self, proxy_write_t *w, const event_t *ev, 
 {
     for (size_t i = 0; i < w->plan.n_shards; i++) {     /* guesses: the plan knows which count */
         w->channels[i].state = CHANNEL_WANTS;
-        s_choose(self, &w->channels[i], ev);
+        s_choose(self, &w->channels[i], ev, act);
     }
     s_begin_work(self, w, ev, act);
 }

@@ -95,13 +95,50 @@ static void suspects_are_not_asked(void **state)
     }
     pw_peer(w, s_at_4, NET_SUSPECT);
     s_begin(w);
-    pw_wait(w, 1000);
+    pw_wait(w, 400);
     assert_int_equal(w->n_sent, 0);
     pw_peer(w, s_at_5, NET_UP);                 /* no clock is waited for */
     assert_int_equal(w->n_sent, 1);
     assert_string_equal(w->sent[0].endpoint, s_at_5);
     s_counted(w, &w->sent[0], 3);
     s_count_is(w, 3);
+}
+
+/* The coordinator has its answer, we have not: no use waiting for somebody to take over. */
+static void who_is_away_for_us_only_ends_the_read(void **state)
+{
+    pw_world_t *w = *state;
+    static const char *const s_at[] = { "inproc://querynode-4", "inproc://querynode-5" };
+    Elanus__NodeInfo info[2];
+    Elanus__NodeStatus status = ELANUS__NODE_STATUS__INIT;
+    Elanus__Member members[2], *list[2];
+    Elanus__Cluster cluster = ELANUS__CLUSTER__INIT;
+    cluster.members = list;
+    cluster.n_members = 2;
+    for (size_t i = 0; i < 2; i++) {
+        elanus__node_info__init(&info[i]);
+        elanus__member__init(&members[i]);
+        info[i].id = PW_QUERY_NODE + i;
+        info[i].address = (char *)s_at[i];
+        members[i].info = &info[i];
+        list[i] = &members[i];
+        pw_peer(w, s_at[i], NET_SUSPECT);
+    }
+    s_begin(w);
+    pw_wait(w, 400);
+    assert_int_equal(w->n_sent, 0);
+    pw_wait(w, 200);
+    assert_int_equal(w->n_sent, 1);
+    assert_int_equal(w->sent[0].method, ELANUS__METHOD__METHOD_CLUSTER);
+    pw_reply(w, &w->sent[0], OK, "", &cluster); /* it does not reach them either */
+    assert_null(w->answered);
+    pw_wait(w, 1100);
+    assert_int_equal(w->n_sent, 2);
+    members[0].status = members[1].status = &status;
+    pw_reply(w, &w->sent[1], OK, "", &cluster);
+    Milvus__QueryResults *results = pw_answer(w, &milvus__query_results__descriptor);
+    assert_int_equal(results->status->code, 2);
+    assert_non_null(strstr(results->status->reason, "try another proxy"));
 }
 
 /* Least in flight: two requests of one client that does not wait go to two nodes. */
@@ -256,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(a_dead_nodes_reads_go_to_the_other_replica_at_once),
         T(suspects_are_not_asked),
+        T(who_is_away_for_us_only_ends_the_read),
         T(the_idle_node_is_asked_first),
         T(a_late_node_is_hedged),
         T(parts_of_a_hedge_count_together),

@@ -252,6 +252,35 @@ static void a_suspect_owner_is_not_asked(void **state)
     pw_down(w);
 }
 
+/* Others reach the owner, so nobody will take the channel over: the client hears of it. */
+static void an_owner_that_is_away_for_us_only_ends_the_write(void **state)
+{
+    (void)state;
+    pw_world_t *w = pw_up((pw_kind_t){ .shards = 1 });
+    Elanus__NodeInfo info = ELANUS__NODE_INFO__INIT;
+    Elanus__NodeStatus status = ELANUS__NODE_STATUS__INIT;
+    Elanus__Member member = ELANUS__MEMBER__INIT, *list = &member;
+    Elanus__Cluster cluster = ELANUS__CLUSTER__INIT;
+    info.id = PW_DATA_NODE;
+    info.address = (char *)"inproc://datanode-2";
+    member.info = &info;
+    member.status = &status;
+    cluster.members = &list;
+    cluster.n_members = 1;
+    pw_show_leader(w);
+    pw_show_nodes(w);
+    pw_show_owners(w, PW_DATA_NODE, PW_DATA_NODE, 5);
+    pw_peer(w, "inproc://datanode-2", NET_SUSPECT);
+    pw_send(w, "Insert", s_insert(0, 1));
+    pw_wait(w, 600);
+    assert_int_equal(w->n_sent, 1);
+    assert_int_equal(w->sent[0].method, ELANUS__METHOD__METHOD_CLUSTER);
+    pw_reply(w, &w->sent[0], OK, "", &cluster);
+    pw_is_refused(w, 2, "node 2 at inproc://datanode-2 cannot be reached from this proxy, but from "
+                  "the coordinator; check the network between them, or try another proxy");
+    pw_down(w);
+}
+
 static void a_final_refusal_is_the_answer(void **state)
 {
     (void)state;
@@ -510,7 +539,8 @@ int main(void)
         T(an_upsert_counts_all_three_ways), T(a_partition_key_upserts_everywhere),
         T(the_answer_waits_for_all_channels_and_has_the_latest_time), T(rows_wait_for_an_owner),
         T(without_an_owner_the_call_ends_in_time), T(a_lost_request_is_repeated_with_its_number),
-        T(a_suspect_owner_is_not_asked), T(a_final_refusal_is_the_answer),
+        T(a_suspect_owner_is_not_asked), T(an_owner_that_is_away_for_us_only_ends_the_write),
+        T(a_final_refusal_is_the_answer),
         T(a_request_that_is_lost_for_good_says_why),
         T(automatic_keys_come_from_a_reserve), T(without_a_coordinator_there_are_no_keys),
         T(large_requests_are_worked_on_by_a_job),
