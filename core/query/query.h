@@ -16,7 +16,10 @@
  * one result: the best score for a search, the newest for a retrieve.  Only
  * count(*) counts rows, as Milvus does.
  *
- * The answer depends on the rows alone: not on threads, on the order of parts or
+ * A sealed segment that has an index of the field and metric (sealed_set_index) is searched by it,
+ * as a part of its own; all else is scanned, which is exact.
+ *
+ * But for indexes, the answer depends on the rows alone: not on threads, on the order of parts or
  * on how rows are spread over segments.  Equal scores are ordered by primary
  * key, the smaller first.
  */
@@ -54,6 +57,7 @@ typedef struct search_plan {
     const size_t *outputs;      /* [n_outputs] places in the schema */
     size_t n_outputs;
     size_t most_bytes;          /* of the answer; 0: no bound */
+    index_knobs_t knobs;        /* for segments that have an index of the field and metric */
     size_t part_bytes;          /* of vectors that a part reads, about; 0: 4 MiB */
 } search_plan_t;
 

@@ -117,9 +117,10 @@ err_t retrieve_new(ctx_t *ctx, const retrieve_plan_t *plan, const query_source_t
     self->outputs = mem_new(plan->n_outputs * sizeof *self->outputs);
     if (plan->n_outputs)
         memcpy(self->outputs, plan->outputs, plan->n_outputs * sizeof *self->outputs);
-    TRY(scan_init(ctx, &self->scan, plan->schema, plan->filter, plan->read_ts, sources, n_sources,
-                  plan->part_rows ? plan->part_rows : PART_ROWS));
+    TRY(scan_init(ctx, &self->scan, plan->schema, plan->filter, plan->read_ts, sources,
+                  n_sources));
     self->scan.expire_ts = plan->expire_ts;
+    TRY(scan_cut(ctx, &self->scan, plan->part_rows ? plan->part_rows : PART_ROWS));
     TRY(s_choose_way(ctx, self, plan));
     *ret = take(self);
     return OK;

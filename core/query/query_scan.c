@@ -60,6 +60,23 @@ static err_t s_list_blocks(ctx_t *ctx, scan_t *self)
     return OK;
 }
 
+static void s_add_part(scan_part_t *into, size_t *n, scan_part_t part)
+{
+    if (into)
+        into[*n] = part;
+    (*n)++;
+}
+
+/* A segment with an index is a part of its own; what follows it. */
+static size_t s_cut_index(const scan_t *self, size_t b, scan_part_t *into, size_t *n)
+{
+    const scan_source_t *source = &self->sources[self->blocks[b].source];
+    s_add_part(into, n, (scan_part_t){ .begin = source->begin, .end = source->end,
+                                       .n = sealed_rows(source->sealed),
+                                       .index = field_index_of(source->index) });
+    return source->end;
+}
+
 /* A big block is cut into pieces; small ones that follow one another in a segment go together
  * until they are as big as a piece.  into NULL: only count. */
 static size_t s_cut(const scan_t *self, size_t part_rows, scan_part_t *into)
@@ -67,22 +84,26 @@ static size_t s_cut(const scan_t *self, size_t part_rows, scan_part_t *into)
     size_t n = 0;
     for (size_t b = 0; b < self->n_blocks; ) {
         const scan_block_t *block = &self->blocks[b];
+        if (self->sources[block->source].index) {
+            b = s_cut_index(self, b, into, &n);
+            continue;
+        }
         size_t rows = block->n, end = b + 1, pieces = s_pieces(self, block, part_rows);
         while (end < self->n_blocks && self->blocks[end].source == block->source &&
                rows + self->blocks[end].n <= part_rows)
             rows += self->blocks[end++].n;
         size_t step = (rows + pieces - 1) / pieces;
         step = pieces > 1 ? (step + WORD - 1) / WORD * WORD : rows;
-        for (size_t from = 0; from < rows; from += step, n++)
-            if (into)
-                into[n] = (scan_part_t){ b, end, from, rows - from < step ? rows - from : step };
+        for (size_t from = 0; from < rows; from += step)
+            s_add_part(into, &n, (scan_part_t){ .begin = b, .end = end, .from = from,
+                                                .n = rows - from < step ? rows - from : step });
         b = end;
     }
     return n;
 }
 
 err_t scan_init(ctx_t *ctx, scan_t *self, schema_t *schema, expr_t *filter, uint64_t read_ts,
-                const query_source_t *sources, size_t n_sources, size_t part_rows)
+                const query_source_t *sources, size_t n_sources)
 {
     *self = (scan_t){ .schema = schema_ref(schema), .read_ts = read_ts };
     if (filter && !expr_is_always_true(filter))
@@ -92,7 +113,21 @@ err_t scan_init(ctx_t *ctx, scan_t *self, schema_t *schema, expr_t *filter, uint
         return ctx_fail(ctx, ERR_MEMORY, "no memory to read %zu segments", n_sources);
     for (; self->n_sources < n_sources; self->n_sources++)
         s_take_source(&self->sources[self->n_sources], &sources[self->n_sources], read_ts);
-    TRY(s_list_blocks(ctx, self));
+    return s_list_blocks(ctx, self);
+}
+
+void scan_use_indexes(scan_t *self, size_t field, metric_t metric)
+{
+    for (size_t s = 0; s < self->n_sources; s++) {
+        scan_source_t *source = &self->sources[s];
+        source->index = source->sealed ? sealed_index(source->sealed, field) : NULL;
+        if (source->index && index_spec(field_index_of(source->index))->metric != metric)
+            field_index_unref(&source->index);
+    }
+}
+
+err_t scan_cut(ctx_t *ctx, scan_t *self, size_t part_rows)
+{
     part_rows = part_rows < WORD ? WORD : part_rows;
     self->n_parts = s_cut(self, part_rows, NULL);
     self->parts = mem_try(ctx, self->n_parts * sizeof *self->parts);
@@ -107,6 +142,7 @@ void scan_fini(scan_t *self)
     for (size_t s = 0; s < self->n_sources; s++) {
         growing_unref(&self->sources[s].growing);
         sealed_unref(&self->sources[s].sealed);
+        field_index_unref(&self->sources[s].index);
     }
     mem_free(self->sources);
     mem_free(self->blocks);

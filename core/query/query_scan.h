@@ -19,6 +19,7 @@ typedef struct scan_block {
 typedef struct scan_part {
     size_t begin, end;          /* blocks */
     size_t from, n;             /* rows; of the one block, or of all */
+    const index_t *index;       /* it is searched by; the part is the segment.  NULL: scanned */
 } scan_part_t;
 
 /* A row. */
@@ -28,6 +29,7 @@ typedef struct scan_source {
     growing_t *growing;         /* a reference to one of both */
     sealed_t *sealed;
     growing_snapshot_t snap;
+    field_index_t *index;       /* a reference; NULL: it is scanned */
     size_t begin, end;          /* its blocks */
 } scan_source_t;
 
@@ -42,13 +44,17 @@ typedef struct scan {
     size_t n_sources, n_blocks, n_parts;
 } scan_t;
 
-/* Take references and cut.
- *   part_rows  of a part, about
- * Errors  ERR_MEMORY; then fini is still needed */
+/* Take references.  Errors  ERR_MEMORY; then fini is still needed */
 err_t must_use scan_init(ctx_t *ctx, scan_t *self, schema_t *schema, expr_t *filter,
-                         uint64_t read_ts, const query_source_t *sources, size_t n_sources,
-                         size_t part_rows);
+                         uint64_t read_ts, const query_source_t *sources, size_t n_sources);
 void scan_fini(scan_t *self);
+
+/* Search segments by the indexes of this field that they have at this moment, if they are of
+ * this metric.  Before scan_cut. */
+void scan_use_indexes(scan_t *self, size_t field, metric_t metric);
+
+/* Cut into parts of about part_rows rows.  ERR_MEMORY */
+err_t must_use scan_cut(ctx_t *ctx, scan_t *self, size_t part_rows);
 
 /* Rows [from, from + n) of block b that belong to part p; b in [begin, end). */
 void scan_rows(const scan_t *self, const scan_part_t *part, size_t b, size_t *ret_from,

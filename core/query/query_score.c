@@ -198,6 +198,13 @@ err_t stretch_open(ctx_t *ctx, const scan_t *scan, const scorer_t *scorer, size_
     return OK;
 }
 
+err_t stretch_open_keep(ctx_t *ctx, const scan_t *scan, size_t b, stretch_t *ret)
+{
+    const scan_block_t *block = &scan->blocks[b];
+    *ret = (stretch_t){ .block = b, .n = block->n, .first = block->first };
+    return scan_keep(ctx, scan, b, 0, block->n, NULL, &ret->keep, &ret->n_kept);
+}
+
 void stretch_fini(stretch_t *self)
 {
     bitset_fini(&self->keep);

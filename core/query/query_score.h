@@ -64,6 +64,9 @@ typedef struct stretch {
 /* Errors  of scan_keep and scan_column; on failure fini is still needed */
 err_t must_use stretch_open(ctx_t *ctx, const scan_t *scan, const scorer_t *scorer, size_t b,
                             size_t from, size_t n, stretch_t *ret);
+
+/* All of a block without its vectors: for a segment's index. */
+err_t must_use stretch_open_keep(ctx_t *ctx, const scan_t *scan, size_t b, stretch_t *ret);
 void stretch_fini(stretch_t *self);
 
 /* Add all rows that take part to the top-k of queries [q, q + n_queries); rows are numbered by

@@ -1,4 +1,4 @@
-/* query_search - exact search over blocks of rows, in parts
+/* query_search - search over blocks of rows, in parts
  *
  * A part finds its best hits for every query by itself:
  *
@@ -7,6 +7,7 @@
  *               nearly always so.  Else (a key twice, or equal scores at the end, where
  *               rows are not in the order of their keys) a collector reads the rows again.
  *     grouped   a collector from the beginning
+ *     index     what the segment's index finds (query_search_index.c)
  *
  * and leaves a list.  Lists can be folded together in any order (core/query/pick.h), so the
  * answer does not depend on which part ended first; that is done at the end, or earlier
@@ -74,6 +75,7 @@ static search_t *s_new(const search_plan_t *plan)
     self->group_field = plan->group_field;
     self->group_size = plan->group_size;
     self->most_bytes = plan->most_bytes;
+    self->knobs = plan->knobs;
     self->n_outputs = plan->n_outputs;
     self->outputs = mem_new(plan->n_outputs * sizeof *self->outputs);
     if (plan->n_outputs)
@@ -100,9 +102,11 @@ err_t search_new(ctx_t *ctx, const search_plan_t *plan, const query_source_t *so
     TRY(s_check_plan(ctx, plan));
     owned(search) self = s_new(plan);
     TRY(scorer_init(ctx, &self->scorer, plan));
-    TRY(scan_init(ctx, &self->scan, plan->schema, plan->filter, plan->read_ts, sources, n_sources,
-                  scorer_part_rows(&self->scorer, plan->part_bytes)));
+    TRY(scan_init(ctx, &self->scan, plan->schema, plan->filter, plan->read_ts, sources,
+                  n_sources));
     self->scan.expire_ts = plan->expire_ts;
+    scan_use_indexes(&self->scan, plan->field, plan->metric);
+    TRY(scan_cut(ctx, &self->scan, scorer_part_rows(&self->scorer, plan->part_bytes)));
     TRY(s_make_bounds(ctx, self));
     if (self->pick.grouped) {
         self->groups = mem_try(ctx, self->scan.n_blocks * sizeof *self->groups);
@@ -234,7 +238,7 @@ static err_t s_refill_init(ctx_t *ctx, const search_t *self, refill_t *r)
 static err_t s_refill_part(ctx_t *ctx, search_t *self, refill_t *r, size_t part, size_t q,
                            size_t n)
 {
-    part_work_t work = { .search = self, .part = &self->scan.parts[part] };
+    part_work_t work = { .search = self, .part = &self->scan.parts[part], .exact = true };
     bool any = false;
     err_t err = part_work_open(ctx, &work, &any);
     if (err == OK && any)

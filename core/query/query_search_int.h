@@ -2,6 +2,7 @@
  *
  *     query_search.c         life, the second look for strict groups, the answer
  *     query_search_part.c    what one thread does with one part
+ *     query_search_index.c   the same for a segment that has an index
  *     query_search_list.c    lists of hits, and folding them
  */
 #ifndef CORE_QUERY_QUERY_SEARCH_INT_H
@@ -40,6 +41,7 @@ struct search {
     bool refill;                /* strict groups of more than one */
     size_t *outputs;            /* owned; [n_outputs] */
     size_t n_outputs, most_bytes;
+    index_knobs_t knobs;
     values_t *groups;           /* owned; [n_blocks]; NULL: not grouped */
     _Atomic float *bounds;      /* owned; [nq] no result is worse; rows that are equal count */
     pthread_mutex_t lock;
@@ -105,6 +107,7 @@ typedef struct part_work {
     pick_hit_t *drawn, *picked; /* [k + 1] */
     collector_t *collectors;    /* [batch]; grouped */
     size_t batch;
+    bool exact;                 /* scan, even where there is an index */
     int rises;                  /* do keys rise from row to row?  -1: not known yet */
 } part_work_t;
 
@@ -119,5 +122,21 @@ err_t must_use part_work_collect(ctx_t *ctx, const part_work_t *self, collector_
 
 /* The best hits of every query, to self->list. */
 err_t must_use part_work_run(ctx_t *ctx, part_work_t *self);
+
+/* Before the first row of query q: what need not be found. */
+void part_limit_topk(const search_t *self, size_t q, topk_t *best);
+
+/* k results of query q are no worse than this. */
+void part_tighten(search_t *self, size_t q, float score);
+
+/* Are the part's rows in the order of their keys, each once?  Then a top-k has settled ties. */
+bool part_rises(part_work_t *self);
+
+/* Rows of a top-k, numbered by their place in the segment, as hits; what clients may not see is
+ * left out.  Returns how many. */
+size_t part_draw(const part_work_t *self, const topk_hit_t *from, size_t n, pick_hit_t *ret);
+
+/* The best hits that the part's index finds for every query, to self->list. */
+err_t must_use part_work_run_index(ctx_t *ctx, part_work_t *self);
 
 #endif

@@ -20,7 +20,7 @@ static float s_bound(const search_t *self, size_t q)
     return atomic_load_explicit(&self->bounds[q], memory_order_relaxed);
 }
 
-static void s_tighten(search_t *self, size_t q, float score)
+void part_tighten(search_t *self, size_t q, float score)
 {
     float now = s_bound(self, q);
     while (s_better(self, score, now) &&
@@ -30,7 +30,7 @@ static void s_tighten(search_t *self, size_t q, float score)
 }
 
 /* Before the first row of query q. */
-static void s_limit_topk(const search_t *self, size_t q, topk_t *best)
+void part_limit_topk(const search_t *self, size_t q, topk_t *best)
 {
     const scorer_t *scorer = &self->scorer;
     float bound = s_bound(self, q), worst = s_worst(self);
@@ -84,7 +84,10 @@ err_t part_work_open(ctx_t *ctx, part_work_t *w, bool *ret_any)
         size_t from = 0, rows = 0;
         scan_rows(scan, w->part, b, &from, &rows);
         stretch_t *stretch = &w->stretches[w->n++];
-        TRY(stretch_open(ctx, scan, &w->search->scorer, b, from, rows, stretch));
+        if (w->part->index && !w->exact)
+            TRY(stretch_open_keep(ctx, scan, b, stretch));
+        else
+            TRY(stretch_open(ctx, scan, &w->search->scorer, b, from, rows, stretch));
         *ret_any = *ret_any || stretch->n_kept;
     }
     return OK;
@@ -149,7 +152,7 @@ static err_t s_take_collected(ctx_t *ctx, part_work_t *w, collector_t *collector
 {
     TRY(collector_settle(ctx, collector));
     if (collector->full)
-        s_tighten(w->search, q, collector->bound);
+        part_tighten(w->search, q, collector->bound);
     return hit_list_add(ctx, w->list, q, collector->hits, collector->n);
 }
 
@@ -199,8 +202,7 @@ static bool s_column_rises(const column_t *pks, size_t from, size_t n)
     return true;
 }
 
-/* Are the part's rows in the order of their keys, each once?  Then a top-k has settled ties. */
-static bool s_rises(part_work_t *w)
+bool part_rises(part_work_t *w)
 {
     const scan_block_t *blocks = w->search->scan.blocks;
     for (size_t i = 0; w->rises < 0 && i < w->n; i++) {
@@ -230,7 +232,7 @@ static bool s_settled(part_work_t *w, size_t n_picked)
     if (last != w->drawn[k].score)
         return true;
     bool clamped = self->scorer.metric == METRIC_COSINE && (last >= 1 || last <= -1);
-    return !clamped && s_rises(w);
+    return !clamped && part_rises(w);
 }
 
 static err_t s_collect_one(ctx_t *ctx, part_work_t *w, size_t q, size_t n_picked)
@@ -238,7 +240,7 @@ static err_t s_collect_one(ctx_t *ctx, part_work_t *w, size_t q, size_t n_picked
     search_t *self = w->search;
     collector_t collector;
     if (n_picked == self->pick.k)               /* k different keys are at least that good */
-        s_tighten(self, q, w->drawn[self->pick.k - 1].score);
+        part_tighten(self, q, w->drawn[self->pick.k - 1].score);
     err_t err = collector_init(ctx, &collector, w->pick, &self->pick);
     if (err == OK) {
         s_limit_collector(self, q, &collector);
@@ -250,27 +252,34 @@ static err_t s_collect_one(ctx_t *ctx, part_work_t *w, size_t q, size_t n_picked
     return err;
 }
 
+size_t part_draw(const part_work_t *w, const topk_hit_t *from, size_t n, pick_hit_t *ret)
+{
+    size_t n_drawn = 0;
+    for (size_t i = 0; i < n; i++) {
+        const stretch_t *stretch = s_stretch_of(w, from[i].row);
+        float score = scorer_show(&w->search->scorer, from[i].score);
+        if (scorer_in_range(&w->search->scorer, score))
+            ret[n_drawn++] = (pick_hit_t){
+                .score = score, .from = (uint32_t)stretch->block,
+                .row = (uint32_t)(from[i].row - stretch->first + stretch->from),
+            };
+    }
+    return n_drawn;
+}
+
 /* From the top-k of query q to its hits. */
 static err_t s_settle(ctx_t *ctx, part_work_t *w, topk_t *best, size_t q)
 {
     search_t *self = w->search;
-    size_t k = self->pick.k, n = 0, n_hits = topk_hits(best, w->hits), n_picked = 0;
-    for (size_t i = 0; i < n_hits; i++) {
-        const stretch_t *stretch = s_stretch_of(w, w->hits[i].row);
-        float score = scorer_show(&self->scorer, w->hits[i].score);
-        if (scorer_in_range(&self->scorer, score))
-            w->drawn[n++] = (pick_hit_t){
-                .score = score, .from = (uint32_t)stretch->block,
-                .row = (uint32_t)(w->hits[i].row - stretch->first + stretch->from),
-            };
-    }
+    size_t k = self->pick.k, n_hits = topk_hits(best, w->hits), n_picked = 0;
+    size_t n = part_draw(w, w->hits, n_hits, w->drawn);
     bool full = false;
     pick_list_t list = { w->drawn, n < k ? n : k };
     TRY(pick_run(ctx, w->pick, &list, 1, w->picked, &n_picked, &full));
     if (n_hits > k && !s_settled(w, n_picked))
         return s_collect_one(ctx, w, q, n_picked);
     if (full)
-        s_tighten(self, q, w->picked[n_picked - 1].score);
+        part_tighten(self, q, w->picked[n_picked - 1].score);
     return hit_list_add(ctx, w->list, q, w->picked, n_picked);
 }
 
@@ -298,7 +307,7 @@ static err_t s_run_plain(ctx_t *ctx, part_work_t *w)
     for (size_t q = 0; q < nq; q += w->batch) {
         size_t n = nq - q < w->batch ? nq - q : w->batch;
         for (size_t i = 0; i < n; i++)
-            s_limit_topk(w->search, q + i, w->best[i]);
+            part_limit_topk(w->search, q + i, w->best[i]);
         for (size_t s = 0; s < w->n; s++)
             TRY(scorer_search(ctx, scorer, &w->stretches[s], q, n, w->best));
         for (size_t i = 0; i < n; i++)
@@ -311,5 +320,7 @@ err_t part_work_run(ctx_t *ctx, part_work_t *w)
 {
     TRY(hit_list_new(ctx, w->search->scorer.nq, &w->list));
     w->pick = pick_new(&w->search->pick);
+    if (w->part->index)
+        return part_work_run_index(ctx, w);
     return w->search->pick.grouped ? s_run_grouped(ctx, w) : s_run_plain(ctx, w);
 }

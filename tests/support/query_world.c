@@ -177,6 +177,36 @@ static growing_t *s_grow(world_t *world, size_t segment, size_t n_segments, size
     return g;
 }
 
+/* An index of each dense vector field; which metric, changes from segment to segment. */
+static void s_index(world_t *world, const sealed_files_t *files, sealed_t *s)
+{
+    static const char *const metrics[] = { "L2", "IP", "COSINE" };
+    uint64_t segment = files->id.segment;
+    for (size_t f = W_F32; f <= W_BITS; f++) {
+        field_index_t *index = NULL;
+        index_built_t built;
+        bool bits = f == W_BITS;
+        index_pair_t params[] = {
+            { "index_type", bits ? "BIN_IVF_FLAT" : "IVF_FLAT" }, { "params", "{\"nlist\": 16}" },
+            { "metric_type", bits ? segment % 2 ? "HAMMING" : "JACCARD" : metrics[segment % 3] },
+        };
+        field_index_job_t job = {
+            .segment = segment, .n_rows = files->n_rows, .field = schema_at(world->schema, f),
+            .binlogs = files->binlogs, .n_binlogs = files->n_parts * (W_FIELDS + 1),
+            .params = params, .n_params = ARRAY_LEN(params), .seed = segment,
+            .prefix = ctx_printf(&world->ctx, "index/%zu/%llu", f, (unsigned long long)segment),
+        };
+        check(field_index_build(&world->ctx, world->store, &job, &built) == OK);
+        const char *objects[4];
+        check(built.n_objects <= ARRAY_LEN(objects));
+        for (size_t i = 0; i < built.n_objects; i++)
+            objects[i] = ctx_printf(&world->ctx, "%s/%zu", job.prefix, i);
+        check(field_index_open(&world->ctx, world->store, objects, built.n_objects, job.field,
+                               sealed_rows(s), &index) == OK);
+        sealed_set_index(s, f, &index);
+    }
+}
+
 static sealed_t *s_seal(world_t *world, growing_t *g, size_t delete_from)
 {
     owned(flush) flush = NULL;
@@ -186,6 +216,8 @@ static sealed_t *s_seal(world_t *world, growing_t *g, size_t delete_from)
     check(flush_put(&world->ctx, flush, world->store) == OK);
     check(sealed_open(&world->ctx, world->store, world->schema, flush_files(flush), false, &s) ==
           OK);
+    if (world->indexed)
+        s_index(world, flush_files(flush), s);
     for (size_t i = delete_from; i < world->n_ops; i++) {
         const world_op_t *op = &world->ops[i];
         random_rows_t batch;

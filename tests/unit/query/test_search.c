@@ -183,6 +183,7 @@ static void s_random_plan(world_t *w, size_t kind, search_plan_t *plan)
         .expire_ts = rng_chance(rng, 0.3) ? rng_below(rng, 2 * w->n_ops) : 0,
         .topk = topks[rng_below(rng, ARRAY_LEN(topks))], .group_field = SIZE_MAX,
         .outputs = s_outputs, .n_outputs = ARRAY_LEN(s_outputs), .part_bytes = 1,
+        .knobs = { .nprobe = 16 },              /* all lists: exact */
     };
     plan->has_radius = rng_chance(rng, 0.3);
     plan->has_range_filter = rng_chance(rng, 0.5);
@@ -221,10 +222,11 @@ static void s_round(world_t *w, const layout_t *layouts, size_t n_layouts, size_
     column_builder_fini(&queries);
 }
 
-static void s_all_layouts(type_t pk, uint64_t seed)
+static void s_all_layouts(type_t pk, uint64_t seed, bool indexed)
 {
     world_t w;
     world_init(&w, pk, seed, 60);
+    w.indexed = indexed;
     static const struct { size_t n; unsigned sealed; } how[] = {
         { 1, 0 }, { 1, 1 }, { 2, 0 }, { 4, 0xa }, { 5, 0x1f },
     };
@@ -242,13 +244,21 @@ static void s_all_layouts(type_t pk, uint64_t seed)
 static void every_kind_in_every_layout_number_keys(void **state)
 {
     (void)state;
-    s_all_layouts(TYPE_INT64, 1);
+    s_all_layouts(TYPE_INT64, 1, false);
 }
 
 static void every_kind_in_every_layout_text_keys(void **state)
 {
     (void)state;
-    s_all_layouts(TYPE_VARCHAR, 2);
+    s_all_layouts(TYPE_VARCHAR, 2, false);
+}
+
+/* Segments with indexes that read all their lists give the very same answers. */
+static void every_kind_by_indexes(void **state)
+{
+    (void)state;
+    s_all_layouts(TYPE_INT64, 3, true);
+    s_all_layouts(TYPE_VARCHAR, 4, true);
 }
 
 /* --- many of one key, many of one score ------------------------------------------ */
@@ -429,6 +439,7 @@ static void searches_run_beside_each_other(void **state)
         .schema = w.schema, .read_ts = UINT64_MAX, .field = W_F32, .metric = METRIC_COSINE,
         .topk = 20, .group_field = SIZE_MAX, .queries = column_builder_view(&queries),
         .outputs = s_outputs, .n_outputs = ARRAY_LEN(s_outputs), .part_bytes = 1,
+        .knobs = { .nprobe = 16 },              /* all lists: exact */
     };
     for (uint64_t round = 0; round < 10; round++) {
         layout_t layout;
@@ -601,6 +612,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_kind_in_every_layout_number_keys),
         cmocka_unit_test(every_kind_in_every_layout_text_keys),
+        cmocka_unit_test(every_kind_by_indexes),
         cmocka_unit_test(repeated_keys_do_not_crowd_others_out),
         cmocka_unit_test(a_cosine_is_at_most_one),
         cmocka_unit_test(many_hits_are_folded_early),
