@@ -2,8 +2,8 @@
  *
  * Search and each part of a HybridSearch carry `search_params`: topk, offset,
  * metric and so on as text, and under `params` a JSON object with what belongs
- * to the index.  Parameters that only an index reads (nprobe, ef …) are taken
- * and, as long as nothing reads them, have no effect.
+ * to the index.  Parameters that only an index reads (nprobe …) are none of this
+ * file's business: core/index/index_spec.c reads them where the field has such an index.
  */
 #ifndef PROXY_SEARCH_ARGS_H
 #define PROXY_SEARCH_ARGS_H

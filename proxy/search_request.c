@@ -117,6 +117,48 @@ static err_t s_metric(ctx_t *ctx, const search_target_t *target, const field_t *
     return OK;
 }
 
+/* --- what only an index reads ---------------------------------------------------------------- */
+
+static const char *s_index_type(const search_target_t *target, const field_t *field)
+{
+    for (size_t i = 0; i < target->n_indexes; i++)
+        if (target->indexes[i]->field_id == field->id)
+            return catalog_pair(target->indexes[i]->params, target->indexes[i]->n_params,
+                                "index_type");
+    return NULL;
+}
+
+static void s_add_knob(ctx_t *ctx, const char *key, size_t value, Elanus__Search *ask)
+{
+    if (value == 0)
+        return;
+    Elanus__Pair *pair = ctx_new(ctx, sizeof *pair);
+    elanus__pair__init(pair);
+    pair->key = (char *)(uintptr_t)key;
+    pair->value = ctx_printf(ctx, "%zu", value);
+    ask->knobs[ask->n_knobs++] = pair;
+}
+
+/* Checked where the field's index would read them; with another type they do not count. */
+static err_t s_knobs(ctx_t *ctx, const search_target_t *target, const field_t *field,
+                     const Milvus__SearchRequest *request, Elanus__Search *ask)
+{
+    const char *type = s_index_type(target, field);
+    index_type_t known;
+    index_knobs_t knobs;
+    index_pair_t *pairs = ctx_new(ctx, (request->n_search_params + 1) * sizeof *pairs);
+    if (!type || !index_type_parse(type, &known))
+        return OK;
+    for (size_t i = 0; i < request->n_search_params; i++)
+        pairs[i] = (index_pair_t){ request->search_params[i]->key,
+                                   request->search_params[i]->value };
+    TRY(index_knobs_read(ctx, pairs, request->n_search_params, &knobs));
+    ask->knobs = ctx_new(ctx, 2 * sizeof *ask->knobs);
+    s_add_knob(ctx, "nprobe", knobs.nprobe, ask);
+    s_add_knob(ctx, "max_empty_result_buckets", knobs.max_empty_result_buckets, ask);
+    return OK;
+}
+
 /* --- groups -------------------------------------------------------------------------------- */
 
 static bool s_can_group(type_t type)
@@ -257,6 +299,7 @@ err_t search_request_read(ctx_t *ctx, const search_target_t *target,
     TRY(s_filter(ctx, target, request, ret->ask));
     TRY(s_metric(ctx, target, field, ret->args.metric, &metric, &ret->metric));
     TRY(search_args_range(ctx, &ret->args, metric, metric_descends(ret->metric)));
+    TRY(s_knobs(ctx, target, field, request, ret->ask));
     TRY(s_queries(ctx, request, field, ret->nq, ret->ask));
     s_fill(ctx, target, field, outputs, ret);
     ret->ask->metric = (char *)(uintptr_t)metric;

@@ -3,7 +3,7 @@
  * The parameters go into the catalog as the client sent them; what an index
  * without a type becomes is decided here.
  */
-#include "core/schema/schema.h"
+#include "core/segment/field_index.h"
 #include "proxy/validate_index.h"
 
 typedef enum { FOR_DENSE = 1, FOR_BINARY = 2, FOR_SPARSE = 4, FOR_SCALAR = 8 } index_use_t;
@@ -65,6 +65,21 @@ static err_t s_metric(ctx_t *ctx, type_t type, const char *metric)
                         "index: " BAD_PARAMS);
     return ctx_fail(ctx, ERR_PARAM_INVALID, "%s vector index does not support metric type: %s: "
                     BAD_PARAMS, type == TYPE_BINARY_VECTOR ? "binary" : "float", metric);
+}
+
+/* What the type itself needs, for types that are built. */
+static err_t s_params(ctx_t *ctx, type_t type, const char *index, Elanus__Pair *const *pairs,
+                      size_t n)
+{
+    cell_t cells;
+    index_type_t known;
+    index_spec_t spec;
+    if (!index_type_parse(index, &known) || !field_index_cells(type, &cells))
+        return OK;
+    index_pair_t *texts = ctx_new(ctx, (n + 1) * sizeof *texts);
+    for (size_t i = 0; i < n; i++)
+        texts[i] = (index_pair_t){ pairs[i]->key, pairs[i]->value };
+    return index_spec_read(ctx, texts, n, cells, 0, &spec);
 }
 
 /* --- scalar fields ------------------------------------------------------------------ */
@@ -146,10 +161,12 @@ err_t validate_index(ctx_t *ctx, const Elanus__Field *field, Elanus__Pair ***pai
         TRY(s_automatic(ctx, field, pairs, n));
     }
     TRY(s_kind(ctx, index, type));
-    if (type_is_vector(type))
+    if (type_is_vector(type)) {
         TRY(s_metric(ctx, type, s_value(*pairs, *n, "metric_type")));
-    else
+        TRY(s_params(ctx, type, index, *pairs, *n));
+    } else {
         TRY(s_scalar(ctx, index, field));
+    }
     *ret_automatic = automatic;
     return OK;
 }

@@ -41,6 +41,15 @@ static err_t s_column(ctx_t *ctx, const field_t *field, ProtobufCBinaryData byte
     return OK;
 }
 
+/* The wire's Pair is an index_pair_t in other words. */
+static err_t s_knobs(ctx_t *ctx, const Elanus__Search *ask, index_knobs_t *ret)
+{
+    index_pair_t *pairs = ctx_new(ctx, (ask->n_knobs + 1) * sizeof *pairs);
+    for (size_t i = 0; i < ask->n_knobs; i++)
+        pairs[i] = (index_pair_t){ ask->knobs[i]->key, ask->knobs[i]->value };
+    return index_knobs_read(ctx, pairs, ask->n_knobs, ret);
+}
+
 static err_t s_search_plan(ctx_t *ctx, query_read_t *read, search_plan_t *plan)
 {
     const Elanus__Search *ask = read->search;
@@ -69,7 +78,7 @@ static err_t s_search_plan(ctx_t *ctx, query_read_t *read, search_plan_t *plan)
                         LIMIT_GROUP_SIZE);
     if (!metric_parse(ask->metric, &plan->metric))
         return ctx_fail(ctx, ERR_METRIC_NOT_FOUND, "metric type not found: %s", ask->metric);
-    return OK;
+    return s_knobs(ctx, ask, &plan->knobs);
 }
 
 static err_t s_retrieve_plan(ctx_t *ctx, query_read_t *read, retrieve_plan_t *plan)

@@ -121,8 +121,8 @@ typedef struct index_knobs {
     size_t max_empty_result_buckets;    /* IVF, range: lists in a row without a hit; 2 */
 } index_knobs_t;
 
-/* From pairs as in index_spec_read; those of other types are checked, and do not count.
- * Errors  ERR_PARAM_INVALID  Milvus's text */
+/* From pairs as in index_spec_read.
+ * Errors  ERR_UNEXPECTED  Milvus's text (of 2.3.5, behind the names of its nodes) */
 err_t must_use index_knobs_read(ctx_t *ctx, const index_pair_t *pairs, size_t n,
                                 index_knobs_t *ret);
 

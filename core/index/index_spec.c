@@ -13,6 +13,8 @@
 
 enum { NLIST_DEFAULT = 128 };
 
+#define NO_NUMBER "?"           /* stands for what is neither a number nor a text */
+
 #define BAD_PARAMS "invalid parameter[expected=valid index params][actual=invalid index params]"
 
 static const struct { const char *name; index_type_t type; } s_types[] = {
@@ -57,7 +59,7 @@ static const char *s_in_json(ctx_t *ctx, json_t *object, const char *key)
         return ctx_strdup(ctx, json_string_value(value));
     if (json_is_integer(value))
         return ctx_printf(ctx, "%lld", (long long)json_integer_value(value));
-    return "?";                                 /* no number: refused by who reads it */
+    return NO_NUMBER;                           /* refused by who reads it */
 }
 
 /* A value by its key; NULL: none, and what is no JSON object has none. */
@@ -139,13 +141,15 @@ static err_t s_knob(ctx_t *ctx, const index_pair_t *pairs, size_t n, const char 
     int64_t value = 0;
     if (!text)
         return OK;
+    if (strcmp(text, NO_NUMBER) == 0)
+        return ctx_fail(ctx, ERR_UNEXPECTED, "failed to search: type conflict in json: param %s "
+                        "should be integer", key);
     if (!s_number(text, &value))
-        return ctx_fail(ctx, ERR_PARAM_INVALID, "Type conflict in json: param '%s' (%.100s) "
-                        "should be integer", key, text);
+        return ctx_fail(ctx, ERR_UNEXPECTED, "failed to search: invalid value in json: %s: %.100s",
+                        key, text);
     if (value < least || value > LIMIT_INDEX_LISTS)
-        return ctx_fail(ctx, ERR_PARAM_INVALID, "Out of range in json: param '%s' (%lld) should "
-                        "be in range [%lld, %d]", key, (long long)value, (long long)least,
-                        LIMIT_INDEX_LISTS);
+        return ctx_fail(ctx, ERR_UNEXPECTED, "failed to search: out of range in json: param %s out "
+                        "of range [ %lld,%d ]", key, (long long)least, LIMIT_INDEX_LISTS);
     *ret = (size_t)value;
     return OK;
 }
@@ -154,7 +158,7 @@ err_t index_knobs_read(ctx_t *ctx, const index_pair_t *pairs, size_t n, index_kn
 {
     index_knobs_t knobs = {0};
     TRY(s_knob(ctx, pairs, n, "nprobe", 1, &knobs.nprobe));
-    TRY(s_knob(ctx, pairs, n, "max_empty_result_buckets", 1, &knobs.max_empty_result_buckets));
+    TRY(s_knob(ctx, pairs, n, "max_empty_result_buckets", 0, &knobs.max_empty_result_buckets));
     *ret = knobs;
     return OK;
 }

@@ -17,8 +17,8 @@ typedef struct fixture {
     ctx_t ctx;
     schema_t *schema;
     Elanus__Index index;
-    Elanus__Pair metric;
-    Elanus__Pair *params[1];
+    Elanus__Pair metric, type;
+    Elanus__Pair *params[2];
     const Elanus__Index *indexes[1];
     search_target_t target;
     Milvus__SearchRequest request;
@@ -98,6 +98,10 @@ static int s_up(void **state)
     f->metric.key = (char *)"metric_type";
     f->metric.value = (char *)"L2";
     f->params[0] = &f->metric;
+    elanus__pair__init(&f->type);
+    f->type.key = (char *)"index_type";
+    f->type.value = (char *)"IVF_FLAT";
+    f->params[1] = &f->type;
     f->index.field_id = 101;
     f->index.params = f->params;
     f->index.n_params = 1;
@@ -217,6 +221,31 @@ static void metrics(void **state)
     assert_string_equal(f->got.ask->metric, "IP");
     s_pair_refused(f, "metric_type", "HAMMING", 1100,
                    "metric type not match: invalid parameter[expected=COSINE][actual=HAMMING]");
+}
+
+/* What only an index reads goes on to the nodes, where the field has such an index. */
+static void knobs(void **state)
+{
+    fixture_t *f = *state;
+    f->index.n_params = 2;
+    assert_int_equal(s_read(f, false), OK);
+    assert_int_equal(f->got.ask->n_knobs, 0);
+    s_set(f, "params", "{\"nprobe\": 17, \"ef\": \"x\"}");
+    assert_int_equal(s_read(f, false), OK);
+    assert_int_equal(f->got.ask->n_knobs, 1);
+    assert_string_equal(f->got.ask->knobs[0]->key, "nprobe");
+    assert_string_equal(f->got.ask->knobs[0]->value, "17");
+    const char *range = "failed to search: out of range in json: param nprobe out of range "
+                        "[ 1,65536 ]";
+    s_pair_refused(f, "params", "{\"nprobe\": 0}", 65535, range);
+    s_pair_refused(f, "params", "{\"nprobe\": \"65537\"}", 65535, range);
+    s_pair_refused(f, "nprobe", "-1", 65535, range);
+    s_pair_refused(f, "params", "{\"nprobe\": true}", 65535, "failed to search: type conflict in "
+                   "json: param nprobe should be integer");
+    f->type.value = (char *)"HNSW";
+    s_set(f, "params", "{\"nprobe\": 0}");
+    assert_int_equal(s_read(f, false), OK);
+    assert_int_equal(f->got.ask->n_knobs, 0);
 }
 
 static void groups(void **state)
@@ -496,6 +525,7 @@ int main(void)
         T(a_part_of_a_hybrid_search_has_no_offset),
         T(ranges),
         T(metrics),
+        T(knobs),
         T(groups),
         T(pages_of_an_iterator),
         T(numbers_out_of_range),

@@ -305,6 +305,10 @@ static const index_row_t s_indexes[] = {
     { TYPE_FLOAT_VECTOR, 0, "FLAT", "IP", NULL, 0, "IP" },
     { TYPE_FLOAT_VECTOR, 0, "AUTOINDEX", NULL, "nlist", 65535,
       "only metric type can be passed when use AutoIndex" },
+    { TYPE_FLOAT_VECTOR, 0, "IVF_FLAT", "L2", NULL, 0, "L2" },
+    { TYPE_FLOAT_VECTOR, 0, "IVF_FLAT", "L2", "nlist", 0, "1" },
+    { TYPE_FLOAT_VECTOR, 0, "IVF_FLAT", "L2", "params", 1100,
+      "nlist out of range: [1, 65536]: " BAD },
     { TYPE_FLOAT_VECTOR, 0, "NOPE", "L2", NULL, 1100,
       "invalid parameter[expected=valid index][actual=invalid index type: NOPE]" },
     { TYPE_FLOAT_VECTOR, 0, "FLAT", NULL, NULL, 1100,
@@ -330,8 +334,9 @@ static void indexes_fit_their_field(void **state)
         field.type = row->type;
         field.element = row->element;
         Elanus__Pair pairs[3], *list[3], **got = list;
+        bool json = row->extra && strcmp(row->extra, "params") == 0;
         const char *given[3][2] = { { "index_type", row->index }, { "metric_type", row->metric },
-                                    { row->extra, "1" } };
+                                    { row->extra, json ? "{\"nlist\": 0}" : "1" } };
         size_t n = 0;
         for (int p = 0; p < 3; p++) {
             if (!given[p][0] || !given[p][1])
