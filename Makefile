@@ -44,8 +44,8 @@ GENSRC := $(PROTO:proto/%.proto=$(GEN)/%.pb-c.c)
 OBJ := $(SRC:%.c=$(OUT)/%.o)
 GENOBJ := $(GENSRC:$(GEN)/%.c=$(OUT)/gen/%.o)
 LIB := $(OUT)/libelanus.a
-TESTSRC := $(wildcard tests/unit/*/test_*.c tests/sim/test_*.c tests/fuzz/replay_*.c \
-             tests/integration/test_*.c)
+TESTSRC := $(wildcard tests/unit/*/test_*.c tests/recall/test_*.c tests/sim/test_*.c \
+             tests/fuzz/replay_*.c tests/integration/test_*.c)
 TESTBIN := $(TESTSRC:tests/%.c=$(OUT)/tests/%)
 SUPPORT := $(wildcard tests/support/*.c)
 SUPPORTOBJ := $(SUPPORT:%.c=$(OUT)/%.o)

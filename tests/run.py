@@ -6,8 +6,8 @@
     tests/run.py --mode asan          the same on a sanitizer build
     tests/run.py --list               names only
 
-Suites in order: tidy, unit, fuzz (replay of the corpora), sim, integration
-(a real etcd and S3, started here), e2e (real pymilvus of three versions,
+Suites in order: tidy, unit, recall (indexes beside a scan), fuzz (replay of the
+corpora), sim, integration (a real etcd and S3, started here), e2e (real pymilvus of three versions,
 against standalone and against separate daemons; "Runs with:" in a test's head
 names fewer).  The programs are built before (`make tests`).  Each runs in its
 own process with a time limit; what a failing one printed is shown in full,
@@ -34,7 +34,8 @@ import servers  # noqa: E402
 ROOT = servers.ROOT
 PYMILVUS = ["2.4.15", "2.6.17", "3.0.2"]
 DEPLOYMENTS = ["standalone", "cluster"]
-LIMIT_S = {"tidy": 120, "unit": 120, "fuzz": 60, "sim": 180, "integration": 180, "e2e": 180}
+LIMIT_S = {"tidy": 120, "unit": 120, "recall": 60, "fuzz": 60, "sim": 180,
+           "integration": 180, "e2e": 180}
 MODE_SLOWER = {"release": 1, "debug": 2, "asan": 4, "tsan": 8}
 SUITES = list(LIMIT_S)
 

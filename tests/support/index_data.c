@@ -21,7 +21,7 @@ static float s_noise(rng_t *rng)
 static void s_cell(rng_t *rng, const index_spec_t *spec, const float *centre, uint8_t *ret)
 {
     for (size_t d = 0; d < spec->dim; d++) {
-        float x = centre[d] + 0.6f * s_noise(rng);
+        float x = 0.5f * centre[d] + 0.6f * s_noise(rng);
         uint16_t half = spec->cells == CELL_F16 ? half_f16_from_f32(x)
                                                 : half_bf16_from_f32(x);
         int8_t small = (int8_t)lrintf(fmaxf(-127, fminf(127, 24 * x)));
@@ -135,7 +135,7 @@ static err_t s_put(ctx_t *ctx, void *arg, size_t number, view_t bytes)
         return ctx_fail(ctx, ERR_STORE, "a fault");
     check(number < INDEX_DATA_OBJECTS && self->objects[number].len == 0);
     buf_add_view(&self->objects[number], bytes);
-    return OK;
+    return buf_ok(&self->objects[number]) ? OK : ctx_fail(ctx, ERR_MEMORY, "no memory");
 }
 
 err_t index_data_build(index_data_t *self, ctx_t *ctx, const index_how_t *how)
