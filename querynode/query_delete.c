@@ -101,7 +101,7 @@ static uint64_t s_ckpt(const query_channel_t *ch)
     return ckpt && ckpt->ts > ch->ckpt_ts ? ckpt->ts : ch->ckpt_ts;
 }
 
-/* Every piece is in view and has everything: then nobody will ask for what is behind the
+/* Every piece that is open has everything: then nobody will ask for what is behind the
  * checkpoint. */
 void query_runs_trim(query_channel_t *ch)
 {
@@ -116,7 +116,8 @@ void query_runs_trim(query_channel_t *ch)
     void *value = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         const query_piece_t *piece = value;
-        if (!piece->in || piece->applied < ch->first_run + n)
+        bool open = piece->sealed || piece->busy;       /* who opens one later finds deltalogs */
+        if (open && (!piece->able || piece->applied < ch->first_run + n))
             return;
     }
     s_drop_first(ch, n);

@@ -36,12 +36,16 @@ query_channel_t *query_channel_new(query_coll_t *coll, const char *name)
     query_channel_t *ch = mem_new(sizeof *ch);
     view_t pchannel = directory_pchannel(name);
     *ch = (query_channel_t){ .node = coll->node, .coll = coll, .name = mem_strdup(name),
-                             .pchannel = mem_strdup(name), .resetting = true,
+                             .pchannel = mem_strdup(name), .resetting = true, .anew = true,
                              .pieces = map_new(), .loaded = map_new() };
     ch->pchannel[pchannel.len] = '\0';
     vec_init(&ch->growing, sizeof(query_growing_t));
     vec_init(&ch->next, sizeof(query_growing_t));
     vec_init(&ch->runs, sizeof(query_run_t *));
+    vec_init(&ch->askers, sizeof(query_asker_t));
+    vec_init(&ch->peers, sizeof(query_peer_t *));
+    vec_init(&ch->dists, sizeof(query_dist_t *));
+    query_held_changed(ch);
     return ch;
 }
 
@@ -67,6 +71,11 @@ void query_channel_release(query_channel_t *ch)
     ch->coll = NULL;
     s_drop_growing(ch, &ch->growing);
     s_drop_growing(ch, &ch->next);
+    query_peers_free(ch);
+    ch->users++;                                /* the distribution must not be the last one */
+    query_dist_unref(&ch->dist);
+    ch->users--;
+    self->held_dirty = true;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         query_piece_t *piece = value;
         query_piece_hide(piece);
@@ -108,6 +117,9 @@ void query_channel_free(query_channel_t *ch)
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &piece); )
         query_piece_free(piece);
     query_runs_free(ch);
+    query_askers_free(ch);
+    vec_fini(&ch->peers);
+    vec_fini(&ch->dists);
     vec_fini(&ch->growing);
     vec_fini(&ch->next);
     vec_fini(&ch->runs);
@@ -117,6 +129,45 @@ void query_channel_free(query_channel_t *ch)
     mem_free(ch->name);
     mem_free(ch->pchannel);
     mem_free(ch);
+}
+
+/* Everything is asked for once more, and nothing of it is seen before it is all there. */
+static void s_begin_anew(query_channel_t *ch)
+{
+    void *piece = NULL;
+    ch->epoch = ch->seq = 0;
+    ch->follow_no = 0;
+    ch->follow_retry_ms = 0;
+    ch->resetting = ch->anew = true;
+    ch->filling = false;
+    ch->n_fronts = 0;
+    ch->complete = ch->last_ts = ch->view_ts = ch->seen_no = ch->seen_last = 0;
+    ch->whole_loaded = false;
+    map_destroy(&ch->loaded);
+    ch->loaded = map_new();
+    s_drop_growing(ch, &ch->growing);
+    s_drop_growing(ch, &ch->next);
+    for (size_t at = 0; map_next(ch->pieces, &at, NULL, &piece); )
+        query_piece_hide(piece);
+}
+
+void query_channel_lead(query_channel_t *ch, uint64_t replica)
+{
+    bool led = ch->replica != 0;
+    if (ch->replica == replica)
+        return;
+    log_event(LOG_INFO, replica ? "channel_led" : "channel_not_led",
+              "node=querynode-%llu channel=%s replica=%llu",
+              (unsigned long long)ch->node->member.self->id, ch->name,
+              (unsigned long long)(replica ? replica : ch->replica));
+    ch->replica = replica;
+    query_dirty(ch->coll);
+    if (led == (replica != 0))
+        return;
+    s_begin_anew(ch);
+    query_peers_free(ch);
+    query_dist_unref(&ch->dist);
+    ch->dist_dirty = false;
 }
 
 /* --- growing segments -------------------------------------------------------------------- */
@@ -215,9 +266,11 @@ static void s_reset(query_channel_t *ch, const Elanus__Followed *news)
     if (ch->remote)
         query_copy_begin(ch, news);
     else
-        s_drop_growing(ch, &ch->next);
+        s_drop_growing(ch, &ch->next);          /* empty where nothing is led */
     ch->round++;
     ch->resetting = true;
+    ch->anew = false;
+    ch->reset_ckpt_ts = news->ckpt_ts;
     ch->listed = ch->listing = false;
     ch->list_retry_ms = 0;
     ch->n_fronts = 0;
@@ -262,7 +315,7 @@ static err_t s_take_shared(ctx_t *ctx, query_channel_t *ch, const Elanus__Follow
     if (news->reset)
         s_reset(ch, news);
     vec_t *list = ch->resetting ? &ch->next : &ch->growing;
-    for (size_t i = 0; i < news->n_growing; i++)
+    for (size_t i = 0; ch->replica && i < news->n_growing; i++)
         s_add_growing(ch, list, news->growing[i]);
     query_follow_take(ch, list);
     return OK;
@@ -298,7 +351,7 @@ static err_t s_news(query_channel_t *ch, const event_t *ev)
                                    (ProtobufCMessage **)&news);
     if (err != OK)
         return err;
-    if (!news->reset && (ch->round == 0 || news->owner != ch->owner)) {
+    if (!news->reset && (ch->anew || news->owner != ch->owner)) {
         ch->epoch = ch->seq = 0;                /* so that the next answer is one */
         return ctx_fail(ev->ctx, ERR_MOVED, "its owner is another one, and did not begin anew");
     }
@@ -341,7 +394,9 @@ static void s_send(query_channel_t *ch, const Elanus__NodeInfo *owner, const eve
         ask.epoch = ch->epoch;
         ask.seq = ch->seq;
     }
-    query_copy_ask(ch, ev->ctx, owner->incarnation, &ask);
+    ch->remote = false;                         /* who leads nothing needs no rows, only deletes */
+    if (ch->replica)
+        query_copy_ask(ch, ev->ctx, owner->incarnation, &ask);
     ask.wait_ms = FOLLOW_WAIT_MS;
     ch->follow_no = ++self->follows;
     ch->follow_owner = owner->incarnation;
@@ -354,7 +409,7 @@ static void s_send(query_channel_t *ch, const Elanus__NodeInfo *owner, const eve
 /* Metadata has to be listed after a reset. */
 static void s_list_when_due(query_channel_t *ch, const event_t *ev, actions_t *act)
 {
-    if (!ch->resetting || ch->filling || ch->round == 0 || ch->listed || ch->listing)
+    if (!ch->resetting || ch->anew || ch->filling || ch->listed || ch->listing)
         return;
     if (ev->now_ms < ch->list_retry_ms)
         query_wake_at(ch->node, ch->list_retry_ms);

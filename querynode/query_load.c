@@ -4,6 +4,9 @@
  *       ▲  failed: later and later   │ deltalogs that came meanwhile: a job reads them
  *       └────────────────────────────┘
  *
+ * What is to be held here is for query_place.c to say.  What is not, any more, is closed once
+ * nobody reads it here: no leader elsewhere, and not this node's own view.
+ *
  * A segment is opened at the record the watch has shown.  The record is read again afterwards:
  * a delete that was moved from the log to a deltalog in between is behind the checkpoint, and
  * the owner need not tell it to a follower any more.  The same comparison is made for all open
@@ -110,15 +113,63 @@ static query_piece_t *s_piece(query_channel_t *ch, uint64_t id)
         return piece;
     piece = mem_new(sizeof *piece);
     *piece = (query_piece_t){ .channel = ch, .id = id, .deltalogs = map_new(),
-                              .applied = ch->first_run };
+                              .until = UINT64_MAX, .at = QUERY_NOWHERE, .next = QUERY_NOWHERE };
     map_put_u64(ch->pieces, id, piece);
     return piece;
 }
 
-void query_piece_free(query_piece_t *piece)
+/* It had every delete by now: from here on it may be read, and gets those to come. */
+static void s_able(query_piece_t *piece)
 {
+    query_node_t *self = piece->channel->node;
+    piece->able = true;
+    piece->until = UINT64_MAX;
+    piece->counted = sealed_bytes(piece->sealed);
+    self->count.segments++;
+    self->count.rows += sealed_rows(piece->sealed);
+    self->count.bytes += piece->counted;
+    query_held_changed(piece->channel);
+}
+
+static void s_unable(query_piece_t *piece)
+{
+    query_node_t *self = piece->channel->node;
+    if (!piece->able)
+        return;
+    piece->able = false;
+    self->count.segments--;
+    self->count.rows -= sealed_rows(piece->sealed);
+    self->count.bytes -= piece->counted;
+    query_held_changed(piece->channel);
+}
+
+void query_load_able(query_channel_t *ch)
+{
+    void *value = NULL;
+    for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
+        query_piece_t *piece = value;
+        if (ch->round && !piece->able && piece->sealed && !piece->busy && piece->wanted &&
+            piece->round == ch->round && piece->applied == query_runs_end(ch))
+            s_able(piece);
+    }
+}
+
+/* Not open any more, as if it had never been. */
+static void s_close(query_piece_t *piece)
+{
+    s_unable(piece);
     if (piece->sealed)
         vec_push(&piece->channel->node->old_sealeds, &piece->sealed);
+    piece->sealed = NULL;
+    map_destroy(&piece->deltalogs);
+    piece->deltalogs = map_new();
+    piece->delta_ts = piece->round = piece->applied = 0;
+    piece->until = UINT64_MAX;
+}
+
+void query_piece_free(query_piece_t *piece)
+{
+    s_close(piece);
     map_destroy(&piece->deltalogs);
     mem_free(piece->error);
     mem_free(piece);
@@ -173,29 +224,63 @@ static bool s_wanted(const query_channel_t *ch, const Elanus__Segment *record, m
            !map_get_u64(replaced, record->id);
 }
 
-void query_load_look(query_channel_t *ch, const Elanus__Segment *const *all, size_t n)
+/* Is it, or will it be, read here? */
+static bool s_is_needed(const query_piece_t *piece, const event_t *ev)
 {
-    map_t *replaced = s_replaced(all, n);
+    if (piece->busy || (piece->wanted && piece->mine))
+        return true;
+    if (piece->in && piece->at == QUERY_HERE)
+        return true;
+    return query_held_keeps(piece, ev);
+}
+
+static void s_close_unneeded(query_channel_t *ch, const event_t *ev)
+{
     void *value = NULL;
-    for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); )
-        ((query_piece_t *)value)->wanted = false;
-    for (size_t i = 0; i < n; i++) {
-        if (!s_wanted(ch, all[i], replaced))
-            continue;
-        query_piece_t *piece = s_piece(ch, all[i]->id);
-        piece->wanted = true;
-        piece->partition = all[i]->partition;
-        piece->rows = all[i]->rows;
-        piece->bytes = all[i]->bytes;
-    }
-    map_destroy(&replaced);
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         query_piece_t *piece = value;
-        if (piece->wanted || piece->busy || piece->in)
+        if (s_is_needed(piece, ev))
             continue;
+        if (piece->in || (piece->wanted && ch->replica)) {      /* it is read elsewhere */
+            if (piece->sealed)
+                s_close(piece);
+            if (piece->error)
+                s_error(piece, OK, NULL);
+            continue;
+        }
         map_del_u64(ch->pieces, piece->id);
         query_piece_free(piece);
     }
+}
+
+/* Leaders know of every segment, others of those that they hold or shall hold. */
+static void s_want(query_channel_t *ch, const Elanus__Segment *record,
+                   const query_places_t *places, const event_t *ev)
+{
+    if (!ch->replica && !map_get_u64(ch->pieces, record->id) &&
+        !query_places_here(ch, places, record->id))
+        return;
+    query_piece_t *piece = s_piece(ch, record->id);
+    piece->wanted = true;
+    piece->partition = record->partition;
+    piece->rows = record->rows;
+    piece->bytes = record->bytes;
+    query_piece_place(piece, places, ev);
+}
+
+void query_load_look(query_channel_t *ch, const Elanus__Segment *const *all, size_t n,
+                     const event_t *ev)
+{
+    map_t *replaced = s_replaced(all, n);
+    query_places_t places = query_places(ch, ev->ctx);
+    void *value = NULL;
+    for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); )
+        ((query_piece_t *)value)->wanted = false;
+    for (size_t i = 0; i < n; i++)
+        if (s_wanted(ch, all[i], replaced))
+            s_want(ch, all[i], &places, ev);
+    map_destroy(&replaced);
+    s_close_unneeded(ch, ev);
 }
 
 /* --- opening ----------------------------------------------------------------------------- */
@@ -311,6 +396,7 @@ static void s_open(query_piece_t *piece, const Elanus__Segment *record, actions_
     self->opening++;
     self->opening_bytes += work->need;
     piece->busy = true;
+    piece->applied = ch->first_run;
     act_job(act, s_open_job, work, wait_once(self->member.waits, act, s_opened, work));
 }
 
@@ -360,8 +446,11 @@ void query_piece_compare(query_piece_t *piece, const Elanus__Segment *record, ui
                          actions_t *act)
 {
     query_node_t *self = piece->channel->node;
-    if (!record || record->state != ELANUS__SEGMENT_STATE__SEGMENT_FLUSHED)
-        return;                                 /* its successor has to come in */
+    if (!record || record->state != ELANUS__SEGMENT_STATE__SEGMENT_FLUSHED) {
+        if (piece->until == UINT64_MAX)         /* its successor has to come in */
+            piece->until = piece->channel->applied_ts;
+        return;
+    }
     query_work_t *work = query_work_new(self, piece->channel);
     const char **names = ctx_new(&work->memory, (record->n_deltalogs + 1) * sizeof *names);
     for (size_t i = 0; i < record->n_deltalogs; i++)
@@ -441,7 +530,7 @@ void query_load_go(query_channel_t *ch, const event_t *ev, actions_t *act)
     void *value = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         query_piece_t *piece = value;
-        if (piece->wanted && !piece->busy)
+        if (piece->wanted && !piece->busy && (piece->mine || piece->sealed))
             s_go(piece, ev, act);
     }
 }

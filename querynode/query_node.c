@@ -36,6 +36,8 @@ static void *s_make(const node_self_t *who, const void *options)
     self->reads = map_new();
     vec_init(&self->shells, sizeof(query_channel_t *));
     vec_init(&self->wanting, sizeof(query_channel_t *));
+    vec_init(&self->parked, sizeof(query_parked_t));
+    self->held_versions = 1;
     vec_init(&self->old_sealeds, sizeof(sealed_t *));
     vec_init(&self->old_growings, sizeof(growing_t *));
     self->plans = query_plans_new();
@@ -58,6 +60,7 @@ static void s_end(void *node)
     query_node_t *self = node;
     void *value = NULL;
     query_reads_fini(self);
+    query_held_fini(self);
     while (self->works)
         query_work_free(self, self->works);
     for (size_t at = 0; map_next(self->colls, &at, NULL, &value); )
@@ -95,6 +98,9 @@ static void s_call(query_node_t *self, const event_t *ev, actions_t *act)
     case ELANUS__METHOD__METHOD_LOADED:
         query_loaded(self, ev, act);
         break;
+    case ELANUS__METHOD__METHOD_HELD:
+        query_held(self, ev, act);
+        break;
     default:
         act_refuse(act, ev->call.from, ERR_UNIMPLEMENTED, "querynode has no method %u",
                    ev->call.method);
@@ -106,6 +112,8 @@ static void s_timer(query_node_t *self, const event_t *ev, actions_t *act)
 {
     void *coll = NULL;
     self->wake_ms = self->timer_ms = INT64_MAX;
+    self->held_dirty = true;
+    self->targets_dirty |= self->lingering;
     for (size_t at = 0; map_next(self->colls, &at, NULL, &coll); ) {
         query_dirty(coll);
         query_reads_wake(coll, ev, act);
@@ -117,12 +125,19 @@ static void s_settle(query_node_t *self, const event_t *ev, actions_t *act)
     query_target_settle(self, ev, act);
     query_reads_run(self, ev, act);
     query_ask(self, ev, act);
+    query_held_wake(self, ev, act);
     query_garbage(self, act);
     if (self->wake_ms == self->timer_ms)
         return;
     self->timer_ms = self->wake_ms;
     if (self->wake_ms != INT64_MAX)
         act_timer(act, TIMER_QUERY, self->wake_ms > ev->now_ms ? self->wake_ms - ev->now_ms : 0);
+}
+
+static void s_cancelled(query_node_t *self, const event_t *ev, actions_t *act)
+{
+    query_held_cancel(self, ev->call.from);
+    query_read_cancel(self, ev, act);
 }
 
 static void s_step(void *node, const event_t *ev, actions_t *act)
@@ -134,7 +149,9 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
         else if (ev->kind == EV_CALL)
             s_call(self, ev, act);
         else if (ev->kind == EV_CANCELLED)
-            query_read_cancel(self, ev, act);
+            s_cancelled(self, ev, act);
+        else if (ev->kind == EV_PEER && ev->peer.state != NET_UP)
+            query_peers_suspect(self, ev->peer.endpoint);
         else if (ev->kind == EV_TIMER && ev->timer == TIMER_QUERY)
             s_timer(self, ev, act);
     }

@@ -6,7 +6,12 @@
  */
 #include "querynode/query_read_int.h"
 
-enum { READS_A_THREAD = 2, PREPARE_HERE_BYTES = 64 << 10 };
+enum {
+    READS_A_THREAD = 2,
+    PREPARE_HERE_BYTES = 64 << 10,
+    MERGE_HERE_BYTES = 128 << 10,       /* of answers that are put together on the node's thread */
+    TRIES_MOST = 4,             /* with other nodes; then another replica may do better */
+};
 
 /* --- lists ------------------------------------------------------------------------------------ */
 
@@ -53,17 +58,40 @@ static void s_unpin(query_read_t *read)
     read->sources.len = 0;
 }
 
-static void s_free(query_read_t *read)
+/* All that was made since it was WAITING. */
+static void s_rewind(query_read_t *read)
 {
-    s_pull(read);
     s_unpin(read);
-    vec_fini(&read->sources);
+    query_fan_drop(read);
+    search_found_fini(&read->found);
+    retrieved_fini(&read->rows);
     expr_unref(&read->filter);
     schema_unref(&read->schema);
     for (size_t i = 0; i < read->n_jobs; i++)
         ctx_fini(&read->jobs[i].ctx);
     mem_free(read->jobs);
+    read->jobs = NULL;
+    read->n_jobs = 0;
+    ctx_fini(&read->merging.ctx);
+    ctx_init(&read->merging.ctx);
+    read->merging.read = NULL;
+    atomic_store(&read->failed, NULL);
+    atomic_store(&read->next_part, 0);
     buf_fini(&read->answer);
+    buf_init(&read->answer, LIMIT_NET_MESSAGE_BYTES);
+}
+
+static void s_free(query_read_t *read)
+{
+    s_pull(read);
+    s_rewind(read);
+    vec_fini(&read->sources);
+    vec_fini(&read->dists);
+    vec_fini(&read->calls);
+    vec_fini(&read->answers);
+    buf_fini(&read->answer);
+    ctx_fini(&read->merging.ctx);
+    ctx_fini(&read->elsewhere);
     ctx_fini(&read->ctx);
     mem_free(read);
 }
@@ -89,13 +117,16 @@ void query_reads_fini(query_node_t *self)
 
 /* --- running ---------------------------------------------------------------------------------- */
 
+static void s_look(query_read_t *read, const event_t *ev, actions_t *act);
+
+
 static void s_pin_channel(query_read_t *read, const query_channel_t *ch)
 {
     const Elanus__ReadView *view = read->need.view;
     void *value = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         const query_piece_t *piece = value;
-        if (piece->in && query_is_read(ch, piece->partition, view))
+        if (piece->in && piece->at == QUERY_HERE && query_is_read(ch, piece->partition, view))
             vec_push(&read->sources, &(query_source_t){ .sealed = sealed_ref(piece->sealed) });
     }
     for (size_t i = 0; !view->ignore_growing && i < ch->growing.len; i++) {
@@ -105,7 +136,7 @@ static void s_pin_channel(query_read_t *read, const query_channel_t *ch)
     }
 }
 
-static void s_fail(query_read_t *read, ctx_t *ctx)
+void query_read_fail(query_read_t *read, ctx_t *ctx)
 {
     ctx_t *none = NULL;
     atomic_compare_exchange_strong(&read->failed, &none, ctx);
@@ -129,11 +160,11 @@ static err_t s_job(ctx_t *unused, void *arg)
     query_read_t *read = job->read;
     (void)unused;
     if (s_run_parts(&job->ctx, read) != OK)
-        s_fail(read, &job->ctx);
+        query_read_fail(read, &job->ctx);
     if (atomic_fetch_sub(&read->jobs_left, 1) > 1)
         return OK;
     if (!atomic_load(&read->failed) && query_read_finish(&job->ctx, read) != OK)
-        s_fail(read, &job->ctx);
+        query_read_fail(read, &job->ctx);
     s_unpin(read);
     return OK;
 }
@@ -141,13 +172,86 @@ static err_t s_job(ctx_t *unused, void *arg)
 static void s_answer(query_read_t *read, actions_t *act)
 {
     const ctx_t *failed = atomic_load(&read->failed);
-    read->node->n_running--;
-    if (failed) {
+    if (read->cancelled) {
+        s_refuse(read, act, ERR_CANCELED, err_text(ERR_CANCELED));
+    } else if (failed) {
         s_refuse(read, act, failed->err, failed->text);
+    } else {
+        act_reply_moved(act, read->from, &read->answer);
+        s_end(read);
+    }
+}
+
+/* As if it had just come, but it still asks for the same. */
+static void s_begin_again(query_read_t *read, const event_t *ev, actions_t *act)
+{
+    if (++read->tries >= TRIES_MOST || ev->now_ms >= read->ctx.deadline_ms) {
+        act_refuse(act, read->from, ERR_CHANNEL_NOT_AVAILABLE, "channel not available[channel=%s]: "
+                   "%s", read->need.view->vchannels[0], read->elsewhere.text);
+        s_end(read);
         return;
     }
-    act_reply_moved(act, read->from, &read->answer);
-    s_end(read);
+    s_rewind(read);
+    ctx_clear(&read->elsewhere);
+    read->again = false;
+    read->need.lost_ms = 0;
+    read->state = READ_WAITING;
+    s_look(read, ev, act);
+}
+
+static err_t s_merge_job(ctx_t *unused, void *arg)
+{
+    query_job_t *job = arg;
+    (void)unused;
+    if (query_read_merge(&job->ctx, job->read) != OK)
+        query_read_fail(job->read, &job->ctx);
+    return OK;
+}
+
+static void s_merged(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    query_read_t *read = arg;
+    (void)node;
+    if (ev->err != OK) {
+        (void)ctx_fail(&read->merging.ctx, ev->err, "%s", ev->text);
+        query_read_fail(read, &read->merging.ctx);
+    }
+    read->jobs_out--;
+    s_answer(read, act);
+}
+
+static void s_merge(query_read_t *read, actions_t *act)
+{
+    query_job_t *job = &read->merging;
+    job->read = read;
+    job->ctx.deadline_ms = read->ctx.deadline_ms;
+    if (read->answer_bytes <= MERGE_HERE_BYTES) {
+        (void)s_merge_job(NULL, job);
+        s_answer(read, act);
+        return;
+    }
+    read->jobs_out++;
+    act_compute(act, s_merge_job, job, wait_once(read->node->member.waits, act, s_merged, read));
+}
+
+void query_read_part_ended(query_read_t *read, const event_t *ev, actions_t *act)
+{
+    if (read->jobs_out)
+        return;                                 /* they look at it */
+    if (read->again && !read->cancelled)
+        s_begin_again(read, ev, act);
+    else if (read->cancelled || atomic_load(&read->failed) || read->n_calls == 0)
+        s_answer(read, act);
+    else if (read->calls.len == 0)
+        s_merge(read, act);
+}
+
+/* Its own part is done: somebody else may have its threads. */
+static void s_here_ended(query_read_t *read, const event_t *ev, actions_t *act)
+{
+    read->state = READ_GATHERING;
+    read->node->n_running--;
+    query_read_part_ended(read, ev, act);
 }
 
 static void s_job_ended(void *node, void *arg, const event_t *ev, actions_t *act)
@@ -156,10 +260,10 @@ static void s_job_ended(void *node, void *arg, const event_t *ev, actions_t *act
     (void)node;
     if (ev->err != OK) {                        /* it never ran: the pool is full */
         (void)ctx_fail(&read->ctx, ev->err, "%s", ev->text);
-        s_fail(read, &read->ctx);
+        query_read_fail(read, &read->ctx);
     }
     if (--read->jobs_out == 0)
-        s_answer(read, act);
+        s_here_ended(read, ev, act);
 }
 
 static void s_compute(query_read_t *read, job_fn *fn, wait_fn *then, query_job_t *job,
@@ -174,10 +278,17 @@ static void s_compute(query_read_t *read, job_fn *fn, wait_fn *then, query_job_t
     act_compute(act, fn, job, wait_once(read->node->member.waits, act, then, read));
 }
 
-/* As many jobs as there are parts, and threads that other reads leave. */
-static void s_launch(query_read_t *read, actions_t *act)
+/* As many jobs as there are parts, and threads that other reads leave.  Nothing at all is here,
+ * when all is elsewhere. */
+static void s_launch(query_read_t *read, const event_t *ev, actions_t *act)
 {
     query_node_t *self = read->node;
+    if (read->sources.len == 0 && read->n_calls) {
+        if (query_read_finish(&read->ctx, read) != OK)
+            query_read_fail(read, &read->ctx);
+        s_here_ended(read, ev, act);
+        return;
+    }
     read->n_parts = read->searching ? search_parts(read->searching)
                                     : retrieve_parts(read->retrieving);
     size_t n = self->options.threads / self->n_running;
@@ -194,7 +305,7 @@ static err_t s_prepare_job(ctx_t *unused, void *arg)
     query_job_t *job = arg;
     (void)unused;
     if (query_read_prepare(&job->ctx, job->read, NULL) != OK)
-        s_fail(job->read, &job->ctx);
+        query_read_fail(job->read, &job->ctx);
     return OK;
 }
 
@@ -207,8 +318,9 @@ static void s_prepared(void *node, void *arg, const event_t *ev, actions_t *act)
     }
     ctx_fini(&read->jobs[0].ctx);
     mem_free(read->jobs);
-    read->jobs_out = 0;
-    s_launch(read, act);
+    read->jobs = NULL;
+    read->n_jobs = read->jobs_out = 0;
+    s_launch(read, ev, act);
 }
 
 static void s_prepare_there(query_read_t *read, actions_t *act)
@@ -225,7 +337,29 @@ static uint64_t s_expire_ts(const query_coll_t *coll, uint64_t read_ts)
     return ttl && read_ts > ttl ? read_ts - ttl : 0;
 }
 
-static void s_start(query_read_t *read, uint64_t read_ts, actions_t *act)
+/* What a leader asks for: these, here, and nothing else. */
+static void s_pin_held(query_read_t *read, const query_channel_t *ch)
+{
+    const Elanus__ReadView *view = read->need.view;
+    for (size_t i = 0; i < view->n_segments; i++) {
+        const query_piece_t *piece = map_get_u64(ch->pieces, view->segments[i]);
+        vec_push(&read->sources, &(query_source_t){ .sealed = sealed_ref(piece->sealed) });
+    }
+}
+
+static void s_pin(query_read_t *read)
+{
+    const Elanus__ReadView *view = read->need.view;
+    for (size_t i = 0; i < view->n_vchannels; i++) {
+        const query_channel_t *ch = map_get_str(read->node->channels, view->vchannels[i]);
+        if (view->n_segments)
+            s_pin_held(read, ch);
+        else
+            s_pin_channel(read, ch);
+    }
+}
+
+static void s_start(query_read_t *read, uint64_t read_ts, const event_t *ev, actions_t *act)
 {
     query_node_t *self = read->node;
     const Elanus__ReadView *view = read->need.view;
@@ -236,12 +370,13 @@ static void s_start(query_read_t *read, uint64_t read_ts, actions_t *act)
     read->expire_ts = s_expire_ts(coll, read_ts);
     read->schema = schema_ref(coll->schema);
     self->n_running++;
-    for (size_t i = 0; i < view->n_vchannels; i++)
-        s_pin_channel(read, map_get_str(self->channels, view->vchannels[i]));
+    s_pin(read);
+    if (view->n_segments == 0)
+        query_fan_out(read, ev, act);
     if (read->request_bytes > PREPARE_HERE_BYTES) {
         s_prepare_there(read, act);
     } else if (query_read_prepare(&read->ctx, read, self->plans) == OK) {
-        s_launch(read, act);
+        s_launch(read, ev, act);
     } else {
         self->n_running--;
         s_refuse(read, act, read->ctx.err, read->ctx.text);
@@ -270,7 +405,7 @@ static void s_look(query_read_t *read, const event_t *ev, actions_t *act)
         return;
     }
     if (ready && s_has_room(self)) {
-        s_start(read, read_ts, act);
+        s_start(read, read_ts, ev, act);
         return;
     }
     query_coll_t *coll = map_get_u64(self->colls, read->need.view->collection);
@@ -326,7 +461,12 @@ void query_read(query_node_t *self, const event_t *ev, actions_t *act)
                             .need = { .after = self->questions } };
     ctx_init(&read->ctx);
     read->ctx.deadline_ms = ev->call.deadline_ms;
+    ctx_init(&read->elsewhere);
+    ctx_init(&read->merging.ctx);
     vec_init(&read->sources, sizeof(query_source_t));
+    vec_init(&read->dists, sizeof(query_dist_t *));
+    vec_init(&read->calls, sizeof(query_call_t *));
+    vec_init(&read->answers, sizeof(buf_t));
     buf_init(&read->answer, LIMIT_NET_MESSAGE_BYTES);
     map_put(self->reads, s_key(&read->from), read);
     if (s_unpack(read, ev) != OK)
@@ -344,6 +484,6 @@ void query_read_cancel(query_node_t *self, const event_t *ev, actions_t *act)
     read->cancelled = true;
     for (size_t i = 0; i < read->n_jobs; i++)
         ctx_cancel(&read->jobs[i].ctx);
-    if (read->state != READ_RUNNING)
+    if (read->jobs_out == 0)
         s_refuse(read, act, ERR_CANCELED, err_text(ERR_CANCELED));
 }

@@ -1,6 +1,11 @@
 /* query_read_int - a read between its arrival and its answer
  *
  *     arrives ──► WAITING for its timestamp ──► QUEUED for a thread ──► RUNNING ──► answered
+ *                    ▲                                                     │            ▲
+ *                    └── some node failed or lacks what it should have ── GATHERING ────┘
+ *
+ * GATHERING is a read whose own part is done, and that waits for what other nodes found
+ * (query_read_fan.c); it takes no thread's place.
  *
  * RUNNING is one job, or as many as there are idle threads and parts.  Each takes the next part
  * until none is left; the one that ends last merges and writes the answer, so that nothing but
@@ -11,7 +16,9 @@
 
 #include "querynode/querynode_int.h"
 
-typedef enum { READ_WAITING, READ_QUEUED, READ_RUNNING } query_read_state_t;
+typedef enum {
+    READ_WAITING, READ_QUEUED, READ_RUNNING, READ_GATHERING,
+} query_read_state_t;
 
 typedef struct query_job {
     query_read_t *read;
@@ -46,14 +53,46 @@ struct query_read {
     _Atomic size_t next_part, jobs_left;
     _Atomic(ctx_t *) failed;    /* of the job that failed first; NULL: none did */
     buf_t answer;
+
+    /* What other nodes do of it. */
+    vec_t dists;                /* of query_dist_t *, pinned */
+    vec_t calls;                /* of query_call_t *: under way */
+    vec_t answers;              /* of buf_t */
+    size_t n_calls, answer_bytes;
+    ctx_t elsewhere;            /* the first error of those */
+    bool again;                 /* it is one that passes */
+    unsigned tries;
+    search_found_t found;       /* one of both, when others do a part */
+    retrieved_t rows;
+    query_job_t merging;
 };
+
+/* --- query_read.c */
+
+/* It cannot end well any more; ctx says why and lives as long as the read. */
+void query_read_fail(query_read_t *read, ctx_t *ctx);
+
+/* Something it waited for has ended: go on when it was the last. */
+void query_read_part_ended(query_read_t *read, const event_t *ev, actions_t *act);
+
+/* --- query_read_fan.c */
+
+/* Ask the other nodes of the replica for their parts. */
+void query_fan_out(query_read_t *read, const event_t *ev, actions_t *act);
+void query_fan_drop(query_read_t *read);        /* nobody waits for them any more */
+
+/* --- query_read_merge.c: all parts to one answer, written. */
+err_t must_use query_read_merge(ctx_t *ctx, query_read_t *read);
 
 /* --- query_read_plan.c: the request to a search or retrieve over the pinned sources.  plans NULL:
  * not on the node's thread. */
 err_t must_use query_read_prepare(ctx_t *ctx, query_read_t *read, query_plans_t *plans);
 
-/* Merge what the parts found, and write the answer. */
+/* Put together what this node found; write the answer, if no other node has a part in it. */
 err_t must_use query_read_finish(ctx_t *ctx, query_read_t *read);
+
+/* found, or rows, as the answer; they are empty then. */
+err_t must_use query_read_write(ctx_t *ctx, query_read_t *read);
 
 /* --- query_read_filter.c: the plan of a filter, one reference; *ret NULL: all rows. */
 err_t must_use query_read_filter(ctx_t *ctx, query_plans_t *plans, query_read_t *read,

@@ -187,21 +187,25 @@ static void s_write_rows(const retrieved_t *rows, uint64_t read_ts, bool count, 
         s_add_column(into, 5, &rows->outputs[i]);
 }
 
-err_t query_read_finish(ctx_t *ctx, query_read_t *read)
+err_t query_read_write(ctx_t *ctx, query_read_t *read)
 {
-    if (read->searching) {
-        search_found_t found = {0};
-        TRY(search_finish(ctx, read->searching, &found));
-        s_write_found(&found, read->read_ts, read->search->group_field != 0, &read->answer);
-        search_found_fini(&found);
-    } else {
-        retrieved_t rows = {0};
-        TRY(retrieve_finish(ctx, read->retrieving, &rows));
-        s_write_rows(&rows, read->read_ts, read->query->count, &read->answer);
-        retrieved_fini(&rows);
-    }
+    if (read->search)
+        s_write_found(&read->found, read->read_ts, read->search->group_field != 0, &read->answer);
+    else
+        s_write_rows(&read->rows, read->read_ts, read->query->count, &read->answer);
+    search_found_fini(&read->found);
+    retrieved_fini(&read->rows);
     if (buf_ok(&read->answer))
         return OK;
     return ctx_fail(ctx, ERR_PARAM_TOO_LARGE, "the answer is larger than %u bytes, or there is no "
                     "memory for it; ask for less", LIMIT_NET_MESSAGE_BYTES);
+}
+
+err_t query_read_finish(ctx_t *ctx, query_read_t *read)
+{
+    if (read->searching)
+        TRY(search_finish(ctx, read->searching, &read->found));
+    else
+        TRY(retrieve_finish(ctx, read->retrieving, &read->rows));
+    return read->n_calls ? OK : query_read_write(ctx, read);
 }

@@ -21,6 +21,10 @@ typedef struct query_piece query_piece_t;
 typedef struct query_read query_read_t;
 typedef struct query_work query_work_t;
 typedef struct query_plans query_plans_t;
+typedef struct query_call query_call_t;
+
+#define QUERY_HERE    0ull          /* as the node where a piece is read */
+#define QUERY_NOWHERE UINT64_MAX
 
 /* The keys of one delete. */
 typedef struct query_run {
@@ -41,18 +45,25 @@ typedef struct query_growing {
     bool unwanted;              /* a FOLLOW under way will not bring all of it */
 } query_growing_t;
 
-/* A sealed segment.  It is in view once `in`; until then its rows are seen in what it replaces. */
+/* A sealed segment: held here, read here or elsewhere by the leader of its shard, or both.  It is
+ * in the leader's view once `in`; until then its rows are seen in what it replaces. */
 struct query_piece {
     query_channel_t *channel;
     uint64_t id, partition, rows, bytes;
-    sealed_t *sealed;           /* NULL: not opened yet */
+    uint64_t place;             /* where it should be held, as our replica wants it; 0: unknown */
+    bool mine;                  /* it is to be held here */
+    sealed_t *sealed;           /* NULL: not open here */
+    bool able;                  /* open, and had every delete once: may be read here */
+    uint64_t until;             /* able: deletes behind this will not come any more */
+    uint64_t at, next;          /* leader: the node it is read at, and where it is to be read */
+    int64_t homeless_ms;        /* leader: since when nobody has it or will; 0: somebody does */
     map_t *deltalogs;           /* names that are applied, to themselves */
     uint64_t delta_ts;          /* every delete up to here is in those */
     uint64_t round;             /* of the channel in which metadata was last compared */
     uint64_t applied;           /* runs with smaller numbers are in it */
     bool wanted;                /* metadata has it FLUSHED and its partition is loaded */
     bool busy;                  /* a job or a question has it: it must stay */
-    bool in;
+    bool in;                    /* leader only */
     unsigned failures;          /* in a row */
     int64_t retry_ms;           /* not before */
     err_t err;                  /* of the last failure */
@@ -63,12 +74,70 @@ struct query_piece {
 /* "By the time question `no` arrived, last_ts was the newest, and complete is all there is." */
 typedef struct query_front { uint64_t no, last_ts, complete; } query_front_t;
 
-/* One vchannel this node leads. */
+/* A segment that another node holds. */
+typedef struct query_told {
+    uint64_t rows, bytes;
+    size_t n_indexes;
+    bool sure;                  /* it stays there while we say that we use it */
+    uint64_t indexes[];
+} query_told_t;
+
+/* Another node of the replica, as the leader of a shard sees it: query_peers.c */
+typedef struct query_peer {
+    uint64_t node, incarnation;
+    char *address;
+    uint64_t version;           /* of what it told; 0: nothing yet */
+    map_t *held;                /* segment -> query_told_t, owned */
+    uint64_t poll_no;           /* of the HELD under way; 0: none */
+    vec_t asked;                /* the segments that it names as used, rising */
+    bool asked_settled;
+    bool answers;               /* the last poll did not fail */
+    unsigned failures;
+    int64_t retry_ms;
+    err_t err;                  /* why it does not get further */
+    char *error;                /* owned; NULL: it does */
+} query_peer_t;
+
+/* What a leader reads at one other node. */
+typedef struct query_share {
+    uint64_t node;
+    size_t n;
+    uint64_t *ids, *partitions; /* [n] of the distribution's arrays */
+} query_share_t;
+
+/* What a leader reads at other nodes: a version of it, counted, never changed.  Reads pin the
+ * one they began with, and nobody lets go what it names. */
+typedef struct query_dist {
+    uint32_t refs;
+    query_channel_t *channel;   /* held */
+    size_t n_shares;
+    query_share_t *shares;      /* owned, with the arrays behind them */
+} query_dist_t;
+
+/* The newest HELD of a replica's leader: what may not go yet. */
+typedef struct query_asker {
+    uint64_t replica, node;
+    int64_t at_ms;
+    bool settled;
+    vec_t using;                /* of ids, rising */
+} query_asker_t;
+
+/* A HELD that waits for news. */
+typedef struct query_parked {
+    net_from_t from;
+    char *vchannel;             /* owned */
+    uint64_t replica, version;
+    int64_t due_ms;
+} query_parked_t;
+
+/* One vchannel that this node leads, or holds segments of. */
 struct query_channel {
     query_node_t *node;
     query_coll_t *coll;         /* NULL when gone */
     char *name, *pchannel;
     uint64_t mark;              /* of the last look at replica/ that showed it */
+    uint64_t replica;           /* that it leads; 0: none, it only works for leaders */
+    uint64_t leads_mark, leads_replica;     /* as that look found it */
     uint32_t users;             /* jobs and calls that point here */
     bool gone;                  /* released; a shell until users is 0 */
 
@@ -84,6 +153,7 @@ struct query_channel {
 
     uint64_t round;             /* counts the resets */
     bool resetting;             /* `next` is being made to replace `growing` */
+    bool anew;                  /* and the owner has not been asked for all of it yet */
     bool filling;               /* rows of `next` are still being sent */
     bool listing, listed;       /* metadata is being, was listed after the reset */
     int64_t list_retry_ms;
@@ -96,7 +166,19 @@ struct query_channel {
     bool applying;              /* a job reads runs: nothing is taken out */
     int64_t apply_retry_ms;
 
+    uint64_t applied_ts;        /* every delete up to here is in every able piece; never falls */
+    uint64_t reset_ckpt_ts;     /* of the checkpoint at the last reset */
+    uint64_t held_version;      /* of what is held here */
+    vec_t askers;               /* of query_asker_t */
+
+    vec_t peers;                /* leader: of query_peer_t *, owned */
+    query_dist_t *dist;         /* leader: what reads begin with; NULL: nothing is elsewhere */
+    vec_t dists;                /* of query_dist_t *: all that are still used */
+    bool dist_dirty;
+    size_t n_lost;              /* pieces in view that nobody has now */
+
     uint64_t last_ts;           /* every entry up to here is in what is in view */
+    uint64_t view_ts;           /* applied_ts when that was noted */
     uint64_t complete;          /* and nothing up to here will come any more; never falls */
     uint64_t seen_no, seen_last;        /* the newest question that counts, and its last_ts */
     query_front_t fronts[2];    /* answered, not reached yet: the oldest and the newest */
@@ -118,7 +200,7 @@ typedef struct query_reads {
     size_t n;
 } query_reads_t;
 
-/* One collection of which this node leads channels. */
+/* One collection of which this node leads channels or holds segments. */
 struct query_coll {
     query_node_t *node;
     uint64_t id, mark;
@@ -163,6 +245,7 @@ struct query_node {
     vec_t shells;               /* of query_channel_t *, gone but used; owned */
     map_t *dialled;             /* address -> itself, owned */
     bool targets_dirty, dirty;
+    bool lingering;             /* a channel stays only for those who still read it */
     uint64_t mark;
 
     query_work_t *works;
@@ -173,6 +256,9 @@ struct query_node {
     uint64_t questions, follows;        /* counted */
     uint64_t copied_bytes;      /* growing rows since the last look at memory */
     map_t *askers;              /* owner's incarnation -> asker, in query_wait.c */
+    vec_t parked;               /* of query_parked_t */
+    uint64_t held_versions, polls;      /* counted */
+    bool held_dirty;            /* somebody who waits may be answered */
     vec_t wanting;              /* of query_channel_t *: a question is wanted */
 
     map_t *reads;               /* net_from_t -> query_read_t, owned */

@@ -8,6 +8,9 @@
  *     growing A, B   ──the same, before A and B were opened──►    sealed T
  *     A ─► T ─► U    T was never opened: A stays until U is ready
  *
+ * Opened is a segment, here or in the last line, wherever it is held: query_spread.c says whether
+ * it can be read, and where.  Channels that this node does not lead have no view.
+ *
  * A dropped segment without a successor (its partition was dropped, all its rows were dead) goes
  * at once; one whose records are gone altogether goes when all that is wanted is in view.
  *
@@ -20,30 +23,6 @@
 enum { CHAIN_MOST = 10000 };    /* compactions of compactions of one row, in the grace time */
 
 /* --- in and out -------------------------------------------------------------------------- */
-
-void query_piece_show(query_piece_t *piece)
-{
-    query_node_t *self = piece->channel->node;
-    check(piece->sealed && !piece->in);
-    piece->in = true;
-    piece->counted = sealed_bytes(piece->sealed);
-    self->count.segments++;
-    self->count.rows += sealed_rows(piece->sealed);
-    self->count.bytes += piece->counted;
-}
-
-void query_piece_hide(query_piece_t *piece)
-{
-    query_node_t *self = piece->channel->node;
-    if (!piece->in)
-        return;
-    piece->in = false;
-    self->count.segments--;
-    self->count.rows -= sealed_rows(piece->sealed);
-    self->count.bytes -= piece->counted;
-    if (piece->channel->coll)
-        query_dirty(piece->channel->coll);      /* query_load_look frees it */
-}
 
 void query_growing_drop(query_channel_t *ch, query_growing_t *growing)
 {
@@ -170,14 +149,6 @@ static bool s_is_in(const query_piece_t *piece)
     return piece->in;
 }
 
-/* As good as any, whether it is in view or not. */
-static bool s_is_ready(const query_piece_t *piece)
-{
-    const query_channel_t *ch = piece->channel;
-    return piece->wanted && piece->sealed && !piece->busy && piece->round == ch->round &&
-           piece->applied == query_runs_end(ch);
-}
-
 static bool s_all_in(const query_channel_t *ch)
 {
     void *piece = NULL;
@@ -219,7 +190,7 @@ static void s_install_ready(query_channel_t *ch)
     void *value = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         query_piece_t *piece = value;
-        if (!piece->in && s_is_ready(piece))
+        if (!piece->in && query_piece_ready(piece))
             s_install(piece);
     }
     s_clean(ch, &ch->growing, s_is_in);
@@ -230,7 +201,7 @@ static void s_install_ready(query_channel_t *ch)
 /* Would all of this piece be seen with the ready pieces and `next`? */
 static bool s_will_be(const query_channel_t *ch, const query_piece_t *piece)
 {
-    if (s_is_ready(piece) || s_held(&ch->next, piece->id))
+    if (query_piece_ready(piece) || s_held(&ch->next, piece->id))
         return true;
     const Elanus__Segment *record = segments_get(ch->node->segments, piece->id, NULL);
     for (size_t i = 0; record && i < record->n_from; i++)
@@ -241,7 +212,7 @@ static bool s_will_be(const query_channel_t *ch, const query_piece_t *piece)
 
 static bool s_may_end(query_channel_t *ch)
 {
-    if (ch->round == 0 || !ch->listed)
+    if (ch->round == 0 || ch->anew || !ch->listed)
         return false;
     if (ch->n_fronts == 0) {
         query_want(ch, ch->round_no, 0);
@@ -249,7 +220,7 @@ static bool s_may_end(query_channel_t *ch)
     }
     if (ch->fronts[0].last_ts > ch->heard_ts)
         return false;
-    s_clean(ch, &ch->next, s_is_ready);
+    s_clean(ch, &ch->next, query_piece_ready);
     if (s_missing(ch, &ch->next) || query_copy_lacks(ch, &ch->next))
         return false;
     void *value = NULL;
@@ -275,7 +246,7 @@ static void s_end_reset(query_channel_t *ch)
     void *value = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         query_piece_t *piece = value;
-        if (!s_is_ready(piece))
+        if (!query_piece_ready(piece))
             query_piece_hide(piece);
         else if (!piece->in)
             query_piece_show(piece);
@@ -348,15 +319,34 @@ bool query_caught_up(const query_channel_t *ch)
     void *value = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         const query_piece_t *piece = value;
-        if (piece->in && piece->applied < query_runs_end(ch))
+        if (piece->able && piece->until == UINT64_MAX && piece->applied < query_runs_end(ch))
             return false;
     }
     return !ch->applying && !query_copy_lacks(ch, &ch->growing) &&
            !query_copy_lacks(ch, &ch->next);
 }
 
+/* Does every piece that may be read here have what metadata had after the reset? */
+static bool s_all_compared(const query_channel_t *ch)
+{
+    void *value = NULL;
+    if (ch->round == 0 || ch->anew || !ch->listed)
+        return false;
+    for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
+        const query_piece_t *piece = value;
+        if (piece->able && piece->until == UINT64_MAX && piece->round != ch->round)
+            return false;
+    }
+    return true;
+}
+
 void query_swap(query_channel_t *ch)
 {
+    if (!ch->replica) {
+        ch->resetting &= !s_all_compared(ch);
+        return;
+    }
+    query_spread(ch);
     s_drop(ch);
     if (ch->resetting)
         s_end_reset(ch);
@@ -364,13 +354,24 @@ void query_swap(query_channel_t *ch)
         s_install_ready(ch);
     if (!ch->resetting)
         s_note_loaded(ch);
+    query_dist_renew(ch);
+}
+
+/* What was heard is in every able piece. */
+static void s_note_applied(query_channel_t *ch)
+{
+    uint64_t ts = ch->heard_ts > ch->reset_ckpt_ts ? ch->heard_ts : ch->reset_ckpt_ts;
+    if (ts > ch->applied_ts && query_caught_up(ch) && s_all_compared(ch))
+        ch->applied_ts = ts;
 }
 
 void query_advance(query_channel_t *ch)
 {
-    if (ch->resetting || !query_caught_up(ch) || s_missing(ch, &ch->growing))
+    s_note_applied(ch);
+    if (!ch->replica || ch->resetting || !query_caught_up(ch) || s_missing(ch, &ch->growing))
         return;
     ch->last_ts = ch->heard_ts;
+    ch->view_ts = ch->heard_ts > ch->view_ts ? ch->heard_ts : ch->view_ts;
     ch->complete = ch->heard_ts > ch->complete ? ch->heard_ts : ch->complete;
     query_fronts_reached(ch);
 }

@@ -1,9 +1,10 @@
 /* query_target - what this node has to serve, as the pictures of metadata show it
  *
  *     replica/ names us leader of a vchannel    ┐
- *     load/ has the collection                  ├─► collection, channel
+ *     or place/ names us for a segment of it    ├─► collection, channel
+ *     load/ has the collection                  │
  *     coll/ has it, with its partitions         ┘
- *     seg/ has FLUSHED segments of the channel  ──► pieces (query_load.c)
+ *     seg/ has FLUSHED segments of the channel  ──► pieces (query_load.c, query_place.c)
  *
  * A change only marks collections dirty.  They are settled at the end of the step, from the
  * pictures alone, so it does not matter in which order the watches speak.
@@ -48,12 +49,16 @@ static void s_catalog(void *node, void *arg, const event_t *ev, actions_t *act)
 static void s_hang_up(query_node_t *self, ctx_t *ctx, actions_t *act)
 {
     const Elanus__NodeInfo **nodes = NULL;
+    const Elanus__NodeInfo **peers = NULL;
     size_t n = directory_nodes(self->directory, ctx, "datanode", &nodes);
+    size_t n_peers = directory_nodes(self->directory, ctx, "querynode", &peers);
     void *address = NULL;
     for (size_t at = 0; map_next(self->dialled, &at, NULL, &address); ) {
         bool there = false;
         for (size_t i = 0; i < n && !there; i++)
             there = strcmp(nodes[i]->address, address) == 0;
+        for (size_t i = 0; i < n_peers && !there; i++)
+            there = strcmp(peers[i]->address, address) == 0;
         if (there)
             continue;
         act_hang_up(act, address);
@@ -69,7 +74,7 @@ static void s_directory(void *node, void *arg, const event_t *ev, actions_t *act
     if (ev->kind != EV_WATCH)
         return;
     directory_watched(self->directory, ev->ctx, kind, ev->watch.changes, ev->watch.n);
-    self->targets_dirty |= kind == DIRECTORY_REPLICA;
+    self->targets_dirty |= kind == DIRECTORY_REPLICA || kind == DIRECTORY_PLACE;
     s_all_dirty(self);                          /* the owner of a channel may be another */
     if (kind == DIRECTORY_SESSION && directory_synced(self->directory, kind))
         s_hang_up(self, ev->ctx, act);
@@ -78,8 +83,10 @@ static void s_directory(void *node, void *arg, const event_t *ev, actions_t *act
 static void s_segment(void *arg, uint64_t collection, uint64_t segment, const Elanus__Segment *now)
 {
     query_node_t *self = arg;
-    (void)segment, (void)now;
+    (void)segment;
     query_coll_t *coll = map_get_u64(self->colls, collection);
+    if (now && !map_get_str(self->channels, now->vchannel))
+        self->targets_dirty = true;             /* it may be placed here */
     if (coll)
         query_dirty(coll);
 }
@@ -106,7 +113,7 @@ void query_target_start(query_node_t *self, actions_t *act)
         CATALOG_DATABASE, CATALOG_COLLECTION, CATALOG_ALIAS, CATALOG_LOAD, CATALOG_INDEX,
     };
     static const directory_kind_t s_directories[] = {
-        DIRECTORY_SESSION, DIRECTORY_OWNER, DIRECTORY_REPLICA,
+        DIRECTORY_SESSION, DIRECTORY_OWNER, DIRECTORY_REPLICA, DIRECTORY_PLACE,
     };
     static const segments_kind_t s_kinds[] = { SEGMENTS_SEG, SEGMENTS_CKPT };
     waits_t *waits = self->member.waits;
@@ -207,29 +214,64 @@ bool query_shows(const query_coll_t *coll, uint64_t partition)
     return coll->whole || map_get_u64(coll->targets, partition);
 }
 
+/* The channel of this name, noted as one to be served. */
+static query_channel_t *s_mark(query_node_t *self, ctx_t *ctx, const Elanus__Collection *of,
+                               const Elanus__Load *load, const char *vchannel)
+{
+    query_coll_t *coll = s_coll(self, ctx, of->id);
+    if (coll->mark != self->mark)
+        s_refresh(coll, of, load);
+    coll->mark = self->mark;
+    query_channel_t *ch = s_channel(coll, vchannel);
+    ch->mark = self->mark;
+    return ch;
+}
+
 static void s_serve(query_node_t *self, ctx_t *ctx, const Elanus__Replica *replica)
 {
     const Elanus__Collection *of = catalog_collection_by_id(self->catalog, replica->collection);
     const Elanus__Load *load = catalog_load(self->catalog, replica->collection);
+    const Elanus__Placement *placement = directory_placement(self->directory, replica->collection,
+                                                             replica->id);
     for (size_t i = 0; of && load && i < replica->n_shards; i++) {
         if (replica->shards[i]->leader != self->member.self->id)
             continue;
-        query_coll_t *coll = s_coll(self, ctx, of->id);
-        if (coll->mark != self->mark)
-            s_refresh(coll, of, load);
-        coll->mark = self->mark;
-        s_channel(coll, replica->shards[i]->vchannel)->mark = self->mark;
+        query_channel_t *ch = s_mark(self, ctx, of, load, replica->shards[i]->vchannel);
+        if (ch->leads_mark != self->mark)       /* the first one, if it leads in several */
+            ch->leads_replica = replica->id;
+        ch->leads_mark = self->mark;
     }
+    for (size_t i = 0; of && load && placement && i < placement->n_places; i++) {
+        if (placement->places[i]->node != self->member.self->id)
+            continue;
+        const Elanus__Segment *record = segments_get(self->segments,
+                                                     placement->places[i]->segment, NULL);
+        if (record && record->collection == of->id &&
+            record->state == ELANUS__SEGMENT_STATE__SEGMENT_FLUSHED)
+            s_mark(self, ctx, of, load, record->vchannel);
+    }
+}
+
+/* Somebody reads what we hold of it: it stays for a while although nothing is placed here. */
+static bool s_lingers(const query_channel_t *ch, const event_t *ev)
+{
+    query_node_t *self = ch->node;
+    if (!catalog_load(self->catalog, ch->coll->id) || !query_held_keeps_any(ch, ev))
+        return false;
+    self->lingering = true;
+    return true;
 }
 
 static void s_release_old(query_coll_t *coll, uint64_t mark, const event_t *ev, actions_t *act)
 {
     for (size_t i = 0; i < coll->channels.len; ) {
-        const query_channel_t *ch = *(query_channel_t **)vec_at(&coll->channels, i);
-        if (ch->mark == mark)
-            i++;
-        else
+        query_channel_t *ch = *(query_channel_t **)vec_at(&coll->channels, i);
+        if (ch->mark != mark && !s_lingers(ch, ev)) {
             s_release_channel(coll, i);
+            continue;
+        }
+        query_channel_lead(ch, ch->leads_mark == mark ? ch->leads_replica : 0);
+        i++;
     }
     query_reads_wake(coll, ev, act);            /* those of a released channel end */
 }
@@ -238,9 +280,10 @@ static void s_release_old(query_coll_t *coll, uint64_t mark, const event_t *ev, 
 static void s_targets(query_node_t *self, const event_t *ev, actions_t *act)
 {
     if (!catalog_synced(self->catalog) || !segments_synced(self->segments) ||
-        !directory_synced(self->directory, DIRECTORY_REPLICA))
+        !directory_synced(self->directory, DIRECTORY_REPLICA) ||
+        !directory_synced(self->directory, DIRECTORY_PLACE))
         return;
-    self->targets_dirty = false;
+    self->targets_dirty = self->lingering = false;
     self->mark++;
     const Elanus__Replica **replicas = NULL;
     size_t n = directory_replicas(self->directory, ev->ctx, 0, &replicas);
@@ -278,13 +321,18 @@ static void s_settle(query_coll_t *coll, const event_t *ev, actions_t *act)
     for (size_t i = 0; i < coll->channels.len; i++) {
         query_channel_t *ch = *(query_channel_t **)vec_at(&coll->channels, i);
         query_follow_take(ch, ch->resetting ? &ch->next : &ch->growing);
-        query_load_look(ch, all, n);
+        if (ch->replica)
+            query_peers_look(ch, ev->ctx);
+        query_load_look(ch, all, n, ev);
         query_load_go(ch, ev, act);
         query_runs_apply(ch, ev, act);
+        query_load_able(ch);
         query_swap(ch);
         query_advance(ch);
         query_runs_trim(ch);
         query_follow(ch, ev, act);
+        if (ch->replica)
+            query_peers_poll(ch, ev, act);
     }
     query_reads_wake(coll, ev, act);
 }
@@ -349,14 +397,23 @@ static void s_tally_piece(tally_t *tally, ctx_t *ctx, const query_piece_t *piece
             tally->error = piece->error;
         }
     }
-    if (!piece->in)
+    if (!piece->in || piece->at == QUERY_NOWHERE)
         return;
     Elanus__LoadedSegment what = ELANUS__LOADED_SEGMENT__INIT;
     what.id = piece->id;
     what.partition = piece->partition;
-    what.rows = sealed_rows(piece->sealed);
-    what.bytes = sealed_bytes(piece->sealed);
     what.state = ELANUS__SEGMENT_STATE__SEGMENT_FLUSHED;
+    if (piece->at == QUERY_HERE) {
+        what.node = piece->channel->node->member.self->id;
+        what.rows = sealed_rows(piece->sealed);
+        what.bytes = sealed_bytes(piece->sealed);
+    } else {
+        const query_peer_t *peer = query_peer(piece->channel, piece->at);
+        const query_told_t *told = peer ? map_get_u64(peer->held, piece->id) : NULL;
+        what.node = piece->at;
+        what.rows = told ? told->rows : piece->rows;
+        what.bytes = told ? told->bytes : piece->bytes;
+    }
     s_tell(tally, ctx, what);
 }
 
@@ -409,6 +466,11 @@ static void s_tally_channel(tally_t *tally, ctx_t *ctx, const query_channel_t *c
     void *piece = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &piece); )
         s_tally_piece(tally, ctx, piece);
+    for (size_t i = 0; i < ch->peers.len && !tally->error; i++) {
+        const query_peer_t *peer = *(query_peer_t **)vec_at(&ch->peers, i);
+        tally->err = peer->error ? peer->err : tally->err;
+        tally->error = peer->error;
+    }
     for (size_t i = 0; i < ch->growing.len; i++)
         s_tally_growing(tally, ctx, vec_at(&ch->growing, i));
 }
@@ -442,8 +504,11 @@ void query_loaded(query_node_t *self, const event_t *ev, actions_t *act)
     }
     tally_t tally = { .ask = ask, .coll = coll, .complete = true };
     vec_init(&tally.segments, sizeof(Elanus__LoadedSegment *));
-    for (size_t i = 0; i < coll->channels.len; i++)
-        s_tally_channel(&tally, ev->ctx, *(query_channel_t **)vec_at(&coll->channels, i));
+    for (size_t i = 0; i < coll->channels.len; i++) {
+        const query_channel_t *ch = *(query_channel_t **)vec_at(&coll->channels, i);
+        if (ch->replica)
+            s_tally_channel(&tally, ev->ctx, ch);
+    }
     s_answer(ev, act, &tally);
     vec_fini(&tally.segments);
 }

@@ -23,6 +23,7 @@ enum {
     ASK_MS = 5000,              /* most time an owner has for an answer */
     RETRY_MS = 20,
     ASIDE_MS = 200,             /* Milvus's tick */
+    LOST_WAIT_MS = 100,         /* for who holds a segment now, before another replica is asked */
 };
 
 static const int64_t s_lag_most_ms = 86400 * 1000;      /* Milvus's queryNode.maxTimestampLag */
@@ -261,7 +262,7 @@ static err_t s_served(query_node_t *self, ctx_t *ctx, const Elanus__ReadView *vi
                             (unsigned long long)view->partitions[i]);
     for (size_t i = 0; i < view->n_vchannels; i++) {
         const query_channel_t *ch = map_get_str(self->channels, view->vchannels[i]);
-        if (!ch || ch->coll != coll)
+        if (!ch || ch->coll != coll || !ch->replica)
             return ctx_fail(ctx, ERR_MOVED, "channel not available[channel=%s]: query node %llu "
                             "does not serve it", view->vchannels[i],
                             (unsigned long long)self->member.self->id);
@@ -318,12 +319,71 @@ static err_t s_check_lag(ctx_t *ctx, uint64_t ts, const event_t *ev)
                     (long long)(lag_ms / 1000));
 }
 
-err_t query_wait_look(query_node_t *self, ctx_t *ctx, const query_need_t *need, const event_t *ev,
+/* --- what a leader asks of who holds its segments ------------------------------------------- */
+
+static err_t s_holds(const query_channel_t *ch, ctx_t *ctx, const Elanus__ReadView *view)
+{
+    for (size_t i = 0; i < view->n_segments; i++) {
+        const query_piece_t *piece = map_get_u64(ch->pieces, view->segments[i]);
+        if (!piece || !piece->able || piece->until < view->applied_ts)
+            return ctx_fail(ctx, ERR_SEGMENT_NOT_LOADED, "segment not loaded[segment=%llu]: query "
+                            "node %llu does not hold it", (unsigned long long)view->segments[i],
+                            (unsigned long long)ch->node->member.self->id);
+    }
+    return OK;
+}
+
+static err_t s_look_held(query_node_t *self, ctx_t *ctx, const Elanus__ReadView *view,
+                         bool *ret_ready, uint64_t *ret_ts)
+{
+    const query_channel_t *ch = map_get_str(self->channels, view->vchannels[0]);
+    if (!ch || view->n_vchannels != 1 || view->read_ts == 0)
+        return ctx_fail(ctx, ERR_SEGMENT_NOT_LOADED, "query node %llu holds nothing of channel %s",
+                        (unsigned long long)self->member.self->id, view->vchannels[0]);
+    TRY(s_holds(ch, ctx, view));
+    *ret_ready = ch->applied_ts >= view->applied_ts;
+    for (size_t i = 0; i < view->n_segments && !*ret_ready; i++) {
+        const query_piece_t *piece = map_get_u64(ch->pieces, view->segments[i]);
+        if (piece->until == UINT64_MAX)
+            return OK;                          /* it waits for deletes */
+    }
+    *ret_ready = true;                          /* what is read gets none any more */
+    *ret_ts = view->read_ts;
+    return OK;
+}
+
+/* Is something in view that nobody has now?  To be asked again in a moment. */
+static bool s_is_lost(query_node_t *self, const Elanus__ReadView *view)
+{
+    for (size_t i = 0; i < view->n_vchannels; i++) {
+        const query_channel_t *ch = map_get_str(self->channels, view->vchannels[i]);
+        if (ch->n_lost)
+            return true;
+    }
+    return false;
+}
+
+static err_t s_wait_for_lost(ctx_t *ctx, query_need_t *need, const event_t *ev, query_node_t *self)
+{
+    if (need->lost_ms == 0)
+        need->lost_ms = ev->now_ms + LOST_WAIT_MS;
+    query_wake_at(self, need->lost_ms);
+    if (ev->now_ms < need->lost_ms)
+        return OK;
+    return ctx_fail(ctx, ERR_CHANNEL_NOT_AVAILABLE, "channel not available[channel=%s]: segments "
+                    "of it are being loaded by another query node", need->view->vchannels[0]);
+}
+
+err_t query_wait_look(query_node_t *self, ctx_t *ctx, query_need_t *need, const event_t *ev,
                       bool *ret_ready, uint64_t *ret_ts)
 {
     const Elanus__ReadView *view = need->view;
     uint64_t least = 0, complete = UINT64_MAX;
+    if (view->n_segments)
+        return s_look_held(self, ctx, view, ret_ready, ret_ts);
     TRY(s_served(self, ctx, view));
+    if (s_is_lost(self, view))
+        return s_wait_for_lost(ctx, need, ev, self);
     TRY(s_check_lag(ctx, s_max(view->guarantee_ts, view->read_ts), ev));
     bool ready = s_least(self, need, ev, &least);
     for (size_t i = 0; i < view->n_vchannels; i++) {

@@ -1,13 +1,21 @@
 /* querynode_int - what the files of the query node share; nobody else includes it
  *
  *     query_target.c   what shall be loaded: pictures of metadata to collections and channels
+ *     query_place.c    which segments this node is to hold
  *     query_follow.c   one FOLLOW to the owner of each channel: growing segments, deletes
  *     query_copy.c     rows of growing segments whose owner is another process
  *     query_delete.c   the delete buffer: into every sealed segment before it counts
  *     query_load.c     opening sealed segments, comparing them with metadata
+ *     query_held.c     what is held here, told to the leaders of shards
+ *     query_peers.c    a leader hears of what others hold, and tells what it uses
+ *     query_spread.c   where a leader reads each segment
  *     query_swap.c     which segments are in view: exactly one of growing, sealed, compacted
  *     query_wait.c     consistency: FRONTIER questions, reads that wait for them
  *     query_read.c     reads: pinned sources, jobs, answers (query_read_*.c)
+ *
+ * A channel that this node leads has a view: growing segments, and sealed ones here or at other
+ * nodes.  One that it does not lead has only segments that are able, read when a leader asks.
+ * Both are one structure and one code, for a node that is promoted has most of it already.
  *
  * One thread, the node's, owns everything here.  A job gets a query_work_t and looks at nothing
  * else; when it is back, the channel it worked for may be `gone`.
@@ -33,9 +41,27 @@ void query_coll_free(query_coll_t *coll);
 bool query_shows(const query_coll_t *coll, uint64_t partition);
 void query_loaded(query_node_t *self, const event_t *ev, actions_t *act);      /* METHOD_LOADED */
 
+/* --- query_place.c */
+
+/* The wishes of all replicas of a collection, as place/ shows them. */
+typedef struct query_places {
+    const Elanus__Placement *led;       /* of the replica that is led here; NULL: none yet */
+    const Elanus__Placement **all;      /* [n] */
+    size_t n;
+} query_places_t;
+
+query_places_t query_places(const query_channel_t *ch, ctx_t *ctx);
+bool query_places_here(const query_channel_t *ch, const query_places_t *places, uint64_t segment);
+
+/* Where shall it be, and is that here? */
+void query_piece_place(query_piece_t *piece, const query_places_t *places, const event_t *ev);
+
 /* --- query_follow.c */
 
 query_channel_t *query_channel_new(query_coll_t *coll, const char *name);
+
+/* Lead it in this replica from now on; 0: in none. */
+void query_channel_lead(query_channel_t *ch, uint64_t replica);
 void query_channel_release(query_channel_t *ch);
 void query_channel_put(query_channel_t *ch);    /* one user less */
 void query_channel_free(query_channel_t *ch);
@@ -76,7 +102,9 @@ void query_runs_free(query_channel_t *ch);
 
 /* --- query_load.c */
 
-void query_load_look(query_channel_t *ch, const Elanus__Segment *const *all, size_t n);
+void query_load_look(query_channel_t *ch, const Elanus__Segment *const *all, size_t n,
+                     const event_t *ev);
+void query_load_able(query_channel_t *ch);      /* which pieces may be read by now */
 void query_load_go(query_channel_t *ch, const event_t *ev, actions_t *act);
 void query_piece_free(query_piece_t *piece);
 void query_garbage(query_node_t *self, actions_t *act);
@@ -89,10 +117,45 @@ void query_work_free(query_node_t *self, query_work_t *work);
 void query_piece_compare(query_piece_t *piece, const Elanus__Segment *record, uint64_t round,
                          actions_t *act);
 
-/* --- query_swap.c */
+/* --- query_held.c */
+
+void query_held(query_node_t *self, const event_t *ev, actions_t *act);        /* METHOD_HELD */
+void query_held_cancel(query_node_t *self, net_from_t from);
+void query_held_changed(query_channel_t *ch);
+void query_held_wake(query_node_t *self, const event_t *ev, actions_t *act);
+void query_held_fini(query_node_t *self);
+void query_askers_free(query_channel_t *ch);
+
+/* May the leader elsewhere of some replica read it here, or some piece? */
+bool query_held_keeps(const query_piece_t *piece, const event_t *ev);
+bool query_held_keeps_any(const query_channel_t *ch, const event_t *ev);
+
+/* --- query_peers.c */
+
+query_peer_t *query_peer(const query_channel_t *ch, uint64_t node);     /* NULL: none of them */
+bool query_peers_hold(const query_channel_t *ch, uint64_t segment);
+void query_peers_look(query_channel_t *ch, ctx_t *ctx);         /* who they are */
+void query_peers_poll(query_channel_t *ch, const event_t *ev, actions_t *act);
+void query_peers_free(query_channel_t *ch);
+
+/* It lacks something it should have, or its link does not work: it has to tell anew. */
+void query_peer_doubt(query_channel_t *ch, uint64_t node);
+void query_peers_suspect(query_node_t *self, const char *address);
+
+/* --- query_spread.c */
 
 void query_piece_show(query_piece_t *piece);
 void query_piece_hide(query_piece_t *piece);
+bool query_piece_ready(const query_piece_t *piece);     /* it could be read, somewhere */
+void query_spread(query_channel_t *ch);         /* choose where each is read, and is to be */
+void query_dist_renew(query_channel_t *ch);
+void query_dist_unref(query_dist_t **self_p);
+
+/* What this node must not let go, rising, each once. */
+void query_using(const query_channel_t *ch, uint64_t node, vec_t *ret);
+
+/* --- query_swap.c */
+
 void query_growing_drop(query_channel_t *ch, query_growing_t *growing);
 
 void query_swap(query_channel_t *ch);           /* all that can be done now */
@@ -118,11 +181,12 @@ void query_wait_fini(query_node_t *self);
 typedef struct query_need {
     const Elanus__ReadView *view;
     uint64_t after;
+    int64_t lost_ms;            /* it waits for what is lost until then; 0: not yet */
 } query_need_t;
 
 /* May it start (*ret_ready), and at which timestamp?  Errors, with Milvus's texts: not loaded, not
  * fully loaded (retriable), not served here (retriable), a timestamp too far ahead. */
-err_t must_use query_wait_look(query_node_t *self, ctx_t *ctx, const query_need_t *need,
+err_t must_use query_wait_look(query_node_t *self, ctx_t *ctx, query_need_t *need,
                                const event_t *ev, bool *ret_ready, uint64_t *ret_ts);
 
 /* --- query_read.c */

@@ -137,6 +137,7 @@
 #define LIMIT_QUERY_READS       3072            /* waiting and at work; below LIMIT_NET_IN_FLIGHT */
 #define LIMIT_QUERY_OPENS       4               /* segments being opened: half the I/O threads */
 #define LIMIT_QUERY_RUN_BYTES   (256u << 20)    /* deletes kept for a channel's segments to come */
+#define LIMIT_QUERY_HELD_ASKS   4096            /* HELDs that wait: one a leader's shard */
 #define LIMIT_QUERY_PLANS       64              /* parsed filters kept */
 #define LIMIT_QUERY_PLAN_BYTES  4096            /* of text and parameters; longer ones are not */
 
