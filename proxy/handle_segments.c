@@ -84,6 +84,12 @@ typedef struct {
     size_t n, room;
 } list_t;
 
+/* Who holds it: the leader that answered, or another node of its replica. */
+static uint64_t s_node(const proxy_target_t *target, const Elanus__LoadedSegment *segment)
+{
+    return segment->node ? segment->node : target->node;
+}
+
 static Milvus__QuerySegmentInfo *s_loaded_info(list_t *list, const proxy_target_t *target,
                                                const Elanus__LoadedSegment *segment)
 {
@@ -94,7 +100,7 @@ static Milvus__QuerySegmentInfo *s_loaded_info(list_t *list, const proxy_target_
     out->partitionid = (int64_t)segment->partition;
     out->mem_size = (int64_t)segment->bytes;
     out->num_rows = (int64_t)segment->rows;
-    out->nodeid = (int64_t)target->node;
+    out->nodeid = (int64_t)s_node(target, segment);
     out->state = COMMON__SEGMENT_STATE__Sealed;
     out->level = COMMON__SEGMENT_LEVEL__L1;
     if (list->index) {
@@ -117,7 +123,7 @@ static void s_list_segment(list_t *list, const proxy_target_t *target,
     int64_t *nodes = ctx_new(list->ctx, (info->n_nodeids + 1) * sizeof *nodes);
     for (size_t i = 0; i < info->n_nodeids; i++)
         nodes[i] = info->nodeids[i];
-    nodes[info->n_nodeids++] = (int64_t)target->node;
+    nodes[info->n_nodeids++] = (int64_t)s_node(target, segment);
     info->nodeids = nodes;
 }
 

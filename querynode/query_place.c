@@ -57,12 +57,13 @@ bool query_places_here(const query_channel_t *ch, const query_places_t *places, 
     return false;
 }
 
-static bool s_is_homeless(query_piece_t *piece, const event_t *ev)
+/* Nobody has it, and nobody is about to.  What the coord found no memory for is no such thing. */
+static bool s_is_homeless(query_piece_t *piece, const query_places_t *places, const event_t *ev)
 {
     query_channel_t *ch = piece->channel;
-    uint64_t self = ch->node->member.self->id;
     const query_peer_t *peer = query_peer(ch, piece->place);
-    if (piece->place == self || (peer && peer->answers) || query_peers_hold(ch, piece->id)) {
+    bool refused = piece->place == 0 && places->led->err;
+    if (refused || (peer && peer->answers) || query_peers_hold(ch, piece->id)) {
         piece->homeless_ms = 0;
         return false;
     }
@@ -80,5 +81,5 @@ void query_piece_place(query_piece_t *piece, const query_places_t *places, const
     piece->place = s_placed(places->led, piece->id);
     piece->mine = (ch->replica && !places->led) || query_places_here(ch, places, piece->id);
     if (ch->replica && !piece->mine)
-        piece->mine = s_is_homeless(piece, ev);
+        piece->mine = s_is_homeless(piece, places, ev);
 }

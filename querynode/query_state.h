@@ -11,12 +11,12 @@
 #include "core/query/query.h"
 #include "core/wire/pb.h"
 #include "querynode/query_node.h"
+#include "querynode/query_others.h"
 
 enum { TIMER_QUERY = 100, QUERY_TS_BITS = 18 };  /* of a timestamp, below its milliseconds */
 
 typedef struct query_node query_node_t;
 typedef struct query_coll query_coll_t;
-typedef struct query_channel query_channel_t;
 typedef struct query_piece query_piece_t;
 typedef struct query_read query_read_t;
 typedef struct query_work query_work_t;
@@ -73,62 +73,6 @@ struct query_piece {
 
 /* "By the time question `no` arrived, last_ts was the newest, and complete is all there is." */
 typedef struct query_front { uint64_t no, last_ts, complete; } query_front_t;
-
-/* A segment that another node holds. */
-typedef struct query_told {
-    uint64_t rows, bytes;
-    size_t n_indexes;
-    bool sure;                  /* it stays there while we say that we use it */
-    uint64_t indexes[];
-} query_told_t;
-
-/* Another node of the replica, as the leader of a shard sees it: query_peers.c */
-typedef struct query_peer {
-    uint64_t node, incarnation;
-    char *address;
-    uint64_t version;           /* of what it told; 0: nothing yet */
-    map_t *held;                /* segment -> query_told_t, owned */
-    uint64_t poll_no;           /* of the HELD under way; 0: none */
-    vec_t asked;                /* the segments that it names as used, rising */
-    bool asked_settled;
-    bool answers;               /* the last poll did not fail */
-    unsigned failures;
-    int64_t retry_ms;
-    err_t err;                  /* why it does not get further */
-    char *error;                /* owned; NULL: it does */
-} query_peer_t;
-
-/* What a leader reads at one other node. */
-typedef struct query_share {
-    uint64_t node;
-    size_t n;
-    uint64_t *ids, *partitions; /* [n] of the distribution's arrays */
-} query_share_t;
-
-/* What a leader reads at other nodes: a version of it, counted, never changed.  Reads pin the
- * one they began with, and nobody lets go what it names. */
-typedef struct query_dist {
-    uint32_t refs;
-    query_channel_t *channel;   /* held */
-    size_t n_shares;
-    query_share_t *shares;      /* owned, with the arrays behind them */
-} query_dist_t;
-
-/* The newest HELD of a replica's leader: what may not go yet. */
-typedef struct query_asker {
-    uint64_t replica, node;
-    int64_t at_ms;
-    bool settled;
-    vec_t using;                /* of ids, rising */
-} query_asker_t;
-
-/* A HELD that waits for news. */
-typedef struct query_parked {
-    net_from_t from;
-    char *vchannel;             /* owned */
-    uint64_t replica, version;
-    int64_t due_ms;
-} query_parked_t;
 
 /* One vchannel that this node leads, or holds segments of. */
 struct query_channel {

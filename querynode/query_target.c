@@ -453,6 +453,22 @@ static bool s_channel_loaded(const tally_t *tally, const query_channel_t *ch)
     return true;
 }
 
+/* Why something is not held at any other node. */
+static void s_tally_elsewhere(tally_t *tally, const query_channel_t *ch)
+{
+    const Elanus__Placement *placement =
+        directory_placement(ch->node->directory, ch->coll->id, ch->replica);
+    if (placement && placement->err && !tally->error) {
+        tally->err = (err_t)placement->err;
+        tally->error = placement->error;
+    }
+    for (size_t i = 0; i < ch->peers.len && !tally->error; i++) {
+        const query_peer_t *peer = *(query_peer_t **)vec_at(&ch->peers, i);
+        tally->err = peer->error ? peer->err : tally->err;
+        tally->error = peer->error;
+    }
+}
+
 static void s_tally_channel(tally_t *tally, ctx_t *ctx, const query_channel_t *ch)
 {
     bool loaded = s_channel_loaded(tally, ch);
@@ -466,11 +482,7 @@ static void s_tally_channel(tally_t *tally, ctx_t *ctx, const query_channel_t *c
     void *piece = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &piece); )
         s_tally_piece(tally, ctx, piece);
-    for (size_t i = 0; i < ch->peers.len && !tally->error; i++) {
-        const query_peer_t *peer = *(query_peer_t **)vec_at(&ch->peers, i);
-        tally->err = peer->error ? peer->err : tally->err;
-        tally->error = peer->error;
-    }
+    s_tally_elsewhere(tally, ch);
     for (size_t i = 0; i < ch->growing.len; i++)
         s_tally_growing(tally, ctx, vec_at(&ch->growing, i));
 }

@@ -68,7 +68,7 @@ static void s_read(querynode_world_t *w, uint64_t partition, size_t n)
 static void loading_goes_to_the_end(void **state)
 {
     (void)state;
-    querynode_world_t *w = s_world(1, NULL);
+    querynode_world_t *w = s_world(3, NULL);
     uint32_t before = 0, steps = 0;
     assert_int_equal(s_loaded(w)->percent, 0);
     qw_load(w, true, false, false);
