@@ -79,7 +79,7 @@ void query_channel_release(query_channel_t *ch)
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         query_piece_t *piece = value;
         query_piece_hide(piece);
-        if (piece->busy)
+        if (piece->busy || piece->indexing)
             continue;
         map_del_u64(ch->pieces, piece->id);
         query_piece_free(piece);

@@ -27,6 +27,7 @@ static Elanus__HeldSegment *s_segment(ctx_t *ctx, const query_piece_t *piece)
     one->id = piece->id;
     one->rows = sealed_rows(piece->sealed);
     one->bytes = sealed_bytes(piece->sealed);
+    one->n_indexes = query_index_ids(piece, ctx, &one->indexes);
     return one;
 }
 

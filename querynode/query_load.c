@@ -68,6 +68,7 @@ void query_work_free(query_node_t *self, query_work_t *work)
         query_channel_put(work->channel);
     s_unref_all(work);
     sealed_unref(&work->sealed);
+    field_index_unref(&work->index);
     schema_unref(&work->schema);
     vec_fini(&work->pieces);
     vec_fini(&work->sealeds);
@@ -114,6 +115,7 @@ static query_piece_t *s_piece(query_channel_t *ch, uint64_t id)
     piece = mem_new(sizeof *piece);
     *piece = (query_piece_t){ .channel = ch, .id = id, .deltalogs = map_new(),
                               .until = UINT64_MAX, .at = QUERY_NOWHERE, .next = QUERY_NOWHERE };
+    query_index_init(piece);
     map_put_u64(ch->pieces, id, piece);
     return piece;
 }
@@ -124,10 +126,8 @@ static void s_able(query_piece_t *piece)
     query_node_t *self = piece->channel->node;
     piece->able = true;
     piece->until = UINT64_MAX;
-    piece->counted = sealed_bytes(piece->sealed);
     self->count.segments++;
     self->count.rows += sealed_rows(piece->sealed);
-    self->count.bytes += piece->counted;
     query_held_changed(piece->channel);
 }
 
@@ -139,7 +139,6 @@ static void s_unable(query_piece_t *piece)
     piece->able = false;
     self->count.segments--;
     self->count.rows -= sealed_rows(piece->sealed);
-    self->count.bytes -= piece->counted;
     query_held_changed(piece->channel);
 }
 
@@ -161,6 +160,9 @@ static void s_close(query_piece_t *piece)
     if (piece->sealed)
         vec_push(&piece->channel->node->old_sealeds, &piece->sealed);
     piece->sealed = NULL;
+    piece->channel->node->count.bytes -= piece->counted;
+    piece->counted = 0;
+    piece->indexes.len = 0;
     map_destroy(&piece->deltalogs);
     piece->deltalogs = map_new();
     piece->delta_ts = piece->round = piece->applied = 0;
@@ -171,6 +173,7 @@ void query_piece_free(query_piece_t *piece)
 {
     s_close(piece);
     map_destroy(&piece->deltalogs);
+    vec_fini(&piece->indexes);
     mem_free(piece->error);
     mem_free(piece);
 }
@@ -227,7 +230,7 @@ static bool s_wanted(const query_channel_t *ch, const Elanus__Segment *record, m
 /* Is it, or will it be, read here? */
 static bool s_is_needed(const query_piece_t *piece, const event_t *ev)
 {
-    if (piece->busy || (piece->wanted && piece->mine))
+    if (piece->busy || piece->indexing || (piece->wanted && piece->mine))
         return true;
     if (piece->in && piece->at == QUERY_HERE)
         return true;
@@ -285,7 +288,7 @@ void query_load_look(query_channel_t *ch, const Elanus__Segment *const *all, siz
 
 /* --- opening ----------------------------------------------------------------------------- */
 
-static const char *const *s_names(ctx_t *ctx, char *const *from, size_t n)
+const char *const *query_load_names(ctx_t *ctx, char *const *from, size_t n)
 {
     const char **names = ctx_new(ctx, (n + 1) * sizeof *names);
     for (size_t i = 0; i < n; i++)
@@ -293,22 +296,39 @@ static const char *const *s_names(ctx_t *ctx, char *const *from, size_t n)
     return names;
 }
 
-/* Would loading it leave too little memory?  In Milvus's words. */
-static err_t s_fits(ctx_t *ctx, const query_work_t *work)
+void query_load_reserve(query_node_t *self, query_work_t *work, uint64_t bytes)
 {
-    hostinfo_t host;
-    if (work->memory_share <= 0)
-        return OK;
-    TRY(hostinfo_read(ctx, NULL, &host));
-    double total = (double)host.memory_total_bytes, mb = 1 << 20;
-    double then = (double)(host.memory_used_bytes + work->reserved + work->need);
-    if (then <= total * work->memory_share)
+    work->memory_share = self->options.memory_share;
+    work->memory_limit = self->options.memory_limit;
+    work->held = self->count.bytes;
+    work->reserved = self->opening_bytes;
+    work->need = bytes;
+    self->opening_bytes += bytes;
+}
+
+/* Milvus's words. */
+static err_t s_too_much(ctx_t *ctx, const query_work_t *work, uint64_t used, uint64_t total,
+                        double share)
+{
+    double mb = 1 << 20, then = (double)(used + work->reserved + work->need);
+    if (then <= (double)total * share)
         return OK;
     return ctx_fail(ctx, ERR_SEGMENT_LOAD_FAILED, "load segment failed, OOM if load, "
                     "maxSegmentSize = %.0f MB, memUsage = %.0f MB, predictMemUsage = %.0f MB, "
                     "totalMem = %.0f MB thresholdFactor = %f", (double)work->need / mb,
-                    (double)host.memory_used_bytes / mb, then / mb, total / mb,
-                    work->memory_share);
+                    (double)used / mb, then / mb, (double)total / mb, share);
+}
+
+err_t query_load_fits(ctx_t *ctx, const query_work_t *work)
+{
+    hostinfo_t host;
+    if (work->memory_limit)
+        TRY(s_too_much(ctx, work, work->held, work->memory_limit, 1));
+    if (work->memory_share <= 0)
+        return OK;
+    TRY(hostinfo_read(ctx, NULL, &host));
+    return s_too_much(ctx, work, host.memory_used_bytes, host.memory_total_bytes,
+                      work->memory_share);
 }
 
 static err_t s_open_job(ctx_t *ctx, void *arg)
@@ -319,7 +339,7 @@ static err_t s_open_job(ctx_t *ctx, void *arg)
     if (work->files.n_rows > LIMIT_SEGMENT_ROWS)
         return ctx_fail(ctx, ERR_CORRUPT, "%llu rows in one segment, at most %u are possible",
                         (unsigned long long)work->files.n_rows, LIMIT_SEGMENT_ROWS);
-    TRY(s_fits(ctx, work));
+    TRY(query_load_fits(ctx, work));
     return sealed_open(ctx, work->store, work->schema, &work->files, work->preload, &work->sealed);
 }
 
@@ -355,6 +375,8 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
         s_failed(piece, ev);
     } else if (ev->err == OK) {
         piece->sealed = take(work->sealed);
+        piece->counted = sealed_bytes(piece->sealed);
+        self->count.bytes += piece->counted;
         piece->failures = 0;
         s_error(piece, OK, NULL);
         s_note_deltalogs(piece, work);
@@ -384,17 +406,14 @@ static void s_open(query_piece_t *piece, const Elanus__Segment *record, actions_
     work->files = (sealed_files_t){
         .id = { record->collection, record->partition, record->id }, .n_rows = record->rows,
         .n_parts = record->n_binlogs == n_binlogs ? record->parts : 0,
-        .binlogs = s_names(&work->memory, record->binlogs, record->n_binlogs),
-        .deltalogs = s_names(&work->memory, record->deltalogs, record->n_deltalogs),
+        .binlogs = query_load_names(&work->memory, record->binlogs, record->n_binlogs),
+        .deltalogs = query_load_names(&work->memory, record->deltalogs, record->n_deltalogs),
         .n_deltalogs = record->n_deltalogs,
     };
     work->preload = s_preload(self, record->collection);
-    work->memory_share = self->options.memory_share;
-    work->reserved = self->opening_bytes;
-    work->need = work->preload ? record->bytes : record->rows * ROW_BYTES;
+    query_load_reserve(self, work, work->preload ? record->bytes : record->rows * ROW_BYTES);
     work->delta_ts = record->delta_ts;
     self->opening++;
-    self->opening_bytes += work->need;
     piece->busy = true;
     piece->applied = ch->first_run;
     act_job(act, s_open_job, work, wait_once(self->member.waits, act, s_opened, work));

@@ -29,6 +29,8 @@ static void *s_make(const node_self_t *who, const void *options)
     self->catalog = catalog_new();
     self->directory = directory_new();
     self->segments = segments_new();
+    self->builds = builds_new();
+    self->member.memory_limit = self->options.memory_limit;
     self->colls = map_new();
     self->channels = map_new();
     self->dialled = map_new();
@@ -82,6 +84,7 @@ static void s_end(void *node)
     catalog_destroy(&self->catalog);
     directory_destroy(&self->directory);
     segments_destroy(&self->segments);
+    builds_destroy(&self->builds);
     member_fini(&self->member);
     mem_free(self);
 }
@@ -134,6 +137,12 @@ static void s_settle(query_node_t *self, const event_t *ev, actions_t *act)
         act_timer(act, TIMER_QUERY, self->wake_ms > ev->now_ms ? self->wake_ms - ev->now_ms : 0);
 }
 
+static void s_start(query_node_t *self, actions_t *act)
+{
+    query_target_start(self, act);
+    query_index_start(self, act);
+}
+
 static void s_cancelled(query_node_t *self, const event_t *ev, actions_t *act)
 {
     query_held_cancel(self, ev->call.from);
@@ -145,7 +154,7 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
     query_node_t *self = node;
     if (!member_step(&self->member, self, ev, act)) {
         if (ev->kind == EV_START)
-            query_target_start(self, act);
+            s_start(self, act);
         else if (ev->kind == EV_CALL)
             s_call(self, ev, act);
         else if (ev->kind == EV_CANCELLED)
@@ -189,9 +198,9 @@ FIGURE(running, self->n_running)
 
 static const figure_t s_figures[] = {
     { "elanus_querynode_collections", "collections served", s_colls },
-    { "elanus_querynode_segments", "sealed segments in view", s_segments },
+    { "elanus_querynode_segments", "sealed segments held", s_segments },
     { "elanus_querynode_rows", "their rows, deleted ones too", s_rows },
-    { "elanus_querynode_bytes", "their memory and maps when they came into view", s_bytes },
+    { "elanus_querynode_bytes", "memory and maps of open segments", s_bytes },
     { "elanus_querynode_growing", "growing segments in view", s_growing },
     { "elanus_querynode_opening", "segments being opened", s_opening },
     { "elanus_querynode_delete_bytes", "deletes kept for segments to come", s_run_bytes },

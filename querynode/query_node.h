@@ -1,8 +1,9 @@
 /* query_node - holder of loaded segments, searcher
  *
- * It serves the channels that replica/ names it leader of: keeps their sealed segments open,
- * follows their owners for growing ones and deletes, and answers SEARCH, QUERY and LOADED.
- * querynode_int.h tells how.
+ * It leads the shards for which replica/ names it: follows their owners for growing rows and
+ * deletes, asks the other nodes of the replica for what they hold, and answers SEARCH, QUERY and
+ * LOADED.  It holds the segments that place/ names it for, and reads them for whoever leads
+ * their shard.  querynode_int.h tells how.
  */
 #ifndef QUERYNODE_QUERY_NODE_H
 #define QUERYNODE_QUERY_NODE_H
@@ -14,6 +15,7 @@
 typedef struct query_options {
     store_t *store;             /* of sealed segments; borrowed */
     bool preload;               /* read all fields at load, not at first use */
+    uint64_t memory_limit;      /* bytes of segments and indexes that may be open; 0: no bound */
     double memory_share;        /* of the machine's memory that may be used for loading; 0: all */
     int64_t expire_ms;          /* age at which rows are not seen any more, where the collection
                                  * does not say; 0: never */

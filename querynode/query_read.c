@@ -59,10 +59,10 @@ static void s_unpin(query_read_t *read)
 }
 
 /* All that was made since it was WAITING. */
-static void s_rewind(query_read_t *read)
+static void s_rewind(query_read_t *read, actions_t *act)
 {
     s_unpin(read);
-    query_fan_drop(read);
+    query_fan_drop(read, act);
     search_found_fini(&read->found);
     retrieved_fini(&read->rows);
     expr_unref(&read->filter);
@@ -81,10 +81,11 @@ static void s_rewind(query_read_t *read)
     buf_init(&read->answer, LIMIT_NET_MESSAGE_BYTES);
 }
 
-static void s_free(query_read_t *read)
+/* act NULL: with the node */
+static void s_free(query_read_t *read, actions_t *act)
 {
     s_pull(read);
-    s_rewind(read);
+    s_rewind(read, act);
     vec_fini(&read->sources);
     vec_fini(&read->dists);
     vec_fini(&read->calls);
@@ -96,23 +97,23 @@ static void s_free(query_read_t *read)
     mem_free(read);
 }
 
-static void s_end(query_read_t *read)
+static void s_end(query_read_t *read, actions_t *act)
 {
     map_del(read->node->reads, s_key(&read->from));
-    s_free(read);
+    s_free(read, act);
 }
 
 static void s_refuse(query_read_t *read, actions_t *act, err_t err, const char *text)
 {
     act_refuse(act, read->from, err, "%s", text);
-    s_end(read);
+    s_end(read, act);
 }
 
 void query_reads_fini(query_node_t *self)
 {
     void *read = NULL;
     for (size_t at = 0; map_next(self->reads, &at, NULL, &read); )
-        s_free(read);
+        s_free(read, NULL);
 }
 
 /* --- running ---------------------------------------------------------------------------------- */
@@ -178,7 +179,7 @@ static void s_answer(query_read_t *read, actions_t *act)
         s_refuse(read, act, failed->err, failed->text);
     } else {
         act_reply_moved(act, read->from, &read->answer);
-        s_end(read);
+        s_end(read, act);
     }
 }
 
@@ -188,10 +189,10 @@ static void s_begin_again(query_read_t *read, const event_t *ev, actions_t *act)
     if (++read->tries >= TRIES_MOST || ev->now_ms >= read->ctx.deadline_ms) {
         act_refuse(act, read->from, ERR_CHANNEL_NOT_AVAILABLE, "channel not available[channel=%s]: "
                    "%s", read->need.view->vchannels[0], read->elsewhere.text);
-        s_end(read);
+        s_end(read, act);
         return;
     }
-    s_rewind(read);
+    s_rewind(read, act);
     ctx_clear(&read->elsewhere);
     read->again = false;
     read->need.lost_ms = 0;

@@ -5,8 +5,8 @@
  *
  * A node that cannot be reached or lacks a segment makes the whole read begin again, with the
  * distribution as it is then: what was found elsewhere may be of segments that have been
- * compacted since, and beginning again is seldom.  Answers of calls that nobody waits for any
- * more are dropped.
+ * compacted since, and beginning again is seldom.  Calls that nobody waits for any more are
+ * called off.
  */
 #include "querynode/query_read_int.h"
 
@@ -15,6 +15,7 @@ struct query_call {
     query_channel_t *channel;   /* held */
     uint64_t node;
     size_t at;                  /* in read->calls */
+    uint64_t cookie;
 };
 
 /* May the same read, begun anew in a moment, end better? */
@@ -28,10 +29,14 @@ static bool s_passes(err_t err)
 
 /* --- answers ----------------------------------------------------------------------------- */
 
-void query_fan_drop(query_read_t *read)
+void query_fan_drop(query_read_t *read, actions_t *act)
 {
-    for (size_t i = 0; i < read->calls.len; i++)
-        (*(query_call_t **)vec_at(&read->calls, i))->read = NULL;
+    for (size_t i = 0; i < read->calls.len; i++) {
+        query_call_t *call = *(query_call_t **)vec_at(&read->calls, i);
+        call->read = NULL;
+        if (act)
+            act_cancel(act, call->cookie);
+    }
     read->calls.len = 0;
     for (size_t i = 0; i < read->answers.len; i++)
         buf_fini(vec_at(&read->answers, i));
@@ -123,10 +128,10 @@ static void s_call(query_read_t *read, query_channel_t *ch, const query_peer_t *
     ch->users++;
     vec_push(&read->calls, &call);
     read->n_calls++;
+    call->cookie = wait_owned(self->member.waits, act, s_replied, call);
     act_call_moved(act, peer->address, read->search ? ELANUS__METHOD__METHOD_SEARCH
                                                     : ELANUS__METHOD__METHOD_QUERY,
-                   &bytes, left > 0 ? left : 1,
-                   wait_owned(self->member.waits, act, s_replied, call));
+                   &bytes, left > 0 ? left : 1, call->cookie);
 }
 
 /* What of this share the read is about, at its node. */

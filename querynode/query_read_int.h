@@ -79,7 +79,9 @@ void query_read_part_ended(query_read_t *read, const event_t *ev, actions_t *act
 
 /* Ask the other nodes of the replica for their parts. */
 void query_fan_out(query_read_t *read, const event_t *ev, actions_t *act);
-void query_fan_drop(query_read_t *read);        /* nobody waits for them any more */
+
+/* Nobody waits for them any more.  act NULL: the node ends. */
+void query_fan_drop(query_read_t *read, actions_t *act);
 
 /* --- query_read_merge.c: all parts to one answer, written. */
 err_t must_use query_read_merge(ctx_t *ctx, query_read_t *read);

@@ -4,6 +4,7 @@
 
 #include "core/base/limits.h"
 #include "core/base/map.h"
+#include "core/catalog/builds.h"
 #include "core/catalog/catalog.h"
 #include "core/catalog/directory.h"
 #include "core/catalog/segments.h"
@@ -69,6 +70,10 @@ struct query_piece {
     err_t err;                  /* of the last failure */
     char *error;                /* owned; NULL: none */
     uint64_t counted;           /* bytes in query_node.count */
+    vec_t indexes;              /* that it is searched with: query_index.c */
+    bool indexing;              /* a job opens one: it must stay */
+    unsigned index_failures;
+    int64_t index_retry_ms;
 };
 
 /* "By the time question `no` arrived, last_ts was the newest, and complete is all there is." */
@@ -168,9 +173,13 @@ struct query_work {
     schema_t *schema;           /* owned */
     sealed_files_t files;       /* open; refresh: deltalogs only */
     bool preload;
-    uint64_t reserved, need;    /* bytes that other opens will take, and this one */
+    uint64_t held, reserved, need;      /* bytes: there, that other opens will take, and this */
+    uint64_t memory_limit;
     double memory_share;
     sealed_t *sealed;           /* owned */
+    int64_t index_field;        /* an index: of this field, its objects are files.binlogs */
+    uint64_t index_id, index_build, index_attempt;
+    field_index_t *index;       /* owned */
     uint64_t round, delta_ts;
     vec_t pieces;               /* apply: of query_piece_t *, busy */
     query_run_t **runs;
@@ -184,6 +193,7 @@ struct query_node {
     catalog_t *catalog;
     directory_t *directory;
     segments_t *segments;
+    builds_t *builds;
     map_t *colls;               /* id -> query_coll_t, owned */
     map_t *channels;            /* vchannel -> query_channel_t */
     vec_t shells;               /* of query_channel_t *, gone but used; owned */
@@ -193,7 +203,7 @@ struct query_node {
     uint64_t mark;
 
     query_work_t *works;
-    size_t opening;
+    size_t opening, opening_indexes;
     uint64_t opening_bytes;
     vec_t old_sealeds, old_growings;    /* to be freed by a job */
 

@@ -327,6 +327,7 @@ static void s_settle(query_coll_t *coll, const event_t *ev, actions_t *act)
         query_load_go(ch, ev, act);
         query_runs_apply(ch, ev, act);
         query_load_able(ch);
+        query_index_go(ch, ev, act);
         query_swap(ch);
         query_advance(ch);
         query_runs_trim(ch);
@@ -407,12 +408,15 @@ static void s_tally_piece(tally_t *tally, ctx_t *ctx, const query_piece_t *piece
         what.node = piece->channel->node->member.self->id;
         what.rows = sealed_rows(piece->sealed);
         what.bytes = sealed_bytes(piece->sealed);
+        what.n_indexes = query_index_ids(piece, ctx, &what.indexes);
     } else {
         const query_peer_t *peer = query_peer(piece->channel, piece->at);
         const query_told_t *told = peer ? map_get_u64(peer->held, piece->id) : NULL;
         what.node = piece->at;
         what.rows = told ? told->rows : piece->rows;
         what.bytes = told ? told->bytes : piece->bytes;
+        what.indexes = told ? (uint64_t *)(uintptr_t)told->indexes : NULL;
+        what.n_indexes = told ? told->n_indexes : 0;
     }
     s_tell(tally, ctx, what);
 }

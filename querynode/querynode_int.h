@@ -6,6 +6,7 @@
  *     query_copy.c     rows of growing segments whose owner is another process
  *     query_delete.c   the delete buffer: into every sealed segment before it counts
  *     query_load.c     opening sealed segments, comparing them with metadata
+ *     query_index.c    indexes of what is held here
  *     query_held.c     what is held here, told to the leaders of shards
  *     query_peers.c    a leader hears of what others hold, and tells what it uses
  *     query_spread.c   where a leader reads each segment
@@ -113,9 +114,25 @@ void query_garbage(query_node_t *self, actions_t *act);
 query_work_t *query_work_new(query_node_t *self, query_channel_t *ch);
 void query_work_free(query_node_t *self, query_work_t *work);
 
+/* Copies of names. */
+const char *const *query_load_names(ctx_t *ctx, char *const *from, size_t n);
+
+/* A job will take so many bytes; it asks, on its thread, whether they are there: Milvus's text. */
+void query_load_reserve(query_node_t *self, query_work_t *work, uint64_t bytes);
+err_t must_use query_load_fits(ctx_t *ctx, const query_work_t *work);
+
 /* The record was read after the reset of that round: bring an open piece up to it. */
 void query_piece_compare(query_piece_t *piece, const Elanus__Segment *record, uint64_t round,
                          actions_t *act);
+
+/* --- query_index.c */
+
+void query_index_start(query_node_t *self, actions_t *act);
+void query_index_init(query_piece_t *piece);
+void query_index_go(query_channel_t *ch, const event_t *ev, actions_t *act);
+
+/* Ids of the definitions; an array in the arena. */
+size_t query_index_ids(const query_piece_t *piece, ctx_t *ctx, uint64_t **ret);
 
 /* --- query_held.c */
 

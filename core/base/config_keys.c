@@ -254,6 +254,8 @@ const config_key_t config_keys[] = {
          "directory for everything this process keeps itself"),
     BYTES("elanus.data.memory", "0", 0, 1 * T,
           "memory for rows and deletes that are not flushed; 0: a quarter of the machine's"),
+    BYTES("elanus.query.memory", "0", 0, 1 * T,
+          "memory for loaded segments and indexes; 0: the machine's, as far as it may be loaded"),
     MS("elanus.data.repeatTime", "60000", 0, DAY,
        "a write that a proxy repeats within this time is done once, after a restart too"),
     BOOL("elanus.proxy.hedge", "true", "ask another replica too when one is slow to answer"),

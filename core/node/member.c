@@ -40,6 +40,7 @@ Elanus__NodeInfo *member_info(const member_t *self, ctx_t *ctx)
     info->ops_address = (char *)who->ops_address;
     info->host = (char *)who->host;
     info->started_ms = who->started_ms;
+    info->memory_limit = self->memory_limit;
     return info;
 }
 

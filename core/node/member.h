@@ -46,6 +46,8 @@ typedef struct member {
     int64_t leader_seen_ms;     /* when this leader was first seen */
     net_peer_state_t leader_link;   /* NET_GONE: no link (yet) */
 
+    uint64_t memory_limit;      /* NodeInfo's; set by the role at its making, 0: unknown */
+
     /* Called after any of the above changed; NULL: nobody cares. */
     void (*on_leader)(void *node, const event_t *ev, actions_t *act);
 
