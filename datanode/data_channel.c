@@ -6,24 +6,32 @@
  *        │        change them any more, and the watches may lag behind the claim
  *        │        (logs on the store: seal/ and clock/ too)
  *     OPENING     job: the log under the new epoch, replayed from the checkpoint
- *        │        (on the store: where the epochs before ended is found out first)
+ *        │        (on the store: where the epochs before ended is found out; it is
+ *        │        replayed beside what follows, see data_rows.c)
  *     ACTIVATING  owner/<ch>: ACTIVE, if the key is as we left it
  *        │        (on the store: with the seals of the epochs before)
  *        │
- *     ACTIVE ──── the log failed ─► CLOSING ─► CLAIMING
- *        └─────── somebody else's, EV_STOP ─► CLOSING ─► gone
+ *     ACTIVE ──── a local log failed ─► CLOSING ─► CLAIMING
+ *        ├─────── somebody else's ─► CLOSING ─► gone
+ *        └─────── EV_STOP, CLOSE_CHANNEL, the store does not answer ─► CLOSING ─► RELEASED
  *
  * A failure before ACTIVE is told to the coordinator, who asks again; but once the key
- * may say that we are ACTIVE, nobody else will, so then we try again by ourselves.
+ * may say that we are ACTIVE, nobody else will, so then we try again by ourselves.  On the
+ * store, where another node can do what we cannot, whoever gives a channel up that is still
+ * its own says so: owner/<ch> becomes RELEASED, the coordinator sees it and asks the next.
  */
 #include "datanode/data_path.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 
 #include "core/wal/wal_objects.h"
 #include "core/wire/pb.h"
 
-enum { AGAIN_MS = 500 };
+enum {
+    AGAIN_MS = 500,
+    OPEN_AGAIN_MS = 200, OPEN_MOST_MS = 4000,   /* while the store does not answer */
+};
 
 /* --- life ----------------------------------------------------------------------------- */
 
@@ -37,6 +45,7 @@ static data_channel_t *s_new(data_node_t *node, const char *name)
     vec_init(&channel->openers, sizeof(net_from_t));
     vec_init(&channel->news, sizeof(data_shard_t *));
     vec_init(&channel->seals, sizeof(wal_seal_t));
+    vec_init(&channel->twins, sizeof(data_twin_t));
     map_put_str(node->channels, name, channel);
     vec_push(&node->all, &channel);
     return channel;
@@ -64,6 +73,7 @@ static void s_free(data_channel_t *channel)
     vec_fini(&channel->openers);
     vec_fini(&channel->news);
     vec_fini(&channel->seals);
+    vec_fini(&channel->twins);
     mem_free(channel->name);
     mem_free(channel);
 }
@@ -132,10 +142,10 @@ static void s_gone(data_channel_t *channel, err_t err, const char *why, actions_
 
 static void s_look(data_node_t *self, const event_t *ev, actions_t *act);
 
-static void s_try_again(data_channel_t *channel, actions_t *act)
+void data_channel_try_again(data_channel_t *channel, int64_t after_ms, actions_t *act)
 {
     channel->again = true;
-    act_timer(act, TIMER_DATA_AGAIN, AGAIN_MS);
+    act_timer(act, TIMER_DATA_AGAIN, after_ms);
 }
 
 static view_t s_owner(const data_channel_t *channel, ctx_t *ctx, Elanus__OwnerState state)
@@ -149,13 +159,62 @@ static view_t s_owner(const data_channel_t *channel, ctx_t *ctx, Elanus__OwnerSt
     return pb_pack(ctx, &owner);
 }
 
+/* --- release -------------------------------------------------------------------------- */
+
+static void s_release(data_channel_t *channel, const event_t *ev, actions_t *act);
+static void s_claim(data_channel_t *channel, const event_t *ev, actions_t *act);
+
+/* Told for sure: not applied means that it is somebody else's, or was applied before. */
+static void s_released(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    data_node_t *self = node;
+    data_channel_t *channel = arg;
+    if (channel->state != CHANNEL_CLOSING)
+        (void)ev;                               /* a stopping node did not wait for it */
+    else if (ev->err != OK && !self->stopping)
+        data_channel_try_again(channel, AGAIN_MS, act);
+    else if (channel->reopen && !self->stopping)
+        s_claim(channel, ev, act);
+    else
+        s_gone(channel, ERR_MOVED, "the channel was given up", act);
+    data_channel_release(&channel);
+}
+
+/* The key says that nobody has it, if it is as we left it. */
+static void s_release(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    channel->again = false;
+    meta_cmp_t same = data_channel_guard(channel, ev->ctx);
+    meta_op_t put = { .kind = META_PUT, .key = same.key,
+                      .value = s_owner(channel, ev->ctx, ELANUS__OWNER_STATE__OWNER_RELEASED) };
+    act_meta_txn(act, &(meta_txn_t){ .cmps = &same, .n_cmps = 1, .ops = &put, .n_ops = 1 },
+                 wait_once(channel->node->member.waits, act, s_released,
+                           data_channel_hold(channel)));
+}
+
+/* Nothing of it is open any more.  On the store another node may have it at once. */
+static void s_give_up(data_channel_t *channel, err_t err, const char *why, const event_t *ev,
+                      actions_t *act)
+{
+    data_node_t *self = channel->node;
+    bool release = channel->release && channel->owner_rev && data_on_store(self);
+    s_refuse_openers(channel, err, why, act);
+    channel->state = CHANNEL_CLOSING;
+    if (release)
+        s_release(channel, ev, act);
+    if (self->stopping || (!release && !channel->reopen))
+        s_gone(channel, err, why, act);
+    else if (!release)
+        s_claim(channel, ev, act);
+}
+
 /* The key is not as we thought, or nobody knows whether it was written. */
 static void s_not_claimed(data_channel_t *channel, const event_t *ev, actions_t *act)
 {
     const char *why = ev->err == OK ? "another node claimed the channel meanwhile" : ev->text;
     channel->epoch--;
     if (channel->reopen && ev->err != OK)
-        s_try_again(channel, act);
+        data_channel_try_again(channel, AGAIN_MS, act);
     else
         s_gone(channel, ev->err == OK ? ERR_CONFLICT : ev->err, why, act);
 }
@@ -187,7 +246,7 @@ static void s_claim(data_channel_t *channel, const event_t *ev, actions_t *act)
         epoch = channel->epoch;
     }
     channel->state = CHANNEL_CLAIMING;
-    channel->again = false;
+    channel->again = channel->release = false;
     channel->epoch = epoch + 1;
     const char *key = directory_key_owner(ev->ctx, channel->name);
     meta_cmp_t same = { .kind = rev ? META_IF_MOD_REV : META_IF_ABSENT, .key = key, .rev = rev };
@@ -225,6 +284,12 @@ static void s_saw_items(data_node_t *self, const event_t *ev)
     }
 }
 
+static void s_not_read(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    channel->release = true;
+    s_give_up(channel, ERR_META, "metadata could not be read", ev, act);
+}
+
 /* Channels that this round was read for go on; those that came later need another. */
 static void s_looked_around(data_node_t *self, const event_t *ev, actions_t *act)
 {
@@ -236,7 +301,7 @@ static void s_looked_around(data_node_t *self, const event_t *ev, actions_t *act
         if (channel->look > self->look)
             more = true;
         else if (self->look_failed)
-            s_gone(channel, ERR_META, "metadata could not be read", act);
+            s_not_read(channel, ev, act);
         else
             s_open_log(channel, ev, act);
     }
@@ -276,14 +341,12 @@ static void s_look(data_node_t *self, const event_t *ev, actions_t *act)
 
 static void s_activate(data_channel_t *channel, const event_t *ev, actions_t *act);
 
-static void s_adopt(data_channel_t *channel)
+static void s_adopt_log(data_channel_t *channel)
 {
     data_node_t *self = channel->node;
     data_opening_t *opening = channel->opening;
     channel->disk = take(opening->disk);
     channel->log = take(opening->log);
-    data_requests_destroy(&channel->requests);
-    channel->requests = take(opening->requests);
     channel->applied = wal_frontier(channel->log);
     channel->applied_ts = wal_max_ts(channel->log);
     channel->epoch = channel->applied.epoch;
@@ -294,12 +357,23 @@ static void s_adopt(data_channel_t *channel)
     for (size_t i = 0; i < opening->seals.len; i++)
         vec_push(&channel->seals, vec_at(&opening->seals, i));
     data_fence_reset(channel);
-    void *value = NULL;
-    for (size_t at = 0; map_next(opening->shards, &at, NULL, &value); ) {
-        data_shard_t *shard = value;
-        map_del_str(opening->shards, shard->name);
-        data_shard_adopt(channel, shard);
+}
+
+/* The store may answer again in a moment, so for a while we keep what we have claimed. */
+static void s_not_opened(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    bool passes = ev->err == ERR_STORE || ev->err == ERR_TIMEOUT || ev->err == ERR_MEMORY;
+    bool again = data_on_store(channel->node) && passes && !channel->node->stopping &&
+                 ev->now_ms - channel->opening_since_ms < OPEN_MOST_MS;
+    log_event(again ? LOG_WARN : LOG_ERROR, "channel_not_opened", "channel=%s epoch=%" PRIu64
+              " why=\"%s\"", channel->name, channel->epoch, ev->text);
+    data_opening_destroy(&channel->opening);
+    if (again && channel->state == CHANNEL_OPENING) {
+        data_channel_try_again(channel, OPEN_AGAIN_MS, act);
+        return;
     }
+    channel->release |= channel->state == CHANNEL_OPENING;
+    s_give_up(channel, ev->err, ev->text, ev, act);
 }
 
 static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
@@ -308,27 +382,29 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
     data_channel_t *channel = arg;
     check(channel->opening && (channel->state == CHANNEL_OPENING ||
                                channel->state == CHANNEL_CLOSING));
+    channel->reading = false;
     if (ev->err != OK) {
-        log_event(LOG_ERROR, "channel_not_opened", "channel=%s epoch=%" PRIu64 " why=\"%s\"",
-                  channel->name, channel->epoch, ev->text);
-        data_opening_destroy(&channel->opening);
-        s_gone(channel, ev->err, ev->text, act);
+        s_not_opened(channel, ev, act);
     } else if (channel->state == CHANNEL_CLOSING) {
         channel->disk = take(channel->opening->disk);
         channel->log = take(channel->opening->log);
-        data_opening_destroy(&channel->opening);
         data_channel_work(channel, act);
     } else {
-        log_event(LOG_INFO, "channel_replayed", "channel=%s epoch=%" PRIu64 " entries=%" PRIu64
-                  " skipped=%" PRIu64, channel->name, channel->epoch, channel->opening->n_entries,
-                  channel->opening->n_skipped);
-        s_adopt(channel);
-        if (data_on_store(channel->node))
-            data_requests_learned(channel->requests, ev->wall_ms);
-        data_opening_destroy(&channel->opening);
+        s_adopt_log(channel);
+        if (!channel->opening->read)
+            data_rows_read(channel, act);
         s_activate(channel, ev, act);
     }
     data_channel_release(&channel);
+}
+
+static void s_run_opening(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    channel->again = false;
+    channel->reading = true;
+    channel->opening = data_opening_new(channel, ev->ctx);
+    act_job(act, data_opening_run, channel->opening,
+            wait_once(channel->node->member.waits, act, s_opened, data_channel_hold(channel)));
 }
 
 static void s_open_log(data_channel_t *channel, const event_t *ev, actions_t *act)
@@ -337,9 +413,8 @@ static void s_open_log(data_channel_t *channel, const event_t *ev, actions_t *ac
     channel->state = CHANNEL_OPENING;
     channel->ckpt = ckpt ? (wal_position_t){ ckpt->epoch, ckpt->seq } : (wal_position_t){0};
     channel->ckpt_ts = ckpt ? ckpt->ts : 0;
-    channel->opening = data_opening_new(channel, ev->ctx);
-    act_job(act, data_opening_run, channel->opening,
-            wait_once(channel->node->member.waits, act, s_opened, data_channel_hold(channel)));
+    channel->opening_since_ms = ev->now_ms;
+    s_run_opening(channel, ev, act);
 }
 
 /* --- active --------------------------------------------------------------------------- */
@@ -355,8 +430,8 @@ static void s_active(data_channel_t *channel, int64_t rev, const event_t *ev, ac
     for (size_t i = 0; i < channel->openers.len; i++)
         act_reply(act, *(net_from_t *)vec_at(&channel->openers, i), view_of("", 0));
     channel->openers.len = 0;
-    data_channel_sweep(channel, act);
-    data_persist_opened(channel, ev, act);
+    if (channel->opening->read && !channel->reading)
+        data_rows_adopt(channel, ev, act);
 }
 
 static bool s_is_ours(const data_channel_t *channel, const Elanus__Owner *owner)
@@ -379,7 +454,7 @@ static void s_read_back(void *node, void *arg, const event_t *ev, actions_t *act
               : PB_UNPACK(ev->ctx, elanus__owner, ev->meta.item.value, &owner);
     bool known = err == OK || err == ERR_KEY_NOT_FOUND;
     if (!known) {
-        s_try_again(channel, act);
+        data_channel_try_again(channel, AGAIN_MS, act);
     } else if (err == OK && ev->meta.item.mod_rev == channel->owner_rev) {
         s_activate(channel, ev, act);           /* it was not applied */
     } else if (err == OK && s_is_ours(channel, owner) &&
@@ -452,41 +527,6 @@ meta_cmp_t data_channel_guard(const data_channel_t *channel, ctx_t *ctx)
 
 /* --- the log's jobs, one at a time ---------------------------------------------------- */
 
-typedef struct log_job {
-    data_channel_t *channel;
-    wal_disk_t *disk;
-    wal_t *log;                 /* truncate: borrowed; close: owned, with the disk */
-    wal_position_t upto;
-} log_job_t;
-
-static err_t s_truncate_job(ctx_t *ctx, void *arg)
-{
-    const log_job_t *job = arg;
-    return wal_truncate(ctx, job->log, job->upto);
-}
-
-static void s_truncated(void *node, void *arg, const event_t *ev, actions_t *act)
-{
-    (void)node;
-    data_channel_t *channel = ((log_job_t *)arg)->channel;
-    channel->log_busy = false;
-    if (ev->err != OK)                          /* the next checkpoint tries again */
-        log_event(LOG_WARN, "log_not_truncated", "channel=%s why=\"%s\"", channel->name, ev->text);
-    data_channel_work(channel, act);
-    data_channel_release(&channel);
-}
-
-static void s_truncate(data_channel_t *channel, actions_t *act)
-{
-    log_job_t *job = mem_new(sizeof *job);
-    *job = (log_job_t){ .channel = data_channel_hold(channel), .log = channel->log,
-                        .upto = channel->truncate_to };
-    channel->truncate_to = (wal_position_t){0};
-    channel->log_busy = true;
-    act_job(act, s_truncate_job, job,
-            wait_owned(channel->node->member.waits, act, s_truncated, job));
-}
-
 static err_t s_close_job(ctx_t *ctx, void *arg)
 {
     (void)ctx;
@@ -498,37 +538,32 @@ static err_t s_close_job(ctx_t *ctx, void *arg)
 
 static void s_closed(void *node, void *arg, const event_t *ev, actions_t *act)
 {
-    data_node_t *self = node;
+    (void)node;
     data_channel_t *channel = arg;
     channel->log_busy = false;
     data_write_free(channel);
-    if (channel->reopen && !self->stopping)
-        s_claim(channel, ev, act);
-    else
-        s_gone(channel, ERR_MOVED, "the channel was given up", act);
+    data_opening_destroy(&channel->opening);
+    channel->twins.len = 0;
+    channel->leaving = channel->puts_pause = false;
+    s_give_up(channel, ERR_MOVED, "the channel was given up", ev, act);
     data_channel_release(&channel);
 }
 
-/* On the store a checkpoint at the very beginning of an epoch leaves those before to be cut. */
-static bool s_may_truncate(const data_channel_t *channel)
-{
-    return channel->truncate_to.seq > 0 ||
-           (channel->truncate_to.epoch > 0 && data_on_store(channel->node));
-}
-
-/* A truncation goes before a commit: it is rare and short, commits may never pause. */
+/* A truncation goes before a commit where it runs alone: it is rare, commits may never pause. */
 void data_channel_work(data_channel_t *channel, actions_t *act)
 {
+    if (channel->log && channel->state == CHANNEL_ACTIVE && wal_commits(channel->log) > 1)
+        data_write_commit(channel, act);
     if (channel->log_busy || !channel->log)
+        return;
+    if (channel->state == CHANNEL_CLOSING && (channel->reading || channel->puts))
         return;
     if (channel->state == CHANNEL_CLOSING) {
         channel->log_busy = true;
         act_job(act, s_close_job, channel, wait_once(channel->node->member.waits, act, s_closed,
                                                      data_channel_hold(channel)));
-    } else if (s_may_truncate(channel)) {
-        s_truncate(channel, act);
-    } else {
-        channel->log_busy = data_write_commit(channel, act);
+    } else if (!data_channel_truncate(channel, act)) {
+        data_write_commit(channel, act);
     }
 }
 
@@ -543,6 +578,14 @@ static void s_close_shards(data_channel_t *channel, const char *why, actions_t *
     channel->news.len = 0;
 }
 
+/* There is no log, and no job that opens it. */
+static void s_close_claim(data_channel_t *channel, const char *why, const event_t *ev,
+                          actions_t *act)
+{
+    data_opening_destroy(&channel->opening);
+    s_give_up(channel, ERR_MOVED, why, ev, act);
+}
+
 static void s_close(data_channel_t *channel, const char *why, const event_t *ev, actions_t *act)
 {
     if (channel->state == CHANNEL_CLOSING || channel->state == CHANNEL_GONE)
@@ -552,21 +595,26 @@ static void s_close(data_channel_t *channel, const char *why, const event_t *ev,
               "channel=%s epoch=%" PRIu64 " why=\"%s\"", channel->name, channel->epoch, why);
     if (channel->state == CHANNEL_ACTIVE)
         data_persist_closing(channel);
+    bool was_active = channel->state == CHANNEL_ACTIVE;
     channel->state = CHANNEL_CLOSING;
-    channel->again = false;
+    channel->again = channel->replayed = false;
+    if (channel->opening)
+        atomic_store_explicit(&channel->opening->unwanted, true, memory_order_relaxed);
     data_write_unknown(channel, why, act);
     s_close_shards(channel, why, act);
     s_refuse_openers(channel, ERR_MOVED, why, act);
     if (channel->log)
         data_channel_work(channel, act);
-    else if (!channel->opening)
-        s_gone(channel, ERR_MOVED, why, act);
+    else if (!channel->reading)
+        s_close_claim(channel, why, ev, act);
+    if (was_active)
+        data_early_look(self, ev, act);
     data_frontier_look(self, ev, act);
 }
 
 void data_channel_lost(data_channel_t *channel, const event_t *ev, actions_t *act)
 {
-    channel->reopen = false;
+    channel->reopen = channel->release = false;
     s_close(channel, "the channel has another owner", ev, act);
 }
 
@@ -574,6 +622,15 @@ void data_channel_reopen(data_channel_t *channel, const event_t *ev, actions_t *
                          const char *why)
 {
     channel->reopen = true;
+    channel->release = false;
+    s_close(channel, why, ev, act);
+}
+
+void data_channel_resign(data_channel_t *channel, const event_t *ev, actions_t *act,
+                         const char *why)
+{
+    channel->reopen = false;
+    channel->release = true;
     s_close(channel, why, ev, act);
 }
 
@@ -600,6 +657,12 @@ void data_channel_again(data_node_t *self, const event_t *ev, actions_t *act)
         data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, i);
         if (channel->again && channel->state == CHANNEL_CLAIMING)
             s_claim(channel, ev, act);
+        else if (channel->again && channel->state == CHANNEL_CLOSING)
+            s_release(channel, ev, act);
+        else if (channel->again && channel->state == CHANNEL_OPENING)
+            s_run_opening(channel, ev, act);
+        else if (channel->again && channel->opening && !channel->opening->read)
+            data_rows_again(channel, act);
         else if (channel->again && channel->state == CHANNEL_ACTIVATING)
             s_ask_back(channel, ev, act);
     }
@@ -644,6 +707,7 @@ void data_channel_open(data_node_t *self, const event_t *ev, actions_t *act)
     }
     data_channel_t *channel = map_get_str(self->channels, ask->pchannel);
     if (channel && channel->state == CHANNEL_ACTIVE) {
+        channel->leaving = false;               /* nobody else wanted it */
         act_reply(act, ev->call.from, view_of("", 0));
         return;
     }
@@ -660,6 +724,35 @@ void data_channel_open(data_node_t *self, const event_t *ev, actions_t *act)
         channel->reopen = true;
     if (fresh)
         s_claim(channel, ev, act);
+}
+
+/* --- giving it to another ----------------------------------------------------------------- */
+
+void data_channel_drained(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    if (channel->leaving && !channel->first && channel->state == CHANNEL_ACTIVE)
+        data_channel_resign(channel, ev, act, "the channel moves to another node");
+}
+
+/* Writes are sent away from now on; those under way are answered first.  The answer comes at
+ * once: owner/ tells when it is done. */
+void data_channel_close_call(data_node_t *self, const event_t *ev, actions_t *act)
+{
+    Elanus__OpenChannel *ask = NULL;
+    err_t err = PB_UNPACK(ev->ctx, elanus__open_channel, ev->call.payload, &ask);
+    if (err != OK) {
+        act_refuse(act, ev->call.from, err, "%s", ev->ctx->text);
+        return;
+    }
+    data_channel_t *channel = data_channel_live(self, ask->pchannel);
+    if (!channel || !data_on_store(self)) {
+        act_refuse(act, ev->call.from, ERR_SERVICE_NOT_READY, "%s cannot be given up now",
+                   ask->pchannel);
+        return;
+    }
+    channel->leaving = true;
+    act_reply(act, ev->call.from, view_of("", 0));
+    data_channel_drained(channel, ev, act);
 }
 
 /* --- stop ----------------------------------------------------------------------------- */
@@ -680,9 +773,9 @@ void data_channel_stop(data_node_t *self, const event_t *ev, actions_t *act)
 {
     for (size_t i = self->all.len; i-- > 0; ) {
         data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, i);
+        if (!channel->first && channel->state != CHANNEL_CLOSING)
+            data_channel_resign(channel, ev, act, "this data node is stopping");
         channel->reopen = false;
-        if (!channel->first)
-            s_close(channel, "this data node is stopping", ev, act);
     }
     if (map_len(self->channels) == 0)
         data_channel_leave(self, ev, act);

@@ -386,6 +386,7 @@ static point_t s_point(keeper_t *keeper, const event_t *ev)
         s_hold_rows(&point, shard);
         s_hold_deletes(&point, keeper, shard, ev);
     }
+    point.at = data_channel_ckpt_untwined(channel, point.at);
     return point;
 }
 

@@ -1,6 +1,8 @@
 /* data_int - what the files of the data node share; nobody else includes it
  *
- *     OPEN_CHANNEL   data_channel.c   claim, log, replay (data_replay.c), ACTIVE; close, lost
+ *     OPEN_CHANNEL   data_channel.c   claim, log, ACTIVE; close, lost, given up
+ *                    data_rows.c      the replay (data_replay.c), beside new writes
+ *                    data_early.c     what has to wait for it
  *     WRITE          data_write.c     check, stamp, append, commit, apply, answer; data_fence.c
  *     FOLLOW         data_follow.c    who reads hears of what was applied; data_frontier.c
  *     segments       data_segment.c   growing segments, memory; data_shards.c, data_ids.c
@@ -27,7 +29,7 @@
 
 /* Timer numbers: 100.. here, 120.. of persistence */
 enum { TIMER_DATA_IDS = 100, TIMER_DATA_PARKED, TIMER_DATA_APPLY, TIMER_DATA_AGAIN,
-       TIMER_DATA_STOP, TIMER_DATA_FENCE, TIMER_DATA_PERSIST = 120 };
+       TIMER_DATA_STOP, TIMER_DATA_FENCE, TIMER_DATA_LINGER, TIMER_DATA_PERSIST = 120 };
 
 typedef struct data_node data_node_t;
 typedef struct data_channel data_channel_t;
@@ -86,12 +88,16 @@ struct data_shard {
     bool news;                  /* in data_channel.news: something was applied */
 };
 
+/* A request that is in the log twice: who wrote it the second time had not read the log yet.  Only
+ * the first counts, so a replay must never begin between them. */
+typedef struct data_twin { wal_position_t first, second; } data_twin_t;
+
 typedef enum {
     CHANNEL_CLAIMING,           /* owner/ is being compared and swapped */
     CHANNEL_LOOKING,            /* metadata is read as it is after the claim */
-    CHANNEL_OPENING,            /* a job opens and replays the log */
+    CHANNEL_OPENING,            /* a job opens the log */
     CHANNEL_ACTIVATING,         /* owner/ is being put ACTIVE */
-    CHANNEL_ACTIVE,
+    CHANNEL_ACTIVE,             /* takes writes; others wait for `replayed` */
     CHANNEL_CLOSING,            /* not ours any more, or to be opened again: a job closes the log */
     CHANNEL_GONE,               /* out of the table; somebody holds it */
 } channel_state_t;
@@ -108,11 +114,20 @@ struct data_channel {
     bool again;                 /* what its state waits for failed; TIMER_DATA_AGAIN */
     uint64_t look;              /* LOOKING: the round that reads what it needs */
     vec_t openers;              /* of net_from_t: who waits for ACTIVE */
-    data_opening_t *opening;    /* OPENING: argument of the job, owned */
+    data_opening_t *opening;    /* until `replayed`: argument of the jobs, owned */
+    bool reading;               /* a job has it */
+    int64_t opening_since_ms;
+    bool replayed;              /* ACTIVE, and what the epochs before wrote is in the shards */
+    vec_t twins;                /* of data_twin_t, of which no checkpoint has passed the second */
+    bool leaving;               /* CLOSE_CHANNEL: no new writes; it closes when all are answered */
+    bool release;               /* CLOSING: then owner/ says that nobody has it */
 
     wal_disk_t *disk;
     wal_t *log;
-    bool log_busy;              /* a job has the log: one at a time */
+    bool log_busy;              /* a job has the log that runs alone, or a truncation */
+    uint32_t puts;              /* commits under way that run side by side */
+    bool lingers, lingered;     /* the next of them waits a little; it has: TIMER_DATA_LINGER */
+    bool puts_pause;            /* for want of memory; TIMER_DATA_APPLY */
     wal_position_t truncate_to; /* asked for and not done yet; {0,0}: nothing */
 
     data_write_t *first, *last; /* appended and not applied, in order */
@@ -168,6 +183,7 @@ struct data_node {
     uint64_t pending_bytes;     /* of all channels */
     uint64_t commits, writes;   /* counted for /metrics */
 
+    vec_t early;                /* calls that wait for a replay; data_early.c */
     uint64_t fence_round;       /* questions sent; data_fence.c */
     bool fence_busy;            /* one is under way */
     bool fence_pauses;          /* the last one failed; TIMER_DATA_FENCE */
@@ -181,7 +197,11 @@ struct data_node {
 
 void data_channel_open(data_node_t *self, const event_t *ev, actions_t *act);  /* OPEN_CHANNEL */
 
-/* ACTIVE, or NULL. */
+/* Close it and let metadata say that nobody owns it: here its log cannot be written. */
+void data_channel_resign(data_channel_t *channel, const event_t *ev, actions_t *act,
+                         const char *why);
+
+/* ACTIVE and replayed, or NULL. */
 data_channel_t *data_channel_live(const data_node_t *self, const char *pchannel);
 data_channel_t *data_channel_of(const data_node_t *self, const char *vchannel);
 data_shard_t *data_shard_of(const data_node_t *self, const char *vchannel);
@@ -211,6 +231,9 @@ void data_channel_ckpt(data_channel_t *channel, wal_position_t at, uint64_t ts, 
 /* The newest position a checkpoint may have at this time, because of requests that may come
  * again (options.repeat_ms): a replay behind it still meets them.  At most `applied`. */
 wal_position_t data_channel_ckpt_most(const data_channel_t *channel, int64_t wall_ms);
+
+/* The newest checkpoint not behind this position that no twins lie around. */
+wal_position_t data_channel_ckpt_untwined(const data_channel_t *channel, wal_position_t at);
 
 /* Logs are on the object store, where somebody else may take a channel at any time. */
 static inline bool data_on_store(const data_node_t *self)

@@ -26,6 +26,7 @@ static void *s_make(const node_self_t *who, const void *options)
     vec_init(&self->all, sizeof(data_channel_t *));
     vec_init(&self->parked, sizeof(void *));
     vec_init(&self->questions, sizeof(void *));
+    vec_init(&self->early, sizeof(void *));
     data_persist_make(self);
     return self;
 }
@@ -35,6 +36,7 @@ static void s_end(void *node)
     data_node_t *self = node;
     data_park_end(self);
     data_frontier_end(self);
+    data_early_end(self);
     data_channels_end(self);
     live_drop_all(self->member.self->incarnation);
     data_persist_end(self);
@@ -119,10 +121,13 @@ static void s_start(data_node_t *self, const event_t *ev, actions_t *act)
 
 /* --- dispatch ------------------------------------------------------------------------- */
 
-static void s_call(data_node_t *self, const event_t *ev, actions_t *act)
+void data_node_call(data_node_t *self, const event_t *ev, actions_t *act)
 {
+    if (data_early_wait(self, ev, act))
+        return;
     switch (ev->call.method) {
     case ELANUS__METHOD__METHOD_OPEN_CHANNEL: data_channel_open(self, ev, act); break;
+    case ELANUS__METHOD__METHOD_CLOSE_CHANNEL: data_channel_close_call(self, ev, act); break;
     case ELANUS__METHOD__METHOD_WRITE:        data_write_call(self, ev, act); break;
     case ELANUS__METHOD__METHOD_FOLLOW:       data_follow_call(self, ev, act); break;
     case ELANUS__METHOD__METHOD_FRONTIER:     data_frontier_call(self, ev, act); break;
@@ -142,6 +147,7 @@ static void s_timer(data_node_t *self, const event_t *ev, actions_t *act)
     case TIMER_DATA_APPLY:  data_write_again(self, ev, act); break;
     case TIMER_DATA_AGAIN:  data_channel_again(self, ev, act); break;
     case TIMER_DATA_FENCE:  data_fence_due(self, ev, act); break;
+    case TIMER_DATA_LINGER: data_write_linger(self, act); break;
     case TIMER_DATA_STOP:   data_channel_leave(self, ev, act); break;
     default:                data_persist_event(self, ev, act); break;
     }
@@ -152,6 +158,7 @@ static void s_cancelled(data_node_t *self, const event_t *ev)
     data_park_cancelled(self, ev->call.from);
     data_follow_cancelled(self, ev->call.from);
     data_frontier_cancelled(self, ev->call.from);
+    data_early_cancelled(self, ev->call.from);
 }
 
 /* Drain: nothing new, commits under way end, logs are closed; then the member leaves. */
@@ -161,6 +168,7 @@ static void s_stop(data_node_t *self, const event_t *ev, actions_t *act)
         return;
     self->stopping = true;
     data_park_refuse(self, act);
+    data_early_look(self, ev, act);
     data_frontier_look(self, ev, act);
     act_timer(act, TIMER_DATA_STOP, STOP_MS);
 }
@@ -174,7 +182,7 @@ static void s_dispatch(data_node_t *self, const event_t *ev, actions_t *act)
     else if (ev->kind == EV_START)
         s_start(self, ev, act);
     else if (ev->kind == EV_CALL)
-        s_call(self, ev, act);
+        data_node_call(self, ev, act);
     else if (ev->kind == EV_TIMER)
         s_timer(self, ev, act);
     else if (ev->kind == EV_CANCELLED)

@@ -21,6 +21,7 @@ typedef struct data_options {
     void *disk_arg;
 
     uint64_t wal_file_bytes;    /* 0: wal_local.h's */
+    unsigned readers;           /* threads that fetch a log of the store for a replay; 0: one */
     uint64_t memory_bytes;      /* of growing rows and deletes not yet flushed; 0: no bound */
     int64_t repeat_ms;          /* a request that comes again within this time is known */
 

@@ -10,7 +10,8 @@
 data_shard_t *data_shard_new(view_t name, uint64_t collection, schema_t *schema);
 void data_shard_free(data_shard_t *shard);
 
-/* Into a channel's table: its segments are shown, its memory counts; and out again. */
+/* Into a channel's table: its segments are shown, its memory counts; and out again.  When the
+ * channel has it already, with nothing applied, the two become one. */
 void data_shard_adopt(data_channel_t *channel, data_shard_t *shard);
 void data_shard_leave(data_shard_t *shard);
 
@@ -73,6 +74,9 @@ void data_requests_forget(data_requests_t *self, data_request_t *request);
 /* All of them count as done at this moment: another machine's clock stamped them. */
 void data_requests_learned(data_requests_t *self, int64_t wall_ms);
 
+/* The id and the vchannel of a request. */
+view_t data_request_vchannel(const data_request_t *request, uint64_t ret_id[2]);
+
 /* Drop what came before this wall clock; the oldest that is left, NULL: none. */
 const data_request_t *data_requests_since(data_requests_t *self, int64_t wall_ms);
 
@@ -91,19 +95,53 @@ struct data_opening {
     wal_t *log;
     map_t *shards;              /* vchannel -> data_shard_t */
     data_requests_t *requests;
+    vec_t twins;                /* of data_twin_t */
     wal_position_t last;
     uint64_t last_ts;
     uint64_t n_entries, n_skipped;
+    bool read;                  /* all of it */
+    _Atomic bool unwanted;      /* the reading may stop */
 };
 
 data_opening_t *data_opening_new(const data_channel_t *channel, ctx_t *ctx);
 void data_opening_destroy(data_opening_t **self_p);
-job_fn data_opening_run;
+
+/* Open the log.  A local one is read then, too; of one on the store data_opening_read reads what
+ * the epochs before wrote: it may be called again when it failed. */
+job_fn data_opening_run, data_opening_read;
+
+/* --- data_rows.c ---------------------------------------------------------------------- */
+
+void data_rows_read(data_channel_t *channel, actions_t *act);   /* have a job do it */
+void data_rows_again(data_channel_t *channel, actions_t *act);  /* TIMER_DATA_AGAIN */
+
+/* Both are there, an ACTIVE channel and its rows: make them one. */
+void data_rows_adopt(data_channel_t *channel, const event_t *ev, actions_t *act);
+
+/* --- data_early.c --------------------------------------------------------------------- */
+
+/* A call that is about a channel whose replay is under way: true, it waits, or is refused. */
+bool data_early_wait(data_node_t *self, const event_t *ev, actions_t *act);
+
+/* Something changed: those that need not wait any more are done. */
+void data_early_look(data_node_t *self, const event_t *ev, actions_t *act);
+void data_early_cancelled(data_node_t *self, net_from_t from);
+void data_early_end(data_node_t *self);
+
+/* --- data_node.c ---------------------------------------------------------------------- */
+
+void data_node_call(data_node_t *self, const event_t *ev, actions_t *act);
 
 /* --- data_channel.c ------------------------------------------------------------------- */
 
 /* The log is free, or there is work for it: commit, truncate, close. */
 void data_channel_work(data_channel_t *channel, actions_t *act);
+
+/* Cut the log where a checkpoint said; false: there is nothing to cut.  data_shards.c */
+bool data_channel_truncate(data_channel_t *channel, actions_t *act);
+void data_channel_try_again(data_channel_t *channel, int64_t after_ms, actions_t *act);
+void data_channel_close_call(data_node_t *self, const event_t *ev, actions_t *act);
+void data_channel_drained(data_channel_t *channel, const event_t *ev, actions_t *act);
 void data_channel_owners(data_node_t *self, const event_t *ev, actions_t *act);
 void data_channel_again(data_node_t *self, const event_t *ev, actions_t *act);
 void data_channel_stop(data_node_t *self, const event_t *ev, actions_t *act);
@@ -131,8 +169,13 @@ void data_write_call(data_node_t *self, const event_t *ev, actions_t *act);     
 void data_write_take(data_node_t *self, net_from_t from, int64_t deadline_ms, view_t payload,
                      bool looked, const event_t *ev, actions_t *act);
 
-/* Start a commit of what was appended; false: there is nothing. */
-bool data_write_commit(data_channel_t *channel, actions_t *act);
+/* Start commits of what was appended, as many as may run and are worth it. */
+void data_write_commit(data_channel_t *channel, actions_t *act);
+void data_write_linger(data_node_t *self, actions_t *act);      /* TIMER_DATA_LINGER */
+
+/* What was written before is in the shards, and these requests were: apply what came meanwhile. */
+void data_write_replayed(data_channel_t *channel, data_requests_t *requests, const event_t *ev,
+                         actions_t *act);
 
 /* Apply and answer what is durable and could not be applied for want of memory. */
 void data_write_again(data_node_t *self, const event_t *ev, actions_t *act);

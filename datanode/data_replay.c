@@ -1,4 +1,8 @@
-/* data_replay - a channel's log, opened and read into shards by a job
+/* data_replay - a channel's log, opened and read into shards by jobs
+ *
+ * A log on the store is opened first, which is quick: where the epochs before ended.  Reading what
+ * they hold takes as long as there is something to be read; data_rows.c says what goes on
+ * meanwhile, and why a request may be in the log twice: the second one is left out here.
  *
  * The job gets what the catalog says of each collection, and which segments metadata
  * knows, as both are after the channel was claimed: nobody else can change the
@@ -10,10 +14,13 @@
 #include "datanode/data_path.h"
 
 #include <inttypes.h>
+#include <stdatomic.h>
 
 #include "core/wal/wal_local.h"
 #include "core/wal/wal_objects.h"
 #include "datanode/data_planted.h"
+
+enum { SURVEY_MS = 3000 };
 
 /* What the catalog says of one collection. */
 typedef struct shape {
@@ -63,6 +70,7 @@ data_opening_t *data_opening_new(const data_channel_t *channel, ctx_t *ctx)
     self->segments = map_new();
     self->shards = map_new();
     self->requests = data_requests_new();
+    vec_init(&self->twins, sizeof(data_twin_t));
     const void **colls = NULL;
     size_t n = catalog_list(node->catalog, ctx, CATALOG_COLLECTION, &colls);
     for (size_t i = 0; i < n; i++) {
@@ -78,16 +86,29 @@ data_opening_t *data_opening_new(const data_channel_t *channel, ctx_t *ctx)
     return self;
 }
 
+static void s_forget_read(data_opening_t *self)
+{
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->shards, &at, NULL, &value); )
+        data_shard_free(value);
+    map_destroy(&self->shards);
+    self->shards = map_new();
+    data_requests_destroy(&self->requests);
+    self->requests = data_requests_new();
+    self->twins.len = 0;
+    self->n_entries = self->n_skipped = 0;
+}
+
 void data_opening_destroy(data_opening_t **self_p)
 {
     data_opening_t *self = *self_p;
     if (!self)
         return;
+    s_forget_read(self);
     void *value = NULL;
     for (size_t at = 0; map_next(self->shapes, &at, NULL, &value); )
         s_shape_free(value);
-    for (size_t at = 0; map_next(self->shards, &at, NULL, &value); )
-        data_shard_free(value);
+    vec_fini(&self->twins);
     vec_fini(&self->seals);
     map_destroy(&self->shapes);
     map_destroy(&self->segments);
@@ -127,12 +148,20 @@ static void s_segment(const data_opening_t *self, const shape_t *shape, data_sha
         data_segment_add(shard, (uint64_t)entry->segment, (uint64_t)entry->partition);
 }
 
-static void s_remember(data_opening_t *self, wal_position_t at, const wal_entry_t *entry)
+/* True: it was written before.  The entries of one request have one timestamp. */
+static bool s_remember(data_opening_t *self, wal_position_t at, const wal_entry_t *entry)
 {
-    if ((entry->request[0] || entry->request[1]) && !PLANTED(BUG_FORGET_REQUESTS) &&
-        !data_requests_find(self->requests, entry->vchannel, entry->request))
+    if ((!entry->request[0] && !entry->request[1]) || PLANTED(BUG_FORGET_REQUESTS))
+        return false;
+    const data_request_t *first = data_requests_find(self->requests, entry->vchannel,
+                                                     entry->request);
+    if (!first)
         data_requests_add(self->requests, entry->vchannel, entry->request, entry->timestamp, at,
                           NULL);
+    if (!first || first->ts == entry->timestamp)
+        return false;
+    vec_push(&self->twins, &(data_twin_t){ first->at, at });
+    return true;
 }
 
 static err_t s_replay(ctx_t *ctx, void *arg, const wal_head_t *head, const wal_entry_t *entry)
@@ -142,9 +171,11 @@ static err_t s_replay(ctx_t *ctx, void *arg, const wal_head_t *head, const wal_e
     self->last = at;
     self->last_ts = entry->timestamp;
     self->n_entries++;
-    s_remember(self, at, entry);
+    if (atomic_load_explicit(&self->unwanted, memory_order_relaxed))
+        return ctx_fail(ctx, ERR_CANCELED, "the channel was given up");
+    bool twin = s_remember(self, at, entry);
     const shape_t *shape = map_get_u64(self->shapes, (uint64_t)entry->collection);
-    if (!shape || !map_get(shape->vchannels, entry->vchannel)) {
+    if (twin || !shape || !map_get(shape->vchannels, entry->vchannel)) {
         self->n_skipped++;
         return OK;
     }
@@ -160,22 +191,37 @@ static err_t s_replay(ctx_t *ctx, void *arg, const wal_head_t *head, const wal_e
                                        self->name);
 }
 
-/* How the epochs before ended, then what is in them.  The seals are not in metadata yet: when
- * they cannot be put there because the channel is somebody else's, all of this is void. */
+/* How the epochs before ended.  The seals are not in metadata yet: when they cannot be put there
+ * because the channel is somebody else's, all of this is void. */
 static err_t s_open_objects(ctx_t *ctx, data_opening_t *self)
 {
     store_t *store = self->options->store;
     vec_scoped found;
     vec_init(&found, sizeof(wal_seal_t));
+    ctx_limit_ms(ctx, SURVEY_MS);
     TRY(wal_objects_survey(ctx, store, view_str(self->name), self->least_epoch, self->after,
                            self->seals.ptr, self->seals.len, &found));
     for (size_t i = 0; i < found.len; i++)
         vec_push(&self->seals, vec_at(&found, i));
     wal_objects_options_t options = {
         .channel = view_str(self->name), .epoch = self->least_epoch, .seals = self->seals.ptr,
-        .n_seals = self->seals.len, .ckpt = self->after, .replay = s_replay, .arg = self,
+        .n_seals = self->seals.len, .ckpt = self->after,
     };
     return wal_objects_open(ctx, store, &options, &self->log);
+}
+
+err_t data_opening_read(ctx_t *ctx, void *arg)
+{
+    data_opening_t *self = arg;
+    s_forget_read(self);
+    wal_objects_options_t options = {
+        .channel = view_str(self->name), .epoch = self->least_epoch, .seals = self->seals.ptr,
+        .n_seals = self->seals.len, .ckpt = self->after, .replay = s_replay, .arg = self,
+        .readers = self->options->readers,
+    };
+    TRY(wal_objects_replay(ctx, self->options->store, &options));
+    self->read = true;
+    return OK;
 }
 
 err_t data_opening_run(ctx_t *ctx, void *arg)
@@ -188,5 +234,6 @@ err_t data_opening_run(ctx_t *ctx, void *arg)
         .channel = view_str(self->name), .file_bytes = self->options->wal_file_bytes,
         .least_epoch = self->least_epoch, .after = self->after, .replay = s_replay, .arg = self,
     };
+    self->read = true;
     return wal_local_open(ctx, self->disk, &options, &self->log);
 }

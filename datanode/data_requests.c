@@ -97,6 +97,13 @@ data_request_t *data_requests_add(data_requests_t *self, view_t vchannel, const 
     return request;
 }
 
+view_t data_request_vchannel(const data_request_t *request, uint64_t ret_id[2])
+{
+    ret_id[0] = load_u64(request->key);
+    ret_id[1] = load_u64(request->key + 8);
+    return view_of(request->key + 16, request->key_len - 16);
+}
+
 void data_requests_forget(data_requests_t *self, data_request_t *request)
 {
     map_del(self->by_key, view_of(request->key, request->key_len));

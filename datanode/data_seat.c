@@ -7,6 +7,8 @@
 #include "core/base/hostinfo.h"
 #include "datanode/data_node.h"
 
+enum { REPLAY_READERS = 8 };    /* a round trip each, more than work */
+
 /* <elanus.data.dir>/wal/<pchannel> */
 static err_t s_open_disk(ctx_t *ctx, void *arg, const char *pchannel, wal_disk_t **ret)
 {
@@ -44,6 +46,7 @@ static uint64_t s_share(const config_t *config, const char *bytes, const char *s
 
 static void s_read(const config_t *config, data_options_t *ret)
 {
+    ret->readers = REPLAY_READERS;
     ret->repeat_ms = config_int(config, "elanus.data.repeatTime");
     ret->seal_bytes = s_share(config, "dataCoord.segment.maxSize",
                               "dataCoord.segment.sealProportion");

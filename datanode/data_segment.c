@@ -74,8 +74,23 @@ static void s_account_delete(data_shard_t *shard, const data_delete_t *run, bool
         shard->channel->node->bytes += there ? run->bytes.len : -run->bytes.len;
 }
 
+/* Segments of writes that came during the replay: new ones, without rows. */
+static void s_take_early(data_shard_t *shard, data_shard_t *early)
+{
+    check(early->deletes.len == 0 && early->followers.len == 0 && early->last_ts == 0);
+    for (size_t i = 0; i < early->segments.len; i++)
+        vec_push(&shard->segments, vec_at(&early->segments, i));
+    early->segments.len = 0;
+    map_del_str(early->channel->shards, early->name);
+    early->channel = NULL;
+    data_shard_free(early);
+}
+
 void data_shard_adopt(data_channel_t *channel, data_shard_t *shard)
 {
+    data_shard_t *early = map_get_str(channel->shards, shard->name);
+    if (early)
+        s_take_early(shard, early);
     check(!shard->channel && !map_put_str(channel->shards, shard->name, shard));
     shard->channel = channel;
     channel->node->bytes += shard->delete_bytes;

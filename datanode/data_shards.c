@@ -4,13 +4,13 @@
 data_channel_t *data_channel_live(const data_node_t *self, const char *pchannel)
 {
     data_channel_t *channel = map_get_str(self->channels, pchannel);
-    return channel && channel->state == CHANNEL_ACTIVE ? channel : NULL;
+    return channel && channel->state == CHANNEL_ACTIVE && channel->replayed ? channel : NULL;
 }
 
 data_channel_t *data_channel_of(const data_node_t *self, const char *vchannel)
 {
     data_channel_t *channel = map_get(self->channels, directory_pchannel(vchannel));
-    return channel && channel->state == CHANNEL_ACTIVE ? channel : NULL;
+    return channel && channel->state == CHANNEL_ACTIVE && channel->replayed ? channel : NULL;
 }
 
 data_shard_t *data_shard_of(const data_node_t *self, const char *vchannel)
@@ -24,7 +24,8 @@ data_shard_t *data_next_shard(const data_node_t *self, data_walk_t *walk)
     for (; walk->channel < self->all.len; walk->channel++, walk->at = 0) {
         const data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, walk->channel);
         void *shard = NULL;
-        if (channel->state == CHANNEL_ACTIVE && map_next(channel->shards, &walk->at, NULL, &shard))
+        if (channel->state == CHANNEL_ACTIVE && channel->replayed &&
+            map_next(channel->shards, &walk->at, NULL, &shard))
             return shard;
     }
     return NULL;
@@ -83,6 +84,41 @@ void data_channel_sweep(data_channel_t *channel, actions_t *act)
     }
 }
 
+/* --- the checkpoint, and what is cut off the log then ----------------------------------- */
+
+typedef struct cut { data_channel_t *channel; wal_t *log; wal_position_t upto; } cut_t;
+
+static err_t s_cut_job(ctx_t *ctx, void *arg)
+{
+    const cut_t *cut = arg;
+    return wal_truncate(ctx, cut->log, cut->upto);
+}
+
+static void s_cut(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node;
+    data_channel_t *channel = ((cut_t *)arg)->channel;
+    channel->log_busy = false;
+    if (ev->err != OK)                          /* the next checkpoint tries again */
+        log_event(LOG_WARN, "log_not_truncated", "channel=%s why=\"%s\"", channel->name, ev->text);
+    data_channel_work(channel, act);
+    data_channel_release(&channel);
+}
+
+/* On the store a checkpoint at the very beginning of an epoch leaves those before to be cut. */
+bool data_channel_truncate(data_channel_t *channel, actions_t *act)
+{
+    wal_position_t upto = channel->truncate_to;
+    if (upto.seq == 0 && !(upto.epoch > 0 && data_on_store(channel->node)))
+        return false;
+    cut_t *cut = mem_new(sizeof *cut);
+    *cut = (cut_t){ .channel = data_channel_hold(channel), .log = channel->log, .upto = upto };
+    channel->truncate_to = (wal_position_t){0};
+    channel->log_busy = true;
+    act_job(act, s_cut_job, cut, wait_owned(channel->node->member.waits, act, s_cut, cut));
+    return true;
+}
+
 void data_channel_ckpt(data_channel_t *channel, wal_position_t at, uint64_t ts, actions_t *act)
 {
     check(!wal_before(at, channel->ckpt) && !wal_before(channel->applied, at));
@@ -91,6 +127,9 @@ void data_channel_ckpt(data_channel_t *channel, wal_position_t at, uint64_t ts, 
     void *value = NULL;
     for (size_t i = 0; map_next(channel->shards, &i, NULL, &value); )
         data_shard_trim(value, at);
+    for (size_t i = channel->twins.len; i-- > 0; )
+        if (!wal_before(at, ((data_twin_t *)vec_at(&channel->twins, i))->second))
+            vec_swap_remove(&channel->twins, i);
     data_channel_work(channel, act);
 }
 
@@ -101,6 +140,18 @@ wal_position_t data_channel_ckpt_most(const data_channel_t *channel, int64_t wal
     if (!oldest || wal_before(channel->applied, oldest->at))
         return channel->applied;
     return (wal_position_t){ .epoch = oldest->at.epoch, .seq = oldest->at.seq - 1 };
+}
+
+wal_position_t data_channel_ckpt_untwined(const data_channel_t *channel, wal_position_t at)
+{
+    for (size_t i = 0; i < channel->twins.len; i++) {
+        const data_twin_t *twin = vec_at(&channel->twins, i);
+        if (wal_before(at, twin->first) || !wal_before(at, twin->second))
+            continue;
+        at = (wal_position_t){ twin->first.epoch, twin->first.seq - 1 };
+        i = (size_t)-1;                         /* others may lie around that one */
+    }
+    return at;
 }
 
 void data_channel_dropped(data_node_t *self, actions_t *act)

@@ -4,9 +4,17 @@
  *                                                                   │
  *     answer ◄─ applied, in order ◄─ behind the frontier ◄─ commit (job), one at a time
  *
- * On the object store what is behind the frontier waits for the fence question (data_fence.c).
+ * On the object store what is behind the frontier waits for the fence question (data_fence.c),
+ * and several commits run side by side, each a put.  The first begins at once, so that an idle
+ * channel answers at the speed of one put.  While some are under way the next one lingers
+ * a little, or until there is enough for a whole object: a put costs the store the same
+ * for one request as for twenty.  Answers go out in the order of the log whatever the order
+ * in which puts end.
+ *
  * What arrives while a commit runs is in the next one.  Nothing is visible or answered
  * before its commit.  A request that comes again is told the first answer, or waits for it.
+ * While the rows of the epochs before are still being read (data_rows.c) what is committed
+ * is answered and not yet applied.
  *
  * A full disk means that nothing behind the frontier was written: the writers are told so
  * and the channel goes on.  After any other failure nobody knows, and the channel
@@ -18,7 +26,7 @@
 #include "core/wire/pb.h"
 #include "datanode/data_planted.h"
 
-enum { APPLY_AGAIN_MS = 50 };
+enum { APPLY_AGAIN_MS = 50, LINGER_MS = 1 };
 
 struct data_write {
     data_write_t *next;
@@ -26,6 +34,8 @@ struct data_write {
     wal_batch_t batch;          /* lent to the log until it is durable, or the log is closed */
     uint64_t ts;
     uint32_t applied;           /* entries: the rest waits for memory */
+    bool answered;              /* before it was applied */
+    wal_position_t twin;        /* where the same request is in the log before; {0,0}: nowhere */
     data_request_t *request;    /* NULL: it has no id */
 };
 
@@ -86,7 +96,8 @@ static err_t s_find_channel(ctx_t *ctx, inbox_t *in)
     const wal_head_t *head = &in->reader.head;
     const data_node_t *node = in->node;
     in->channel = map_get(node->channels, head->channel);
-    if (node->stopping || !in->channel || in->channel->state != CHANNEL_ACTIVE)
+    if (node->stopping || !in->channel || in->channel->state != CHANNEL_ACTIVE ||
+        in->channel->leaving)
         return ctx_fail(ctx, ERR_MOVED, "channel %.*s is not open at this data node",
                         (int)head->channel.len, (const char *)head->channel.ptr);
     if (head->link.at.epoch != in->channel->epoch)
@@ -299,7 +310,7 @@ static void s_repeated(const inbox_t *in, net_from_t from, bool *ret_known, cons
     *ret_known = request != NULL;
     if (!*ret_known)
         return;
-    if (!request->write)
+    if (!request->write || request->write->answered)
         s_answer(in->channel, from, request->ts, ev->ctx, act);
     else
         vec_push(&request->write->from, &from);
@@ -415,15 +426,42 @@ static void s_tell_news(data_channel_t *channel, const event_t *ev, actions_t *a
     channel->news.len = 0;
 }
 
+/* Its rows are there already. */
+static void s_leave_out(data_channel_t *channel, data_write_t *write, const event_t *ev,
+                        actions_t *act)
+{
+    vec_push(&channel->twins, &(data_twin_t){ write->twin, write->batch.at });
+    s_forget_entries(channel, write, ev, act);
+}
+
+/* What is committed cannot be applied yet, but it can be answered. */
+static void s_answer_durable(data_channel_t *channel, ctx_t *ctx, actions_t *act)
+{
+    wal_position_t committed = data_committed(channel);
+    for (data_write_t *write = channel->first;
+         write && !wal_before(committed, write->batch.at); write = write->next) {
+        s_answer_all(channel, write, ctx, act);
+        write->answered = true;
+    }
+}
+
 /* Apply and answer what is committed. */
 static void s_apply_durable(data_channel_t *channel, const event_t *ev, actions_t *act)
 {
     data_node_t *self = channel->node;
+    if (!channel->replayed) {
+        s_answer_durable(channel, ev->ctx, act);
+        return;
+    }
     wal_position_t committed = data_committed(channel);
     bool any = false;
     while (channel->first && !wal_before(committed, channel->first->batch.at)) {
         data_write_t *write = channel->first;
-        err_t err = s_apply(channel, write, ev, act);
+        err_t err = OK;
+        if (write->twin.epoch)
+            s_leave_out(channel, write, ev, act);
+        else
+            err = s_apply(channel, write, ev, act);
         if (err != OK) {
             log_event(LOG_WARN, "apply_waits", "channel=%s why=\"%s\"", channel->name,
                       ev->ctx->text);
@@ -443,6 +481,35 @@ static void s_apply_durable(data_channel_t *channel, const event_t *ev, actions_
     s_tell_news(channel, ev, act);
     data_persist_applied(channel, ev, act);
     data_persist_pressure(self, ev, act);
+    data_channel_drained(channel, ev, act);
+}
+
+/* The same request under its own id, if the log had it before; else it is remembered with those
+ * that were read. */
+static void s_meet(data_requests_t *requests, data_write_t *write)
+{
+    uint64_t id[2];
+    const data_request_t *early = write->request;
+    view_t vchannel = data_request_vchannel(early, id);
+    const data_request_t *before = data_requests_find(requests, vchannel, id);
+    if (before) {
+        write->twin = before->at;
+        write->request = NULL;
+        return;
+    }
+    write->request = data_requests_add(requests, vchannel, id, write->ts, write->batch.at, write);
+    write->request->since_ms = early->since_ms;
+}
+
+void data_write_replayed(data_channel_t *channel, data_requests_t *requests, const event_t *ev,
+                         actions_t *act)
+{
+    for (data_write_t *write = channel->first; write; write = write->next)
+        if (write->request)
+            s_meet(requests, write);
+    data_requests_destroy(&channel->requests);
+    channel->requests = requests;
+    s_apply_durable(channel, ev, act);
 }
 
 /* Nothing behind the frontier was written: tell its writers, go on. */
@@ -472,20 +539,42 @@ static void s_discard(data_channel_t *channel, const event_t *ev, actions_t *act
         channel->last = write;
 }
 
+/* The log is as it was, what could not be written is still in it. */
+static void s_pause_puts(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    log_event(LOG_WARN, "commit_waits", "channel=%s why=\"%s\"", channel->name, ev->text);
+    channel->puts_pause = true;
+    act_timer(act, TIMER_DATA_APPLY, APPLY_AGAIN_MS);
+}
+
+static void s_commit_failed(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    bool nothing_written = ev->err == ERR_DISK_FULL || ev->err == ERR_MEMORY;
+    if (nothing_written && data_on_store(channel->node))
+        s_pause_puts(channel, ev, act);
+    else if (nothing_written)
+        s_discard(channel, ev, act);
+    else if (data_on_store(channel->node))
+        data_channel_resign(channel, ev, act, ev->text);
+    else
+        data_channel_reopen(channel, ev, act, ev->text);
+}
+
 static void s_committed(void *node, void *arg, const event_t *ev, actions_t *act)
 {
     data_node_t *self = node;
     data_channel_t *channel = arg;
-    channel->log_busy = false;
+    if (channel->puts)
+        channel->puts--;
+    else
+        channel->log_busy = false;
     self->commits++;
     if (channel->state == CHANNEL_ACTIVE) {
         if (data_on_store(self))
             data_fence_want(channel, ev, act);
         s_apply_durable(channel, ev, act);
-        if (ev->err == ERR_DISK_FULL || ev->err == ERR_MEMORY)
-            s_discard(channel, ev, act);
-        else if (ev->err != OK)
-            data_channel_reopen(channel, ev, act, ev->text);
+        if (ev->err != OK)
+            s_commit_failed(channel, ev, act);
     }
     data_channel_work(channel, act);
     data_channel_release(&channel);
@@ -497,13 +586,54 @@ static err_t s_commit_job(ctx_t *ctx, void *arg)
     return wal_commit(ctx, arg);
 }
 
-bool data_write_commit(data_channel_t *channel, actions_t *act)
+static void s_commit(data_channel_t *channel, actions_t *act)
 {
-    if (!channel->last || !wal_before(wal_frontier(channel->log), channel->last->batch.at))
-        return false;
     act_job(act, s_commit_job, channel->log,
             wait_once(channel->node->member.waits, act, s_committed, data_channel_hold(channel)));
-    return true;
+}
+
+/* Is it worth another put beside those under way? */
+static bool s_is_worth(data_channel_t *channel, size_t waiting, actions_t *act)
+{
+    if (channel->puts == 0 || channel->lingered || waiting >= LIMIT_WAL_PUT_BYTES)
+        return true;
+    if (!channel->lingers) {
+        channel->lingers = true;
+        act_timer(act, TIMER_DATA_LINGER, LINGER_MS);
+    }
+    return false;
+}
+
+static void s_commit_beside(data_channel_t *channel, actions_t *act)
+{
+    size_t waiting = channel->puts_pause ? 0 : wal_waiting(channel->log);
+    if (waiting > 0 && channel->puts < wal_commits(channel->log) &&
+        s_is_worth(channel, waiting, act)) {
+        channel->lingered = false;
+        channel->puts++;
+        s_commit(channel, act);
+    }
+}
+
+void data_write_commit(data_channel_t *channel, actions_t *act)
+{
+    if (wal_commits(channel->log) > 1) {
+        s_commit_beside(channel, act);
+    } else if (channel->last && wal_before(wal_frontier(channel->log), channel->last->batch.at)) {
+        channel->log_busy = true;
+        s_commit(channel, act);
+    }
+}
+
+void data_write_linger(data_node_t *self, actions_t *act)
+{
+    for (size_t i = self->all.len; i-- > 0; ) {
+        data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, i);
+        channel->lingered = channel->lingers;
+        channel->lingers = false;
+        if (channel->lingered)
+            data_channel_work(channel, act);
+    }
 }
 
 void data_write_fenced(data_channel_t *channel, const event_t *ev, actions_t *act)
@@ -515,8 +645,11 @@ void data_write_again(data_node_t *self, const event_t *ev, actions_t *act)
 {
     for (size_t i = self->all.len; i-- > 0; ) {
         data_channel_t *channel = *(data_channel_t **)vec_at(&self->all, i);
-        if (channel->state == CHANNEL_ACTIVE)
-            s_apply_durable(channel, ev, act);
+        if (channel->state != CHANNEL_ACTIVE)
+            continue;
+        s_apply_durable(channel, ev, act);
+        channel->puts_pause = false;
+        data_channel_work(channel, act);
     }
     data_frontier_look(self, ev, act);
 }

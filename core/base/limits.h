@@ -130,6 +130,7 @@
 #define LIMIT_DATA_OPENERS      64              /* who waits for one channel */
 #define LIMIT_DATA_FOLLOWERS    64              /* of one vchannel */
 #define LIMIT_DATA_QUESTIONS    4096            /* FRONTIERs that wait */
+#define LIMIT_DATA_EARLY_BYTES  (64u << 10)     /* of a call that waits for a replay */
 #define LIMIT_DATA_PAGE_BYTES   (2u << 20)      /* rows, and deletes, in one FOLLOWED to a copy */
 #define LIMIT_DATA_FOLLOW_BYTES (16u << 20)     /* deletes in one answer to FOLLOW, about */
 

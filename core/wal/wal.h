@@ -9,9 +9,10 @@
  *     frontier  node   after a commit: everything up to here may be acknowledged
  *     truncate  job    after a checkpoint: drop what lies wholly before it
  *
- * Jobs of one log run one at a time (the caller sees to that); append and
- * frontier may be called beside them.  A batch appended while a commit runs is
- * in the next one: that is group commit.
+ * Jobs of one log run one at a time (the caller sees to that), but for commits, of which
+ * wal_commits may run side by side, and beside a truncation when that is more than one;
+ * append and frontier may be called beside all.  A batch appended while a commit runs is in
+ * the next one: that is group commit.
  *
  * Failure: ERR_DISK_FULL and ERR_MEMORY from a commit mean that nothing behind
  * the frontier has been written: commit again later, or wal_discard and tell
@@ -40,6 +41,8 @@ typedef struct wal_driver {
                              void *arg);
     err_t must_use (*truncate)(ctx_t *ctx, wal_t *self, wal_position_t upto);
     void (*destroy)(wal_t *self);
+    size_t (*waiting)(wal_t *self);     /* NULL with one commit at a time */
+    uint32_t commits;           /* that may run side by side; 0: one */
 } wal_driver_t;
 
 struct wal { const wal_driver_t *driver; };
@@ -56,11 +59,24 @@ static inline err_t must_use wal_append(ctx_t *ctx, wal_t *self, wal_batch_t *ba
     return self->driver->append(ctx, self, batch);
 }
 
-/* Write what was appended before this call and wait for the disk.  I/O worker.
+/* Write what was appended before this call and wait for the disk; of what may be written side
+ * by side, the next part.  I/O worker.
  * Errors  above */
 static inline err_t must_use wal_commit(ctx_t *ctx, wal_t *self)
 {
     return self->driver->commit(ctx, self);
+}
+
+/* How many commits may run side by side. */
+static inline uint32_t wal_commits(const wal_t *self)
+{
+    return self->driver->commits ? self->driver->commits : 1;
+}
+
+/* Bytes that were appended and that a commit would take now; of a log with several commits. */
+static inline size_t wal_waiting(wal_t *self)
+{
+    return self->driver->waiting(self);
 }
 
 /* Forget what was appended and is behind the frontier; the next batch takes its

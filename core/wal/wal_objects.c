@@ -1,16 +1,25 @@
 /* wal_objects - see wal_objects.h
  *
- * Locks: `lock` guards pending and the numbers below it; a leaf, held for moves of pointers.
- * All else belongs to the one job that runs.
+ *     pending ──► group ──► sealed: its hash goes into the next ──► put ──► stored
+ *                 one commit at a time (`order`)              side by side   frontier
+ *
+ * Puts overtake each other; the frontier is the last of those that have all before them.
+ * The one that fails ends the log: the others are told to give up too, because what is behind
+ * a gap cannot be acknowledged any more.
+ *
+ * Locks: `order`, then `lock`.  `order` is held while a group is taken and sealed, so that each
+ * object names the one before it; `lock` guards everything below it, for moves of pointers.
  */
 #include "core/wal/wal_objects.h"
 
 #include <pthread.h>
 #include <stdlib.h>
 
+#include "core/wal/wal_ahead.h"
+
 /* Bugs that the tests plant to see that they are found. */
 #ifdef WAL_PLANTED
-enum { OBJECTS_BUG_NONE, OBJECTS_BUG_NO_PROBE, OBJECTS_BUG_PAST_SEAL };
+enum { OBJECTS_BUG_NONE, OBJECTS_BUG_NO_PROBE, OBJECTS_BUG_PAST_SEAL, OBJECTS_BUG_GAP };
 static int objects_planted;
 #define PLANTED(bug) (objects_planted == (bug))
 #else
@@ -19,20 +28,29 @@ static int objects_planted;
 
 enum { PROBES = 4, LIST_MOST = 1000 };
 
+/* A put under way, or one that is stored and has a gap before it. */
+typedef struct flight {
+    uint64_t seq, max_ts;       /* seq 0: a free place */
+    size_t bytes;
+    ctx_t *ctx;                 /* of who puts it; NULL: stored */
+} flight_t;
+
 typedef struct object_log {
     wal_t base;
     store_t *store;             /* borrowed */
     char *channel;              /* owned */
     uint64_t epoch;
-    uint8_t prev[WAL_HASH_BYTES];   /* of the last object stored, or of the seal before */
     vec_t seals;                /* of wal_seal_t: the epochs before */
-    vec_t working;              /* of wal_batch_t *: taken by a commit */
+
+    pthread_mutex_t order;
+    uint8_t prev[WAL_HASH_BYTES];   /* of the last object sealed, or of the seal before */
 
     pthread_mutex_t lock;
     vec_t pending;              /* of wal_batch_t *: appended, not yet taken */
-    size_t pending_bytes;       /* of both */
+    size_t pending_bytes;       /* of them and of all flights */
     size_t group_bytes;         /* of the object that the last appended batch will be in */
     uint64_t appended, appended_ts;     /* its seq */
+    flight_t flights[WAL_PUTS_AT_ONCE];
     uint64_t stored;            /* frontier */
     uint64_t max_ts;
     bool broken;
@@ -44,12 +62,6 @@ static const char *s_prefix(ctx_t *ctx, view_t channel, uint64_t epoch)
                       (unsigned long long)epoch);
 }
 
-static const char *s_key(ctx_t *ctx, view_t channel, wal_position_t at)
-{
-    return ctx_printf(ctx, "wal/%.*s/%016llx/%016llx", (int)channel.len,
-                      (const char *)channel.ptr, (unsigned long long)at.epoch,
-                      (unsigned long long)at.seq);
-}
 
 static view_t s_channel(const object_log_t *self)
 {
@@ -67,25 +79,12 @@ static uint64_t s_seq_of(const char *key, size_t prefix_len)
 
 /* --- reading --------------- */
 
-/* Fetch one object and verify that it is the one that belongs there. */
-static err_t s_fetch(ctx_t *ctx, store_t *store, view_t channel, wal_position_t at,
-                     wal_reader_t *reader)
+/* Verify that these bytes are the object that belongs there. */
+static err_t s_verify(ctx_t *ctx, view_t channel, wal_position_t at, view_t bytes,
+                      wal_reader_t *reader)
 {
-    const char *key = s_key(ctx, channel, at);
-    view_t bytes = {0};
-    err_t err = store_get(ctx, store, key, &bytes);
-    if (err == ERR_KEY_NOT_FOUND)
-        return ctx_fail(ctx, ERR_CORRUPT, "%s is missing: what was acknowledged in it is lost "
-                        "unless a backup has it", key);
-    TRY(err);
-    if (((uintptr_t)bytes.ptr & 7) != 0) {      /* columns are read where they lie */
-        uint8_t *copy = ctx_try(ctx, bytes.len);
-        if (!copy)
-            return ctx_fail(ctx, ERR_MEMORY, "no memory for %s", key);
-        bytes = view_of(memcpy(copy, bytes.ptr, bytes.len), bytes.len);
-    }
-    err = wal_reader_open(ctx, reader, bytes);
-    if (err != OK)
+    const char *key = wal_object_key(ctx, channel, at);
+    if (wal_reader_open(ctx, reader, bytes) != OK)
         return ctx_prefix(ctx, "%s", key);
     const wal_head_t *head = &reader->head;
     if (view_cmp(head->channel, channel) != 0 || head->link.at.epoch != at.epoch ||
@@ -96,13 +95,26 @@ static err_t s_fetch(ctx_t *ctx, store_t *store, view_t channel, wal_position_t 
     return OK;
 }
 
+/* The next one, and that it is the one at this position. */
+static err_t s_fetch(ctx_t *ctx, wal_ahead_t *ahead, view_t channel, wal_position_t at,
+                     wal_reader_t *reader)
+{
+    view_t bytes = {0};
+    err_t err = wal_ahead_next(ctx, ahead, &bytes);
+    if (err == ERR_KEY_NOT_FOUND)
+        return ctx_fail(ctx, ERR_CORRUPT, "%s is missing: what was acknowledged in it is lost "
+                        "unless a backup has it", wal_object_key(ctx, channel, at));
+    TRY(err);
+    return s_verify(ctx, channel, at, bytes, reader);
+}
+
 /* Is it chained to the one before?  prev NULL: that is gone, nothing can be said. */
 static err_t s_chained(ctx_t *ctx, view_t channel, const wal_head_t *head, const uint8_t *prev)
 {
     if (!prev || memcmp(head->link.prev, prev, WAL_HASH_BYTES) == 0)
         return OK;
     return ctx_fail(ctx, ERR_CORRUPT, "%s does not follow the object before it: the log was "
-                    "changed or mixed with another", s_key(ctx, channel, head->link.at));
+                    "changed or mixed with another", wal_object_key(ctx, channel, head->link.at));
 }
 
 /* --- takeover: how far did an epoch get --------------- */
@@ -112,7 +124,7 @@ static err_t s_listed_end(ctx_t *ctx, store_t *store, view_t channel, wal_positi
                           uint64_t *ret_end)
 {
     const char *prefix = s_prefix(ctx, channel, from.epoch);
-    const char *after = from.seq ? s_key(ctx, channel, from) : NULL;
+    const char *after = from.seq ? wal_object_key(ctx, channel, from) : NULL;
     uint64_t end = from.seq;
     for (bool more = true; more; ) {
         store_list_t list = {0};
@@ -136,7 +148,7 @@ static err_t s_probed_end(ctx_t *ctx, store_t *store, view_t channel, wal_positi
     for (uint64_t ahead = 1; ahead <= PROBES && !PLANTED(OBJECTS_BUG_NO_PROBE); ahead++) {
         uint64_t len = 0;
         wal_position_t next = { at->epoch, at->seq + ahead };
-        err_t err = store_head(ctx, store, s_key(ctx, channel, next), &len);
+        err_t err = store_head(ctx, store, wal_object_key(ctx, channel, next), &len);
         if (err == ERR_KEY_NOT_FOUND) {
             ctx_clear(ctx);
             continue;
@@ -150,6 +162,24 @@ static err_t s_probed_end(ctx_t *ctx, store_t *store, view_t channel, wal_positi
     return OK;
 }
 
+/* The last object of an epoch says how the next one's first is chained, and where clocks are. */
+static err_t s_read_tail(ctx_t *ctx, store_t *store, view_t channel, wal_position_t at,
+                         const uint8_t *prev, wal_seal_t *seal)
+{
+    wal_reader_t tail;
+    wal_position_t before = { at.epoch, at.seq - 1 };
+    wal_ahead_t *ahead = wal_ahead_new(store, channel, before, at.seq, 1, ctx->deadline_ms);
+    err_t err = s_fetch(ctx, ahead, channel, at, &tail);
+    if (err == OK)
+        err = s_chained(ctx, channel, &tail.head, prev);
+    if (err == OK) {
+        memcpy(seal->hash, tail.head.hash, WAL_HASH_BYTES);
+        seal->max_ts = tail.head.max_ts > seal->max_ts ? tail.head.max_ts : seal->max_ts;
+    }
+    wal_ahead_destroy(&ahead);
+    return err;
+}
+
 /* prev: hash before `from`, NULL when it is not known; replaced by the one at the end. */
 static err_t s_survey_epoch(ctx_t *ctx, store_t *store, view_t channel, wal_position_t from,
                             const uint8_t *prev, wal_seal_t *seal)
@@ -160,13 +190,7 @@ static err_t s_survey_epoch(ctx_t *ctx, store_t *store, view_t channel, wal_posi
     seal->end = at.seq;
     if (at.seq == 0)
         return OK;
-    wal_reader_t tail;
-    TRY(s_fetch(ctx, store, channel, at, &tail));
-    if (at.seq == from.seq + 1)
-        TRY(s_chained(ctx, channel, &tail.head, prev));
-    memcpy(seal->hash, tail.head.hash, WAL_HASH_BYTES);
-    seal->max_ts = tail.head.max_ts > seal->max_ts ? tail.head.max_ts : seal->max_ts;
-    return OK;
+    return s_read_tail(ctx, store, channel, at, at.seq == from.seq + 1 ? prev : NULL, seal);
 }
 
 err_t wal_objects_survey(ctx_t *ctx, store_t *store, view_t channel, uint64_t epoch,
@@ -190,13 +214,13 @@ err_t wal_objects_survey(ctx_t *ctx, store_t *store, view_t channel, uint64_t ep
 
 /* --- replay --------------- */
 
-static err_t s_replay_object(ctx_t *ctx, object_log_t *self, wal_position_t at,
-                             const uint8_t *prev, wal_replay_fn *fn, void *arg,
+static err_t s_replay_object(ctx_t *ctx, const wal_objects_options_t *what, wal_ahead_t *ahead,
+                             wal_position_t at, const uint8_t *prev,
                              uint8_t ret_hash[WAL_HASH_BYTES])
 {
     wal_reader_t reader;
-    TRY(s_fetch(ctx, self->store, s_channel(self), at, &reader));
-    TRY(s_chained(ctx, s_channel(self), &reader.head, prev));
+    TRY(s_fetch(ctx, ahead, what->channel, at, &reader));
+    TRY(s_chained(ctx, what->channel, &reader.head, prev));
     memcpy(ret_hash, reader.head.hash, WAL_HASH_BYTES);
     for (;;) {
         wal_entry_t entry;
@@ -204,41 +228,42 @@ static err_t s_replay_object(ctx_t *ctx, object_log_t *self, wal_position_t at,
         TRY(wal_reader_next(ctx, &reader, &entry, &more));
         if (!more)
             return OK;
-        TRY(fn(ctx, arg, &reader.head, &entry));
+        TRY(what->replay(ctx, what->arg, &reader.head, &entry));
     }
 }
 
 /* Objects (from, to] of one epoch; each in memory of its own. */
-static err_t s_replay_epoch(ctx_t *ctx, object_log_t *self, wal_position_t from, uint64_t to,
-                            wal_replay_fn *fn, void *arg)
+static err_t s_replay_epoch(ctx_t *ctx, store_t *store, const wal_objects_options_t *what,
+                            wal_position_t from, uint64_t to)
 {
     uint8_t hash[WAL_HASH_BYTES];
     const uint8_t *prev = NULL;
-    for (uint64_t seq = from.seq + 1; seq <= to; seq++) {
+    err_t err = OK;
+    wal_ahead_t *ahead = wal_ahead_new(store, what->channel, from, to, what->readers,
+                                       ctx->deadline_ms);
+    for (uint64_t seq = from.seq + 1; err == OK && seq <= to; seq++) {
         ctx_t one;
         ctx_init(&one);
         one.deadline_ms = ctx->deadline_ms;
-        err_t err = s_replay_object(&one, self, (wal_position_t){ from.epoch, seq }, prev, fn, arg,
-                                    hash);
+        err = s_replay_object(&one, what, ahead, (wal_position_t){ from.epoch, seq }, prev, hash);
         if (err != OK)
             err = ctx_fail(ctx, err, "%s", one.text);
         ctx_fini(&one);
-        TRY(err);
         prev = hash;
     }
-    return OK;
+    wal_ahead_destroy(&ahead);
+    return err;
 }
 
-static err_t s_replay_all(ctx_t *ctx, object_log_t *self, wal_position_t after, wal_replay_fn *fn,
-                          void *arg)
+err_t wal_objects_replay(ctx_t *ctx, store_t *store, const wal_objects_options_t *what)
 {
-    for (size_t i = 0; i < self->seals.len; i++) {
-        const wal_seal_t *seal = vec_at(&self->seals, i);
-        if (seal->epoch < after.epoch)
+    for (size_t i = 0; i < what->n_seals; i++) {
+        const wal_seal_t *seal = &what->seals[i];
+        if (seal->epoch < what->ckpt.epoch)
             continue;
-        wal_position_t from = { seal->epoch, seal->epoch == after.epoch ? after.seq : 0 };
+        wal_position_t from = { seal->epoch, seal->epoch == what->ckpt.epoch ? what->ckpt.seq : 0 };
         uint64_t to = seal->end + (PLANTED(OBJECTS_BUG_PAST_SEAL) ? 1 : 0);
-        TRY(s_replay_epoch(ctx, self, from, to, fn, arg));
+        TRY(s_replay_epoch(ctx, store, what, from, to));
     }
     return OK;
 }
@@ -249,9 +274,13 @@ static err_t s_replay(ctx_t *ctx, wal_t *base, wal_position_t after, wal_replay_
     pthread_mutex_lock(&self->lock);
     uint64_t stored = self->stored;
     pthread_mutex_unlock(&self->lock);
-    TRY(s_replay_all(ctx, self, after, fn, arg));
+    wal_objects_options_t what = {
+        .channel = s_channel(self), .epoch = self->epoch, .seals = self->seals.ptr,
+        .n_seals = self->seals.len, .ckpt = after, .replay = fn, .arg = arg,
+    };
+    TRY(wal_objects_replay(ctx, self->store, &what));
     wal_position_t from = { self->epoch, after.epoch == self->epoch ? after.seq : 0 };
-    return s_replay_epoch(ctx, self, from, stored, fn, arg);
+    return s_replay_epoch(ctx, self->store, &what, from, stored);
 }
 
 /* --- writing --------------- */
@@ -291,100 +320,68 @@ static err_t s_append(ctx_t *ctx, wal_t *base, wal_batch_t *batch)
                            LIMIT_WAL_PENDING_BYTES, self->channel) : OK;
 }
 
-static wal_batch_t *s_work(const object_log_t *self, size_t i)
+/* What shares one object: taken by one commit. */
+typedef struct group {
+    vec_t batches;              /* of wal_batch_t * */
+    wal_batch_t room;           /* all of them in one, when they are several */
+    size_t bytes;
+    flight_t *flight;
+    view_t object;              /* as it is put … */
+    ctx_t putting;              /* … under this, which others may cancel */
+} group_t;
+
+static wal_batch_t *s_at(const vec_t *batches, size_t i)
 {
-    return *(wal_batch_t **)vec_at(&self->working, i);
+    return *(wal_batch_t **)vec_at(batches, i);
 }
 
-/* The batches of one object, [from, to), as one batch: their own when there is one only. */
-static err_t s_join(ctx_t *ctx, object_log_t *self, size_t from, size_t to, wal_batch_t *room,
-                    wal_batch_t **ret)
+/* A free place among the flights, so that no put is WAL_PUTS_AT_ONCE ahead of the frontier. */
+static flight_t *s_free_flight(object_log_t *self)
 {
-    *ret = s_work(self, from);
-    if (to - from == 1)
-        return OK;
-    for (size_t i = from; i < to; i++)
-        TRY(wal_batch_join(ctx, room, s_work(self, i)));
-    room->at = s_work(self, from)->at;
-    *ret = room;
-    return OK;
+    flight_t *flight = NULL;
+    for (size_t i = 0; !flight && i < WAL_PUTS_AT_ONCE; i++)
+        flight = self->flights[i].seq == 0 ? &self->flights[i] : NULL;
+    return flight;
 }
 
-static err_t s_put(ctx_t *ctx, object_log_t *self, wal_batch_t *batch, size_t body_bytes)
+/* The first batches that are waiting and share a seq.  Nothing: they were taken meanwhile, or
+ * those that are stored wait for one that is not. */
+static err_t s_take(ctx_t *ctx, object_log_t *self, group_t *group)
 {
-    wal_link_t link = { .at = batch->at, .stable = batch->at.seq - 1 };
-    memcpy(link.prev, self->prev, WAL_HASH_BYTES);
-    view_t bytes = {0};
-    uint8_t hash[WAL_HASH_BYTES];
-    TRY(wal_batch_seal(ctx, batch, &link, &bytes, hash));
-    int64_t deadline = ctx->deadline_ms;
-    ctx_limit_ms(ctx, WAL_PUT_MS);
-    err_t err = store_put(ctx, self->store, s_key(ctx, s_channel(self), batch->at), bytes);
-    ctx->deadline_ms = deadline;
-    pthread_mutex_lock(&self->lock);
-    self->broken = self->broken || err != OK;
-    if (err == OK) {
-        self->stored = batch->at.seq;
-        self->max_ts = batch->max_ts;
-        self->pending_bytes -= body_bytes;
-    }
-    pthread_mutex_unlock(&self->lock);
-    if (err != OK)      /* it may be there, or arrive: whoever opens next finds out */
-        return ctx_fail(ctx, ERR_OUTCOME_UNKNOWN, "%s", ctx_strdup(ctx, ctx->text));
-    memcpy(self->prev, hash, WAL_HASH_BYTES);
-    return OK;
-}
-
-static err_t s_put_group(ctx_t *ctx, object_log_t *self, size_t from, size_t to)
-{
-    wal_batch_t room, *whole = NULL;
-    wal_batch_init(&room, s_channel(self));
-    size_t bytes = 0;
-    for (size_t i = from; i < to; i++)
-        bytes += s_body_len(s_work(self, i));
-    err_t err = s_join(ctx, self, from, to, &room, &whole);
-    if (err == OK)
-        err = s_put(ctx, self, whole, bytes);
-    wal_batch_fini(&room);
-    return err;
-}
-
-static err_t s_commit(ctx_t *ctx, wal_t *base)
-{
-    object_log_t *self = (object_log_t *)base;
     pthread_mutex_lock(&self->lock);
     bool broken = self->broken;
-    for (size_t i = 0; i < self->pending.len; i++)
-        vec_push(&self->working, vec_at(&self->pending, i));
-    self->pending.len = 0;
-    pthread_mutex_unlock(&self->lock);
-    if (broken)
-        return s_broken(ctx, self);
-    err_t err = OK;
-    size_t done = 0;
-    while (err == OK && done < self->working.len) {
-        size_t to = done + 1;
-        while (to < self->working.len && s_work(self, to)->at.seq == s_work(self, done)->at.seq)
-            to++;
-        err = s_put_group(ctx, self, done, to);
-        done = err == OK ? to : done;
+    flight_t *flight = broken || !self->pending.len ? NULL : s_free_flight(self);
+    size_t n = 0;
+    while (flight && n < self->pending.len &&
+           s_at(&self->pending, n)->at.seq == s_at(&self->pending, 0)->at.seq) {
+        wal_batch_t *batch = s_at(&self->pending, n++);
+        vec_push(&group->batches, &batch);
+        group->bytes += s_body_len(batch);
     }
-    size_t left = self->working.len - done;
-    if (done && left)
-        memmove(self->working.ptr, (wal_batch_t **)self->working.ptr + done,
-                left * sizeof(wal_batch_t *));
-    self->working.len = left;
-    return err;
+    if (n) {
+        wal_batch_t *last = s_at(&group->batches, n - 1);
+        *flight = (flight_t){ .seq = last->at.seq, .max_ts = last->max_ts,
+                              .bytes = group->bytes, .ctx = &group->putting };
+        group->flight = flight;
+        memmove(self->pending.ptr, (wal_batch_t **)self->pending.ptr + n,
+                (self->pending.len - n) * sizeof(wal_batch_t *));
+        self->pending.len -= n;
+    }
+    pthread_mutex_unlock(&self->lock);
+    return broken ? s_broken(ctx, self) : OK;
 }
 
-static void s_discard(wal_t *base)
+/* It is not sealed, so it can still wait: in its old place, which is the first. */
+static void s_put_back(object_log_t *self, group_t *group)
 {
-    object_log_t *self = (object_log_t *)base;
     pthread_mutex_lock(&self->lock);
-    self->pending.len = self->working.len = 0;
-    self->pending_bytes = 0;
-    self->appended = self->stored;
-    self->appended_ts = self->max_ts;
+    size_t n = group->batches.len;
+    for (size_t i = 0; i < n; i++)
+        vec_push(&self->pending, vec_at(&group->batches, i));
+    wal_batch_t **at = self->pending.ptr;
+    memmove(at + n, at, (self->pending.len - n) * sizeof *at);
+    memcpy(at, group->batches.ptr, n * sizeof *at);
+    group->flight->seq = 0;
     pthread_mutex_unlock(&self->lock);
 }
 
@@ -395,6 +392,123 @@ static wal_position_t s_frontier(wal_t *base)
     wal_position_t frontier = { self->epoch, self->stored };
     pthread_mutex_unlock(&self->lock);
     return frontier;
+}
+
+static err_t s_seal(ctx_t *ctx, object_log_t *self, group_t *group)
+{
+    wal_batch_t *whole = s_at(&group->batches, 0);
+    size_t n = group->batches.len;
+    for (size_t i = 0; n > 1 && i < n; i++)
+        TRY(wal_batch_join(ctx, &group->room, s_at(&group->batches, i)));
+    if (n > 1) {
+        group->room.at = whole->at;
+        whole = &group->room;
+    }
+    wal_link_t link = { .at = whole->at, .stable = s_frontier(&self->base).seq };
+    memcpy(link.prev, self->prev, WAL_HASH_BYTES);
+    return wal_batch_seal(ctx, whole, &link, &group->object, self->prev);
+}
+
+/* Nothing behind it will be acknowledged: who puts it may stop. */
+static void s_break(object_log_t *self)
+{
+    self->broken = true;
+    for (size_t i = 0; i < WAL_PUTS_AT_ONCE; i++)
+        if (self->flights[i].seq && self->flights[i].ctx)
+            ctx_cancel(self->flights[i].ctx);
+}
+
+static flight_t *s_next_stored(object_log_t *self)
+{
+    flight_t *next = NULL;
+    for (size_t i = 0; i < WAL_PUTS_AT_ONCE; i++) {
+        flight_t *flight = &self->flights[i];
+        bool first = flight->seq == self->stored + 1 || PLANTED(OBJECTS_BUG_GAP);
+        if (flight->seq && !flight->ctx && first)
+            next = flight;
+    }
+    return next;
+}
+
+static void s_landed(object_log_t *self, flight_t *flight, err_t err)
+{
+    pthread_mutex_lock(&self->lock);
+    flight->ctx = NULL;
+    if (err != OK) {
+        flight->seq = 0;
+        s_break(self);
+    }
+    for (flight_t *next; (next = s_next_stored(self)) != NULL; next->seq = 0) {
+        self->stored = next->seq > self->stored ? next->seq : self->stored;
+        self->max_ts = next->max_ts > self->max_ts ? next->max_ts : self->max_ts;
+        self->pending_bytes -= next->bytes;
+    }
+    pthread_mutex_unlock(&self->lock);
+}
+
+static err_t s_put(ctx_t *ctx, object_log_t *self, group_t *group)
+{
+    wal_position_t at = { self->epoch, group->flight->seq };
+    ctx_t *putting = &group->putting;
+    putting->deadline_ms = ctx->deadline_ms;
+    ctx_limit_ms(putting, WAL_PUT_MS);
+    err_t err = store_put(putting, self->store, wal_object_key(ctx, s_channel(self), at),
+                          group->object);
+    s_landed(self, group->flight, err);
+    if (err != OK)      /* it may be there, or arrive: whoever opens next finds out */
+        return ctx_fail(ctx, ERR_OUTCOME_UNKNOWN, "%s", putting->text);
+    return OK;
+}
+
+static err_t s_commit_group(ctx_t *ctx, object_log_t *self, group_t *group)
+{
+    pthread_mutex_lock(&self->order);
+    err_t err = s_take(ctx, self, group);
+    if (err == OK && group->flight) {
+        err = s_seal(ctx, self, group);
+        if (err != OK)
+            s_put_back(self, group);
+    }
+    pthread_mutex_unlock(&self->order);
+    return err == OK && group->flight ? s_put(ctx, self, group) : err;
+}
+
+static err_t s_commit(ctx_t *ctx, wal_t *base)
+{
+    object_log_t *self = (object_log_t *)base;
+    group_t group = { .bytes = 0 };
+    vec_init(&group.batches, sizeof(wal_batch_t *));
+    wal_batch_init(&group.room, s_channel(self));
+    ctx_init(&group.putting);
+    err_t err = s_commit_group(ctx, self, &group);
+    ctx_fini(&group.putting);
+    wal_batch_fini(&group.room);
+    vec_fini(&group.batches);
+    return err;
+}
+
+static size_t s_waiting(wal_t *base)
+{
+    object_log_t *self = (object_log_t *)base;
+    size_t bytes = 0;
+    pthread_mutex_lock(&self->lock);
+    for (size_t i = 0; i < self->pending.len && s_free_flight(self); i++)
+        bytes += s_body_len(s_at(&self->pending, i));
+    pthread_mutex_unlock(&self->lock);
+    return bytes;
+}
+
+static void s_discard(wal_t *base)
+{
+    object_log_t *self = (object_log_t *)base;
+    pthread_mutex_lock(&self->lock);
+    for (size_t i = 0; i < WAL_PUTS_AT_ONCE; i++)
+        check(self->flights[i].seq == 0);
+    self->pending.len = 0;
+    self->pending_bytes = 0;
+    self->appended = self->stored;
+    self->appended_ts = self->max_ts;
+    pthread_mutex_unlock(&self->lock);
 }
 
 static uint64_t s_max_ts(wal_t *base)
@@ -415,7 +529,7 @@ static err_t s_truncate(ctx_t *ctx, wal_t *base, wal_position_t upto)
 {
     object_log_t *self = (object_log_t *)base;
     const char *prefix = ctx_printf(ctx, "wal/%s/", self->channel);
-    const char *last = s_key(ctx, s_channel(self), upto), *after = NULL;
+    const char *last = wal_object_key(ctx, s_channel(self), upto), *after = NULL;
     for (bool more = true; more; ) {
         store_list_t list = {0};
         TRY(store_list(ctx, self->store, prefix, after, LIST_MOST, &list));
@@ -438,9 +552,9 @@ static void s_destroy(wal_t *base)
 {
     object_log_t *self = (object_log_t *)base;
     vec_fini(&self->seals);
-    vec_fini(&self->working);
     vec_fini(&self->pending);
     pthread_mutex_destroy(&self->lock);
+    pthread_mutex_destroy(&self->order);
     mem_free(self->channel);
     mem_free(self);
 }
@@ -448,6 +562,7 @@ static void s_destroy(wal_t *base)
 static const wal_driver_t s_driver = {
     .append = s_append, .commit = s_commit, .discard = s_discard, .frontier = s_frontier,
     .max_ts = s_max_ts, .replay = s_replay, .truncate = s_truncate, .destroy = s_destroy,
+    .waiting = s_waiting, .commits = WAL_PUTS_AT_ONCE,
 };
 
 err_t wal_objects_open(ctx_t *ctx, store_t *store, const wal_objects_options_t *options,
@@ -461,8 +576,8 @@ err_t wal_objects_open(ctx_t *ctx, store_t *store, const wal_objects_options_t *
     self->channel = mem_new(options->channel.len + 1);
     memcpy(self->channel, options->channel.ptr, options->channel.len);
     vec_init(&self->seals, sizeof(wal_seal_t));
-    vec_init(&self->working, sizeof(wal_batch_t *));
     vec_init(&self->pending, sizeof(wal_batch_t *));
+    pthread_mutex_init(&self->order, NULL);
     pthread_mutex_init(&self->lock, NULL);
     for (size_t i = 0; i < options->n_seals; i++)
         vec_push(&self->seals, &options->seals[i]);
@@ -472,8 +587,7 @@ err_t wal_objects_open(ctx_t *ctx, store_t *store, const wal_objects_options_t *
         memcpy(self->prev, last->hash, WAL_HASH_BYTES);
         self->max_ts = self->appended_ts = last->max_ts;
     }
-    err_t err = options->replay ? s_replay_all(ctx, self, options->ckpt, options->replay,
-                                               options->arg) : OK;
+    err_t err = options->replay ? wal_objects_replay(ctx, store, options) : OK;
     if (err == OK)
         *ret = &self->base;
     else

@@ -4,7 +4,8 @@
  *                                     seq counts from 1 in each epoch, without a gap
  *
  * An object holds what was appended between two commits, up to LIMIT_WAL_PUT_BYTES, so
- * several batches have one position: group commit, paid for by one put.
+ * several batches have one position: group commit, paid for by one put.  WAL_PUTS_AT_ONCE
+ * commits may run side by side; each takes what one object holds.
  *
  * Storing an object makes it durable, not committed.  Somebody else may have taken the
  * channel in the meantime and found this epoch's end before the object was there.  So
@@ -18,7 +19,8 @@
  *     T2  wal_objects_survey: where each epoch ended            here
  *     T3  one transaction writes seal/<channel>/<epoch> for
  *         each of them and makes the owner ACTIVE               caller
- *     T4  wal_objects_open: write on, and replay                here
+ *         wal_objects_open: writes go on                        here
+ *     T4  wal_objects_replay, beside them                       here
  *
  * T2 has to come after T1: whoever got an acknowledgement passed a fence check before T1,
  * and its objects were stored before that, so T2 finds them.  Objects behind a seal
@@ -31,7 +33,10 @@
 #include "core/store/store.h"
 #include "core/wal/wal.h"
 
-enum { WAL_PUT_MS = 5000 };     /* a put that is undecided for so long ends the epoch */
+enum {
+    WAL_PUT_MS = 5000,          /* a put that is undecided for so long ends the epoch */
+    WAL_PUTS_AT_ONCE = 4,       /* commits that may run side by side */
+};
 
 /* How an epoch ended: seal/<channel>/<epoch>. */
 typedef struct wal_seal {
@@ -63,6 +68,7 @@ typedef struct wal_objects_options {
     wal_position_t ckpt;        /* replay what lies behind */
     wal_replay_fn *replay;      /* NULL: nothing is read */
     void *arg;
+    unsigned readers;           /* objects fetched side by side; 0, 1: one after the other */
 } wal_objects_options_t;
 
 /* Open for writing under a fresh epoch; the store must stay until the log is destroyed.
@@ -71,5 +77,11 @@ typedef struct wal_objects_options {
  *         of store_get, or the callback's */
 err_t must_use wal_objects_open(ctx_t *ctx, store_t *store, const wal_objects_options_t *options,
                                 wal_t **ret);
+
+/* Read what the epochs before wrote behind the checkpoint; it needs no log.  replay is not NULL.
+ *
+ * Errors  as above        Thread  I/O worker */
+err_t must_use wal_objects_replay(ctx_t *ctx, store_t *store,
+                                  const wal_objects_options_t *options);
 
 #endif

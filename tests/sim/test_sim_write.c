@@ -36,7 +36,8 @@
 
 data_bug_t data_planted;
 
-enum { DATA = 2, CLIENTS = 3, KEYS = 24, SHARDS = 2, DEFAULT_SEEDS = 40, ROUNDS = 40 };
+enum { DATA = 2, CLIENTS = 3, KEYS = 24, SHARDS = 2, DEFAULT_SEEDS = 40, FIND_SEEDS = 400,
+       ROUNDS = 40 };
 enum { COORD = 0, FIRST_DATA = 1, FIRST_CLIENT = FIRST_DATA + DATA,
        READER = FIRST_CLIENT + CLIENTS, NODES = READER + 1 };
 enum { TIMER_TEST = 100, COLLECTION = ROWS_COLLECTION, PARTITION = ROWS_PARTITION };
@@ -747,7 +748,7 @@ static void s_find(data_bug_t bug)
     bool found = false;
     uint64_t seed = 0;
     data_planted = bug;
-    while (!found && seed++ < DEFAULT_SEEDS) {
+    while (!found && seed++ < FIND_SEEDS) {
         sim_t *sim = s_begin(seed, bug >= BUG_NO_FENCE);
         g.lenient = true;
         s_chaos(sim);

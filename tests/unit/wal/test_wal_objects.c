@@ -1,8 +1,8 @@
 /* wal_objects against a model: owners that come, go, and come back as zombies.
  *
  * One channel, a few owners that each believe the channel theirs: they append, put, check
- * the fence, acknowledge; takeovers begin and may be overtaken by others; puts land late,
- * lists lag, single calls fail.  The metadata is the model's: one epoch and the seals.
+ * the fence, acknowledge; takeovers begin and may be overtaken by others; puts land late and
+ * overtake each other, lists lag, single calls fail.  The metadata is the model's: one epoch and the seals.
  * Whoever becomes ACTIVE must replay every acknowledged entry behind the checkpoint, each
  * once, in order; what one owner replayed every later one must replay too; nothing is
  * ever replayed that was not appended.  Planted bugs show that the model would notice. */
@@ -57,6 +57,8 @@ typedef struct model {
     uint64_t next_id, next_ts;
     uint64_t appended;          /* ids below this exist */
     int plant;
+    owner_t *putting;           /* whose commit is under way */
+    int beside;                 /* commits of it within commits */
     const char *wrong;
 } model_t;
 
@@ -77,12 +79,18 @@ static err_t s_late_list(ctx_t *ctx, void *impl, const char *prefix, const char 
 }
 
 static void s_interrupt(model_t *m);
+static void s_commit_beside(model_t *m);
 
-/* While a put is on its way, somebody else may take the channel. */
+/* While a put is on its way, somebody else may take the channel, and other puts of the same owner
+ * may land before it. */
 static err_t s_late_put(ctx_t *ctx, void *impl, const char *key, const store_parts_t *parts)
 {
     if (rng_chance(&g_model->rng, 0.05))
         s_interrupt(g_model);
+    if (rng_chance(&g_model->rng, 0.4))
+        s_commit_beside(g_model);
+    if (rng_chance(&g_model->rng, 0.02))
+        return ctx_fail(ctx, ERR_STORE, "the put is lost");
     return g_model->real->put(ctx, impl, key, parts);
 }
 
@@ -120,8 +128,8 @@ static void s_append_some(model_t *m, owner_t *o)
         uint64_t id = ++m->next_id, floor = wal_max_ts(o->log);
         m->next_ts = (m->next_ts > floor ? m->next_ts : floor) + 1;
         wal_entry_t entry = { .kind = WAL_BARRIER, .timestamp = m->next_ts, .request = { id, 1 } };
-        assert_int_equal(wal_batch_add(&m->ctx, batch, &entry), OK);
-        if (wal_append(&m->ctx, o->log, batch) != OK) {
+        if (wal_batch_add(&m->ctx, batch, &entry) != OK ||
+            wal_append(&m->ctx, o->log, batch) != OK) {
             wal_batch_fini(batch);
             return;
         }
@@ -141,12 +149,30 @@ static void s_ack(model_t *m, owner_t *o, wal_position_t frontier, bool owns)
     }
 }
 
+/* Its own put begins later than the one under way and ends before it. */
+static void s_commit_beside(model_t *m)
+{
+    owner_t *o = m->putting;
+    if (!o || m->beside >= WAL_PUTS_AT_ONCE - 1)
+        return;
+    m->beside++;
+    ctx_t ctx;
+    ctx_init(&ctx);
+    s_append_some(m, o);
+    if (wal_waiting(o->log) > 0 && wal_commit(&ctx, o->log) == OK)
+        s_ack(m, o, wal_frontier(o->log), m->epoch == o->epoch);
+    ctx_fini(&ctx);
+    m->beside--;
+}
+
 static void s_commit_and_ack(model_t *m, owner_t *o)
 {
     bool owned_before = m->epoch == o->epoch;
     if (rng_chance(&m->rng, 0.1))
         fault_arm((int)rng_below(&m->rng, 6));
+    m->putting = o;
     err_t err = wal_commit(&m->ctx, o->log);
+    m->putting = NULL;
     fault_disarm();
     ctx_clear(&m->ctx);
     bool owns = m->plant == PLANT_CHECK_BEFORE_PUT ? owned_before : m->epoch == o->epoch;
@@ -215,6 +241,7 @@ static void s_activate(model_t *m, owner_t *o)
     wal_objects_options_t options = {
         .channel = view_str(s_name), .epoch = o->epoch, .seals = m->seals.ptr,
         .n_seals = m->seals.len, .ckpt = m->ckpt, .replay = s_see, .arg = m,
+        .readers = rng_chance(&m->rng, 0.01) ? 3 : 1,
     };
     if (wal_objects_open(&m->ctx, m->store, &options, &o->log) != OK)
         s_wrong(m, m->ctx.text[0] ? "the open failed" : "?");
@@ -314,8 +341,8 @@ static void takeovers_lose_nothing(void **state)
 static void every_planted_bug_is_found(void **state)
 {
     (void)state;
-    const int plants[] = { OBJECTS_BUG_NO_PROBE, OBJECTS_BUG_PAST_SEAL, PLANT_ACK_UNCHECKED,
-                           PLANT_CHECK_BEFORE_PUT };
+    const int plants[] = { OBJECTS_BUG_NO_PROBE, OBJECTS_BUG_PAST_SEAL, OBJECTS_BUG_GAP,
+                           PLANT_ACK_UNCHECKED, PLANT_CHECK_BEFORE_PUT };
     for (size_t i = 0; i < ARRAY_LEN(plants); i++) {
         uint64_t seed = 1;
         while (seed <= 3000 && !s_episode(seed, plants[i], false))
