@@ -1,6 +1,6 @@
 /* coord_channels - every channel that some collection uses gets an owner
  *
- *     no owner; its node is gone, restarted or lost; recovering for too long
+ *     no owner, or RELEASED; its node is gone, restarted or lost; recovering for too long
  *        │                                                    ▲ again, later and later
  *        └─► OPEN_CHANNEL to the data node with the fewest ───┴─► ACTIVE: watched on
  *
@@ -17,7 +17,7 @@ enum {
     OPEN_MS = 10000,            /* most time one asking may take */
     RECOVER_MS = 30000,         /* a node may be RECOVERING for so long */
     SETTLE_MS = 500,            /* after OK: until owner/ must have shown it */
-    BACKOFF_MS = 100, BACKOFF_MOST_MS = 5000,
+    BACKOFF_MS = 100, BACKOFF_MOST_MS = 1000,   /* what fails may come right at any moment */
 };
 
 typedef struct channel {
@@ -131,14 +131,17 @@ static void s_find_places(coord_node_t *self, look_t *look)
             s_count(look, ((channel_t *)channel)->node);
 }
 
-/* The emptiest; another than the one that failed, where there is another. */
-static place_t *s_choose(look_t *look, const channel_t *channel)
+/* The emptiest; another than the one that failed or gave it up, where there is another. */
+static place_t *s_choose(look_t *look, const channel_t *channel, const Elanus__Owner *owner)
 {
     place_t *best = NULL;
     for (size_t i = 0; i < look->n_places; i++) {
         place_t *place = &look->places[i];
-        bool failed = channel->failures > 0 && place->peer->incarnation == channel->incarnation;
-        if (failed && look->n_places > 1)
+        uint64_t incarnation = place->peer->incarnation;
+        bool failed = channel->failures > 0 && incarnation == channel->incarnation;
+        bool released = channel->failures == 0 && owner && owner->incarnation == incarnation &&
+                        owner->state == ELANUS__OWNER_STATE__OWNER_RELEASED;
+        if ((failed || released) && look->n_places > 1)
             continue;
         if (!best || place->n < best->n)
             best = place;
@@ -185,7 +188,8 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
 
 static void s_ask(coord_node_t *self, look_t *look, channel_t *channel, view_t name)
 {
-    place_t *place = s_choose(look, channel);
+    const char *text = ctx_printf(look->ev->ctx, "%.*s", (int)name.len, (const char *)name.ptr);
+    place_t *place = s_choose(look, channel, directory_owner(self->directory, text, NULL));
     if (!place)
         return;                                 /* whoever comes is seen and looked at */
     place->n++;
@@ -225,6 +229,8 @@ static bool s_recovers_in_vain(look_t *look, channel_t *channel, const Elanus__O
 static bool s_lacks_owner(coord_node_t *self, look_t *look, channel_t *channel, const char *name)
 {
     const Elanus__Owner *owner = directory_owner(self->directory, name, NULL);
+    if (owner && owner->state == ELANUS__OWNER_STATE__OWNER_RELEASED)
+        return true;
     if (!owner || !s_lives(self, look, owner->node, owner->incarnation))
         return true;
     return owner->state != ELANUS__OWNER_STATE__OWNER_ACTIVE &&

@@ -347,6 +347,8 @@ static void s_adopt_log(data_channel_t *channel)
     data_opening_t *opening = channel->opening;
     channel->disk = take(opening->disk);
     channel->log = take(opening->log);
+    data_requests_destroy(&channel->requests);  /* of the epoch before */
+    channel->requests = data_requests_new();
     channel->applied = wal_frontier(channel->log);
     channel->applied_ts = wal_max_ts(channel->log);
     channel->epoch = channel->applied.epoch;
@@ -391,8 +393,6 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
         data_channel_work(channel, act);
     } else {
         s_adopt_log(channel);
-        if (!channel->opening->read)
-            data_rows_read(channel, act);
         s_activate(channel, ev, act);
     }
     data_channel_release(&channel);
@@ -430,8 +430,10 @@ static void s_active(data_channel_t *channel, int64_t rev, const event_t *ev, ac
     for (size_t i = 0; i < channel->openers.len; i++)
         act_reply(act, *(net_from_t *)vec_at(&channel->openers, i), view_of("", 0));
     channel->openers.len = 0;
-    if (channel->opening->read && !channel->reading)
+    if (channel->opening->read)
         data_rows_adopt(channel, ev, act);
+    else
+        data_rows_read(channel, act);           /* after all that writers wait for */
 }
 
 static bool s_is_ours(const data_channel_t *channel, const Elanus__Owner *owner)

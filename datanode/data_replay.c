@@ -96,7 +96,7 @@ static void s_forget_read(data_opening_t *self)
     data_requests_destroy(&self->requests);
     self->requests = data_requests_new();
     self->twins.len = 0;
-    self->n_entries = self->n_skipped = 0;
+    self->n_entries = self->n_skipped = self->last_ts = 0;
 }
 
 void data_opening_destroy(data_opening_t **self_p)
@@ -168,6 +168,10 @@ static err_t s_replay(ctx_t *ctx, void *arg, const wal_head_t *head, const wal_e
 {
     data_opening_t *self = arg;
     wal_position_t at = head->link.at;
+    if (entry->timestamp < self->last_ts)
+        return ctx_fail(ctx, ERR_CORRUPT, "object %" PRIu64 " of epoch %" PRIu64 " of the log of "
+                        "%s was written before one that lies before it", at.seq, at.epoch,
+                        self->name);
     self->last = at;
     self->last_ts = entry->timestamp;
     self->n_entries++;

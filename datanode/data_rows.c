@@ -1,8 +1,8 @@
 /* data_rows - what the epochs before had written is read beside new writes
  *
- *     log opened ─┬─► ACTIVE: WRITE is appended, stored, fenced, answered; not applied
- *                 └─► a job reads what lies behind the checkpoint ─► rows
- *     both: rows become the channel's, then what was written meanwhile is applied in its order;
+ *     ACTIVE ─┬─► WRITE is appended, stored, fenced, answered; not applied
+ *             └─► a job reads what lies behind the checkpoint ─► rows
+ *     then: rows become the channel's, what was written meanwhile is applied in its order;
  *           from here on FOLLOW, FRONTIER, SEAL … are answered (data_early.c)
  *
  * How long the reading takes depends on how much was written since the last checkpoint, and

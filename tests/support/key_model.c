@@ -7,7 +7,7 @@
 
 #include "core/base/vec.h"
 
-typedef struct { uint64_t ts; int64_t version; } past_t;
+typedef struct { uint64_t from, ts; int64_t version; } past_t;  /* done between, seen since ts */
 
 typedef struct {
     vec_t pasts;                /* of past_t, as acknowledged */
@@ -66,12 +66,18 @@ void key_model_begin(key_model_t *self, int64_t key, int64_t version)
     self->keys[key].next.version = version;
 }
 
-void key_model_acked(key_model_t *self, int64_t key, uint64_t ts)
+void key_model_acked_by(key_model_t *self, int64_t key, uint64_t from, uint64_t ts)
 {
     history_t *h = &self->keys[key];
     h->under_way = false;
+    h->next.from = from;
     h->next.ts = ts;
     vec_push(&h->pasts, &h->next);
+}
+
+void key_model_acked(key_model_t *self, int64_t key, uint64_t ts)
+{
+    key_model_acked_by(self, key, ts, ts);
 }
 
 int64_t key_model_newest(const key_model_t *self, int64_t key)
@@ -102,11 +108,13 @@ static void s_compare(key_model_t *self, int64_t key, uint64_t ts)
 {
     const history_t *h = &self->keys[key];
     past_t want = { .version = KEY_ABSENT };
+    bool early = false;
     for (size_t i = 0; i < h->pasts.len; i++) {
         const past_t *past = vec_at(&h->pasts, i);
+        early |= past->from <= ts && ts < past->ts && h->seen == past->version;
         want = past->ts <= ts ? *past : want;
     }
-    if (h->seen == want.version || (h->under_way && h->seen == h->next.version))
+    if (early || h->seen == want.version || (h->under_way && h->seen == h->next.version))
         return;
     key_model_wrong(self, "%s sees key %" PRId64 " as %" PRId64 " at %" PRIu64 ", it is %" PRId64
                     " since %" PRIu64, self->who, key, h->seen, ts, want.version, want.ts);

@@ -19,6 +19,9 @@ void key_model_destroy(key_model_t **self_p);
 /* A key is being changed to this version; the change was acknowledged, with its timestamp. */
 void key_model_begin(key_model_t *self, int64_t key, int64_t version);
 void key_model_acked(key_model_t *self, int64_t key, uint64_t ts);
+
+/* The same of one that was sent several times: it was done at some time from `from` to ts. */
+void key_model_acked_by(key_model_t *self, int64_t key, uint64_t from, uint64_t ts);
 int64_t key_model_newest(const key_model_t *self, int64_t key);
 
 /* What somebody sees, row by row; then compare those keys for which key % of == rest. */

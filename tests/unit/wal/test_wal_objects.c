@@ -2,10 +2,11 @@
  *
  * One channel, a few owners that each believe the channel theirs: they append, put, check
  * the fence, acknowledge; takeovers begin and may be overtaken by others; puts land late and
- * overtake each other, lists lag, single calls fail.  The metadata is the model's: one epoch and the seals.
- * Whoever becomes ACTIVE must replay every acknowledged entry behind the checkpoint, each
- * once, in order; what one owner replayed every later one must replay too; nothing is
- * ever replayed that was not appended.  Planted bugs show that the model would notice. */
+ * overtake each other, lists lag, single calls fail.  The metadata is the model's: one epoch
+ * and the seals.  Whoever becomes ACTIVE must replay every acknowledged entry behind the
+ * checkpoint, each once, in order; what one owner replayed every later one must replay too;
+ * nothing is ever replayed that was not appended.  Planted bugs show that the model would
+ * notice. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
