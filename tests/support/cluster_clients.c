@@ -18,7 +18,7 @@ cs_request_t *cs_request(cluster_sim_t *self, int no, cs_kind_t kind, cs_then_fn
 {
     cs_request_t *request = mem_new(sizeof *request);
     *request = (cs_request_t){ .world = self, .kind = kind, .client = no, .then = then,
-                               .collection = "main", .level = ROW_STRONG };
+                               .collection = "main", .rows = self->rows, .level = ROW_STRONG };
     ctx_init(&request->ctx);
     return request;
 }
@@ -189,10 +189,10 @@ static void s_acked(cluster_sim_t *self, const cs_request_t *request,
     int64_t now_us = sim_now_us(self->sim);
     for (size_t i = 0; i < request->n; i++) {
         if (request->kind == CS_DELETE)
-            row_model_acked_delete(self->rows, request->keys[i], request->began_us, now_us);
+            row_model_acked_delete(request->rows, request->keys[i], request->began_us, now_us);
         else
-            row_model_acked(self->rows, request->keys[i], request->versions[i], now_us);
-        if (request->kind == CS_INSERT)
+            row_model_acked(request->rows, request->keys[i], request->versions[i], now_us);
+        if (request->kind == CS_INSERT && request->rows == self->rows)
             self->taken[request->keys[i]] = false;
     }
     cs_client_t *client = &self->clients[request->client];
@@ -201,17 +201,17 @@ static void s_acked(cluster_sim_t *self, const cs_request_t *request,
 
 static void s_saw(void *arg, int64_t key, int64_t version, const float *score)
 {
-    cluster_sim_t *self = arg;
-    row_model_see(self->rows, key, version);
-    if (self->history)
+    const cs_request_t *request = arg;
+    row_model_see(request->rows, key, version);
+    if (request->world->history)
         fprintf(stderr, "    key %" PRId64 " version %" PRId64 "\n", key, version);
     float want = (float)key * (float)key + (float)version * (float)version;
     if (score && (*score > want * 1.0001f + 1 || *score < want * 0.9999f - 1))
-        row_model_wrong(self->rows, "distance: key %" PRId64 " in version %" PRId64
+        row_model_wrong(request->rows, "distance: key %" PRId64 " in version %" PRId64
                         " is at %g, not %g", key, version, (double)*score, (double)want);
 }
 
-static void s_looked(cluster_sim_t *self, const cs_request_t *request,
+static void s_looked(cluster_sim_t *self, cs_request_t *request,
                      const ProtobufCMessage *response)
 {
     row_look_t look = { .level = request->level, .who = request->client,
@@ -219,27 +219,25 @@ static void s_looked(cluster_sim_t *self, const cs_request_t *request,
     int64_t count = 0;
     if (request->kind == CS_COUNT) {
         if (cs_count_of(response, &count))
-            row_model_count(self->rows, &look, count);
+            row_model_count(request->rows, &look, count);
         else
-            row_model_wrong(self->rows, "a count without a number");
+            row_model_wrong(request->rows, "a count without a number");
         return;
     }
-    row_model_look(self->rows, &look);
-    if (!cs_rows_of(request, response, s_saw, self))
-        row_model_wrong(self->rows, "an answer without its columns");
+    row_model_look(request->rows, &look);
+    if (!cs_rows_of(request, response, s_saw, request))
+        row_model_wrong(request->rows, "an answer without its columns");
     for (size_t i = 0; i < request->n; i++)
-        row_model_compare(self->rows, request->keys[i]);
+        row_model_compare(request->rows, request->keys[i]);
     if (request->n == 0)
-        row_model_compare_all(self->rows);
+        row_model_compare_all(request->rows);
 }
 
 void cs_check(cluster_sim_t *self, cs_request_t *request, err_t err, const char *why,
               const ProtobufCMessage *response)
 {
-    if (strcmp(request->collection, "main") != 0)
-        return;
     if (err == ERR_MALFORMED)
-        row_model_wrong(self->rows, "%s", why);
+        row_model_wrong(request->rows, "%s", why);
     if (err != OK)
         return;
     switch ((int)request->kind) {

@@ -76,6 +76,7 @@ void cluster_sim_destroy(cluster_sim_t **self_p)
     cs_clients_end(self);
     sim_store_destroy(&self->store);
     row_model_destroy(&self->rows);
+    row_model_destroy(&self->side);
     ctx_fini(&self->memory);
     live_apart(false);
     mem_free(self);
@@ -84,7 +85,8 @@ void cluster_sim_destroy(cluster_sim_t **self_p)
 
 const char *cluster_sim_verdict(const cluster_sim_t *self)
 {
-    return row_model_verdict(self->rows);
+    const char *side = self->side ? row_model_verdict(self->side) : NULL;
+    return side ? side : row_model_verdict(self->rows);
 }
 
 /* --- the collection ----------------------------------------------------------------- */
@@ -138,6 +140,7 @@ bool cluster_sim_start(cluster_sim_t *self)
         row_model_wrong(self->rows, "liveness: no collection after %d s: %s", SET_UP_MS / 1000,
                         self->last_why);
     cs_clients_start(self);
+    cs_ddl_start(self);
     return !cluster_sim_verdict(self);
 }
 
@@ -171,11 +174,38 @@ static void s_toggle_pause(cluster_sim_t *self, int n)
         sim_pause(self->sim, n);
 }
 
+/* Some are on one side, the rest on the other; who is on the smaller one sees less. */
+static void s_split(cluster_sim_t *self)
+{
+    rng_t *rng = s_rng(self);
+    bool apart[CS_NODES] = {0}, no_meta = rng_chance(rng, 0.7), no_store = rng_chance(rng, 0.3);
+    for (uint64_t i = 1 + rng_below(rng, 3); i > 0; i--)
+        apart[rng_below(rng, CS_NODES)] = true;
+    for (int a = 0; a < CS_NODES; a++) {
+        for (int b = 0; b < CS_NODES; b++)
+            sim_cut(self->sim, a, b, apart[a] != apart[b]);
+        if (apart[a]) {
+            sim_cut_meta(self->sim, a, no_meta);
+            sim_store_cut(self->store, a, no_store);
+        }
+    }
+}
+
+static void s_start_some(cluster_sim_t *self, double chance)
+{
+    for (int n = 0; n < CS_NODES; n++)
+        if (!sim_alive(self->sim, n) && rng_chance(s_rng(self), chance))
+            sim_start(self->sim, n);
+}
+
 void cluster_sim_misfortune(cluster_sim_t *self)
 {
     rng_t *rng = s_rng(self);
     int n = (int)rng_below(rng, CS_NODES), other = (int)rng_below(rng, CS_NODES);
-    switch (rng_below(rng, 14)) {
+    for (int proxy = CS_PROXY; proxy < CS_NODES; proxy++)
+        if (!sim_alive(self->sim, proxy))
+            sim_start(self->sim, proxy);
+    switch (rng_below(rng, 16)) {
     case 0:
     case 1: s_kill(self, n); break;
     case 2: sim_cut_meta(self->sim, n, rng_chance(rng, 0.5)); break;
@@ -189,11 +219,10 @@ void cluster_sim_misfortune(cluster_sim_t *self)
     case 7: s_store_mood(self); break;
     case 8: sim_store_cut(self->store, n, rng_chance(rng, 0.5)); break;
     case 9: if (sim_alive(self->sim, n)) sim_relist(self->sim, n); break;
-    case 10: if (rng_chance(rng, 0.3)) sim_heal(self->sim); break;
-    default:
-        for (int i = 0; i < CS_NODES; i++)
-            if (!sim_alive(self->sim, i) && rng_chance(rng, 0.6))
-                sim_start(self->sim, i);
+    case 10: s_split(self); break;
+    case 11:
+    case 12: sim_heal(self->sim); sim_store_heal(self->store); break;
+    default: s_start_some(self, 0.6);
     }
 }
 

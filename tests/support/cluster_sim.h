@@ -21,7 +21,8 @@ enum {
     CS_COORDS = 2, CS_DATAS = 2, CS_QUERIES = 2, CS_PROXIES = 1,
     CS_COORD = 0, CS_DATA = CS_COORD + CS_COORDS, CS_QUERY = CS_DATA + CS_DATAS,
     CS_PROXY = CS_QUERY + CS_QUERIES, CS_NODES = CS_PROXY + CS_PROXIES,
-    CS_CLIENTS = 3, CS_KEYS = 120, CS_MOST_ROWS = 4,
+    CS_CLIENTS = 3, CS_DDL = CS_CLIENTS,
+    CS_KEYS = 120, CS_SIDE_KEYS = 4, CS_MOST_ROWS = 4,
 };
 
 typedef struct cluster_sim cluster_sim_t;
@@ -42,6 +43,7 @@ struct cs_request {
     cs_kind_t kind;
     int client;
     const char *collection;
+    row_model_t *rows;          /* of the collection */
     int64_t began_us;
     size_t keys[CS_MOST_ROWS];
     int64_t versions[CS_MOST_ROWS];
@@ -73,7 +75,11 @@ struct cluster_sim {
     query_options_t query;
     proxy_options_t proxy;
     row_model_t *rows;
-    cs_client_t clients[CS_CLIENTS];
+    cs_client_t clients[CS_CLIENTS + 1];
+    row_model_t *side;          /* of the collection that comes and goes; NULL: none */
+    char side_name[32];
+    int side_step, sides;       /* cluster_ddl.c */
+    bool side_unsure;           /* an answer to this step was lost */
     vec_t open;                 /* of cs_request_t * */
     bool taken[CS_KEYS];        /* an insert of this key is under way, or nobody knows of it */
     int64_t versions;
@@ -120,6 +126,12 @@ void cs_send(cs_request_t *request);
 /* What the answer to a request says is taken down and compared. */
 void cs_check(cluster_sim_t *self, cs_request_t *request, err_t err, const char *why,
               const ProtobufCMessage *response);
+
+/* --- cluster_ddl.c ----------------------------------------------------------------------- */
+
+/* One more client: makes a collection, loads it, writes, reads, releases and drops it, and now and
+ * then releases and loads the one that the others work with. */
+void cs_ddl_start(cluster_sim_t *self);
 
 /* --- cluster_messages.c ------------------------------------------------------------------ */
 
