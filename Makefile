@@ -147,10 +147,26 @@ chaos: all $(PLANT:%=%/cluster/elanus)           ## ROWS= SEED= RUNS=: faults on
 	    $$(scripts/venv.sh 2.6.17) tests/chaos/chaos.py
 
 # Without the one that only a proxy which repeats itself can see (tests/sim/test_sim_write.c).
-planted:                                         ## durability finds each planted bug
+planted: planted-sim                             ## durability finds each planted bug
 	@set -e; for bug in $$(grep -o 'BUG_[A-Z_]*' datanode/data_planted.h | sort -u | \
 	    grep -v -e BUG_NONE -e BUG_FORGET_REQUESTS); do echo "== $$bug"; \
 	    $(MAKE) -s durability PLANTED=$$bug ROUNDS=30; done
+
+# The simulator with every planted bug, one after the other; PLANT_NO=3: that one, SEEDS= at most.
+SIMPLANT := $(OUT)/planted/sim
+SIMPLANTOBJ := $(patsubst %.c,$(SIMPLANT)/%.o,$(filter datanode/% querynode/%,$(SRC)) \
+                 tests/support/sim_planted.c tests/sim/test_sim_cluster.c)
+.PHONY: planted-sim
+planted-sim: $(SIMPLANT)/sim_cluster             ## the simulator finds each planted bug
+	@$(if $(PLANT_NO),ELANUS_SIM_PLANT=$(PLANT_NO) )$(if $(SEEDS),ELANUS_SIM_SEEDS=$(SEEDS) )$<
+
+$(SIMPLANT)/%.o: %.c | $(GENSRC) $(GEN)/methods.inc
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) -DDATA_PLANTED -MMD -MP -c -o $@ $<
+
+$(SIMPLANT)/sim_cluster: $(SIMPLANTOBJ) $(SUPPORTOBJ) $(LIB)
+	$(CC) $(LDFLAGS) -o $@ $^ -lcmocka $(LIBS) $(SIMWRAP:%=-Wl,--wrap=%)
+DEPS += $(SIMPLANTOBJ:.o=.d)
 
 ifdef PLANTED
 # Only the data node is compiled anew; the rest comes from the library.

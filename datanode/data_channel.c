@@ -27,6 +27,7 @@
 
 #include "core/wal/wal_objects.h"
 #include "core/wire/pb.h"
+#include "datanode/data_planted.h"
 
 enum {
     AGAIN_MS = 500,
@@ -219,18 +220,24 @@ static void s_not_claimed(data_channel_t *channel, const event_t *ev, actions_t 
         s_gone(channel, ev->err == OK ? ERR_CONFLICT : ev->err, why, act);
 }
 
+static void s_begin_look(data_channel_t *channel, const event_t *ev, actions_t *act)
+{
+    data_node_t *self = channel->node;
+    channel->reopen = false;
+    channel->state = CHANNEL_LOOKING;
+    channel->look = self->look + 1;
+    s_look(self, ev, act);
+}
+
 static void s_claimed(void *node, void *arg, const event_t *ev, actions_t *act)
 {
-    data_node_t *self = node;
+    (void)node;
     data_channel_t *channel = arg;
     if (channel->state == CHANNEL_CLAIMING && (ev->err != OK || !ev->meta.txn.applied)) {
         s_not_claimed(channel, ev, act);
     } else if (channel->state == CHANNEL_CLAIMING) {
         channel->owner_rev = ev->meta.txn.rev;
-        channel->reopen = false;
-        channel->state = CHANNEL_LOOKING;
-        channel->look = self->look + 1;
-        s_look(self, ev, act);
+        s_begin_look(channel, ev, act);
     }
     data_channel_release(&channel);
 }
@@ -248,6 +255,11 @@ static void s_claim(data_channel_t *channel, const event_t *ev, actions_t *act)
     channel->state = CHANNEL_CLAIMING;
     channel->again = channel->release = false;
     channel->epoch = epoch + 1;
+    if (PLANTED(BUG_EARLY_SURVEY) && rev) {
+        channel->owner_rev = rev;               /* claimed when it is made ACTIVE */
+        s_begin_look(channel, ev, act);
+        return;
+    }
     const char *key = directory_key_owner(ev->ctx, channel->name);
     meta_cmp_t same = { .kind = rev ? META_IF_MOD_REV : META_IF_ABSENT, .key = key, .rev = rev };
     meta_op_t put = { .kind = META_PUT, .key = key,

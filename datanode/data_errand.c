@@ -10,6 +10,7 @@
 #include <inttypes.h>
 
 #include "core/wire/pb.h"
+#include "datanode/data_planted.h"
 
 enum { READ_AGAIN_MS = 500 };
 
@@ -153,7 +154,8 @@ void errand_commit(errand_t *errand, const meta_op_t *ops, size_t n_ops, errand_
     memcpy(errand->ops, ops, n_ops * sizeof *ops);
     errand->n_ops = n_ops;
     errand->then = then;
-    meta_txn_t txn = { .cmps = &guard, .n_cmps = 1, .ops = errand->ops, .n_ops = n_ops };
+    meta_txn_t txn = { .cmps = &guard, .n_cmps = PLANTED(BUG_NO_GUARD) ? 0 : 1,
+                       .ops = errand->ops, .n_ops = n_ops };
     act_meta_txn(act, &txn, wait_once(errand->node->member.waits, act, s_answered, errand));
 }
 

@@ -45,7 +45,7 @@ void data_fence_reset(data_channel_t *channel)
 static void s_passed(data_channel_t *channel, const event_t *ev, actions_t *act)
 {
     channel->fence_passed = channel->fence_sent;
-    channel->fenced = channel->fence_at;
+    channel->fenced = PLANTED(BUG_EARLY_FENCE) ? wal_frontier(channel->log) : channel->fence_at;
     if (channel->bound < channel->bound_sent)
         channel->bound = channel->bound_sent;
     data_write_fenced(channel, ev, act);

@@ -15,6 +15,7 @@
 #include "datanode/data_path.h"
 
 #include "core/wire/pb.h"
+#include "datanode/data_planted.h"
 
 enum { MOST_WAIT_MS = 1000 };
 
@@ -39,7 +40,7 @@ typedef struct question {
 static bool s_is_fenced(data_channel_t *channel, uint64_t round, uint64_t complete,
                         const event_t *ev, actions_t *act)
 {
-    if (!data_on_store(channel->node))
+    if (!data_on_store(channel->node) || PLANTED(BUG_OLD_FRONTIER))
         return true;
     bool promised = complete <= channel->bound;
     if (channel->fence_passed > round && promised)

@@ -19,6 +19,11 @@ typedef enum {
     BUG_MERGE_FORGETS,          /* it is taken to know every delete of its time */
     BUG_NO_FENCE,               /* what is stored is taken for committed */
     BUG_NO_SEAL,                /* a takeover writes no seals */
+    BUG_EARLY_FENCE,            /* a fence question commits what was stored after it was asked */
+    BUG_EARLY_SURVEY,           /* a takeover looks at the log before it has the channel */
+    BUG_OLD_FRONTIER,           /* FRONTIER does not ask whether the channel is still its own */
+    BUG_EARLY_SHOW,             /* rows are shown before they are stored */
+    BUG_NO_GUARD,               /* checkpoints and segments are named by whoever wants to */
 } data_bug_t;
 extern data_bug_t data_planted;
 #define PLANTED(bug) (data_planted == (bug))

@@ -278,6 +278,10 @@ static void s_queue(inbox_t *in, data_write_t *write)
                                            write->batch.at, write);
 }
 
+static err_t s_apply(data_channel_t *channel, data_write_t *write, const event_t *ev,
+                     actions_t *act);
+static void s_tell_news(data_channel_t *channel, const event_t *ev, actions_t *act);
+
 static err_t s_append(inbox_t *in, net_from_t from, const event_t *ev, actions_t *act)
 {
     data_write_t *write = mem_new(sizeof *write);
@@ -298,6 +302,8 @@ static err_t s_append(inbox_t *in, net_from_t from, const event_t *ev, actions_t
         write->request->since_ms = ev->wall_ms; /* stamps may run ahead of our clock */
     if (PLANTED(BUG_ACK_BEFORE_SYNC))
         s_answer_all(in->channel, write, ev->ctx, act);
+    if (PLANTED(BUG_EARLY_SHOW) && s_apply(in->channel, write, ev, act) == OK)
+        s_tell_news(in->channel, ev, act);
     s_seal_full(in->shard, ev, act);
     return OK;
 }

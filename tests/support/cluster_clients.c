@@ -363,7 +363,7 @@ static void s_again(cluster_sim_t *self, cs_request_t *request, err_t err, const
     (void)response;
     cs_client_t *client = &self->clients[request->client];
     client->busy = false;
-    sim_after(self->sim, 2000 + (int64_t)rng_below(s_rng(self), 60000), s_think, client);
+    sim_after(self->sim, 1000 + (int64_t)rng_below(s_rng(self), 40000), s_think, client);
 }
 
 void cs_clients_start(cluster_sim_t *self)

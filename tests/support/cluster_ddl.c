@@ -93,11 +93,12 @@ static void s_begin_side(cluster_sim_t *self)
 
 static void s_step(cluster_sim_t *self)
 {
-    if (self->calm || cluster_sim_verdict(self)) {
+    const step_t *step = &s_steps[self->side_step];
+    bool rests = self->calm && !(step->main && step->kind != CS_RELEASE);
+    if (rests || cluster_sim_verdict(self)) {
         sim_after(self->sim, 300000, s_go_on, self);
         return;
     }
-    const step_t *step = &s_steps[self->side_step];
     if (step->kind == CS_CREATE && !self->side_unsure)
         s_begin_side(self);
     cs_request_t *request = cs_request(self, CS_DDL, step->kind, s_answered);

@@ -191,6 +191,28 @@ static void s_split(cluster_sim_t *self)
     }
 }
 
+/* A data node goes on with its clients, and perhaps its readers, and does not hear that the rest
+ * of the cluster has gone on without it. */
+static void s_forget_one(cluster_sim_t *self)
+{
+    rng_t *rng = s_rng(self);
+    int zombie = CS_DATA + (int)rng_below(rng, CS_DATAS);
+    for (int n = 0; n < CS_DATA; n++) {
+        sim_cut(self->sim, n, zombie, true);
+        sim_cut(self->sim, zombie, n, true);
+    }
+    sim_cut_meta(self->sim, zombie, true);
+    sim_store_cut(self->store, zombie, rng_chance(rng, 0.2));
+    for (int n = CS_QUERY; n < CS_NODES; n++)
+        if (rng_chance(rng, 0.6))
+            sim_cut_meta(self->sim, n, true);
+    sim_run(self->sim, 1000 + (int64_t)rng_below(rng, 4000));
+    if (rng_chance(rng, 0.5))
+        s_kill(self, CS_DATA + (int)rng_below(rng, CS_DATAS));
+    sim_heal(self->sim);
+    sim_store_cut(self->store, zombie, false);
+}
+
 static void s_start_some(cluster_sim_t *self, double chance)
 {
     for (int n = 0; n < CS_NODES; n++)
@@ -205,7 +227,7 @@ void cluster_sim_misfortune(cluster_sim_t *self)
     for (int proxy = CS_PROXY; proxy < CS_NODES; proxy++)
         if (!sim_alive(self->sim, proxy))
             sim_start(self->sim, proxy);
-    switch (rng_below(rng, 16)) {
+    switch (rng_below(rng, 18)) {
     case 0:
     case 1: s_kill(self, n); break;
     case 2: sim_cut_meta(self->sim, n, rng_chance(rng, 0.5)); break;
@@ -220,8 +242,9 @@ void cluster_sim_misfortune(cluster_sim_t *self)
     case 8: sim_store_cut(self->store, n, rng_chance(rng, 0.5)); break;
     case 9: if (sim_alive(self->sim, n)) sim_relist(self->sim, n); break;
     case 10: s_split(self); break;
-    case 11:
-    case 12: sim_heal(self->sim); sim_store_heal(self->store); break;
+    case 11: s_forget_one(self); break;
+    case 12:
+    case 13: sim_heal(self->sim); sim_store_heal(self->store); break;
     default: s_start_some(self, 0.6);
     }
 }

@@ -5,7 +5,7 @@
 #include "core/store/store_int.h"
 #include "tests/support/sim_int.h"
 
-enum { CUT_NODES = 16 };
+enum { CUT_NODES = 16, LATE_US = 20000000 };
 
 struct sim_store {
     sim_t *sim;
@@ -110,7 +110,8 @@ static err_t s_put(ctx_t *ctx, void *impl, const char *key, const store_parts_t 
     bool fails = cut || late || s_chance(self, self->moods.fails);
     bool unanswered = !fails && s_chance(self, self->moods.unanswered);
     if (late)
-        s_put_at(self, key, parts, (int64_t)rng_below(&self->sim->rng, 20000000));
+        s_put_at(self, key, parts, (int64_t)rng_below(&self->sim->rng, LATE_US) >>
+                                   rng_below(&self->sim->rng, 6));
     else if (!fails)
         s_put_at(self, key, parts, there);
     TRY(s_wait(ctx, self, there + back, "put", key));
