@@ -30,7 +30,6 @@ typedef struct sim_options {
     int64_t skew_ms;            /* at most; 0: an hour */
     bool strip_guards;          /* planted bug: leaders write without the election's guard */
     bool fibers;                /* jobs take their time (sim_fiber.h) */
-    bool twice;                 /* planted bug: a call may reach a node twice */
     double meta_slow;           /* chance that a metadata operation takes seconds */
     void (*item)(sim_t *sim, void *arg, int node, void *item);  /* ACT_ITEM; moved */
     void *item_arg;

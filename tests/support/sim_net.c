@@ -124,8 +124,7 @@ void sim_net_run_call(sim_t *self, item_t *item)
     }
     bool there = call->callee >= 0 && s_hears(self, call->caller, call->callee) &&
                  !self->nodes[call->callee].paused;
-    bool again = self->options.twice && rng_chance(&self->rng, 0.05);
-    if (there && (self->nodes[call->callee].generation != call->done_generation || again)) {
+    if (there && self->nodes[call->callee].generation != call->done_generation) {
         call->done_generation = self->nodes[call->callee].generation;
         const node_self_t *who = &self->nodes[call->caller].self;
         event_t ev = { .kind = EV_CALL };

@@ -11,8 +11,7 @@
 
 typedef struct sim_bug {
     const char *name;
-    int data, query, wal;       /* as data_planted.h, query_planted.h and wal_objects.c number them */
-    bool twice;                 /* the network repeats what it delivered */
+    int data, query, wal;       /* as data_planted.h, query_planted.h, wal_objects.c number them */
 } sim_bug_t;
 
 size_t sim_bugs(void);
