@@ -150,7 +150,7 @@ static err_t s_apply(ctx_t *ctx, query_piece_t *piece, query_run_t *const *runs,
 {
     for (; piece->applied < end; piece->applied++) {
         const query_run_t *run = runs[piece->applied - first];
-        bool planted = QUERY_PLANTED(QUERY_BUG_HANDOFF) && !piece->in;
+        bool planted = QUERY_PLANTED(QUERY_BUG_HANDOFF) && !piece->able;
         if (s_hits(piece, run) && !planted)
             TRY(s_apply_run(ctx, piece->sealed, run));
     }
