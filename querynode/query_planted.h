@@ -8,7 +8,7 @@
 #ifdef DATA_PLANTED
 typedef enum {
     QUERY_BUG_NONE,
-    QUERY_BUG_HANDOFF,          /* a sealed segment misses deletes that came before it was in view */
+    QUERY_BUG_HANDOFF,          /* a segment misses deletes that came before it was in view */
 } query_bug_t;
 extern query_bug_t query_planted;
 #define QUERY_PLANTED(bug) (query_planted == (bug))
