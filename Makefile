@@ -202,7 +202,7 @@ compose-test:                                    ## ROWS=: docker compose, servi
 	@$$(scripts/venv.sh 2.6.17) tests/chaos/compose.py
 
 # --- benchmarks -------------------------------------------------------------
-BENCHES := start door store net wal data simd query milvus
+BENCHES := start door store net wal data simd query index milvus
 .PHONY: bench $(BENCHES:%=bench-%)
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -227,6 +227,9 @@ bench-simd: $(OUT)/bench/bench_simd              ## distance kernels beside the 
 
 bench-query: $(OUT)/bench/bench_query            ## searches of one segment beside the bare kernels
 	@$<
+
+bench-index: $(OUT)/bench/search_index           ## IVF_FLAT beside faiss: one thread, one run
+	@$$(scripts/faiss.sh) tests/bench/bench_index.py $< $(BENCH)
 
 bench-door: $(OUT)/bench/bench_door              ## the proxy's door: calls/s, and p99 beside floods
 	@$<
