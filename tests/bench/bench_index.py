@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """bench_index - IVF_FLAT beside faiss's IVF-Flat: same vectors, same machine, one thread, one run.
 
-    tests/bench/bench_index.py PROGRAM [ROWS] [DIM] [NLIST]      PROGRAM: of search_index.c
+    tests/bench/bench_index.py PROGRAM [ROWS] [DIM] [NLIST]    PROGRAM: of search_index.c
 
-Clustered float32 vectors from a fixed seed, 1,000 queries, L2, top 10.  For each nprobe: recall@10
-against an exact scan, queries per second one at a time and all at once, and ours over faiss's.  Seconds are of CPU
-time, so a busy machine does not blur them.
-Numbers are saved in build/bench/index.json.
+Clustered float32 vectors from a fixed seed, 1,000 queries, L2, top 10.  For each
+nprobe: recall@10 against an exact scan, queries per second one at a time and all at
+once, and ours over faiss's.  Seconds are of CPU time, so a busy machine does not blur
+them.  Numbers are saved in build/bench/index.json.
 """
 import json
 import os
