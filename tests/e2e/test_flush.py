@@ -3,7 +3,6 @@
 Run by the Python of one pymilvus version against a deployment that serves at
 ELANUS_TEST_GRPC; tests/run.py calls it.  Method: the rows are asked for before
 and after each step that moves them; no step may change the answer.
-Runs with: standalone
 """
 import time
 import unittest

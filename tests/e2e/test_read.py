@@ -5,7 +5,6 @@ ELANUS_TEST_GRPC; tests/run.py calls it.  Method: each class fills a collection
 once, partly flushed and partly not, with rows deleted and replaced in both
 parts; every answer is compared with numpy's brute force over the rows that
 ought to be there.
-Runs with: standalone
 """
 import time
 import unittest

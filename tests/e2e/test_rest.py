@@ -23,8 +23,6 @@ def post(path, **body):
         return json.loads(answer.read())
 
 
-@unittest.skipIf(os.environ.get("ELANUS_TEST_DEPLOYMENT") == "cluster",
-                 "a cluster keeps no rows yet")
 class Rest(unittest.TestCase):
     def good(self, path, **body):
         answer = post(path, **body)

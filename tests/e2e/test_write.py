@@ -4,7 +4,6 @@ Run by the Python of one pymilvus version against a deployment that serves at
 ELANUS_TEST_GRPC; tests/run.py calls it.  Method: what was written is read back
 by query (Strong) and compared value by value; every refusal is followed by a
 count that shows the collection untouched.
-Runs with: standalone
 """
 import json
 import unittest
