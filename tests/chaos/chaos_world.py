@@ -58,8 +58,8 @@ class Wires:
         return f"{ip}:{port}"
 
     def close(self):
-        self.child.stdin.close()
-        self.child.wait(10)
+        self.child.kill()                       # it has nothing to finish
+        self.child.wait()
 
 
 class World:
