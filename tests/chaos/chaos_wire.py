@@ -118,8 +118,11 @@ class Link:
         return self.wire.rule if self.wire.rule and self.wire.concerns(self) else {}
 
     async def run(self):
-        while self.rule().get("cut"):
-            await self.wire.changed.wait()
+        if self.rule().get("cut"):              # behind a firewall it would never come about
+            while self.rule().get("cut"):
+                await self.wire.changed.wait()
+            self.reset()
+            return
         self.up_reader, self.up_writer = await asyncio.open_connection(*self.wire.to)
         for writer in (self.writer, self.up_writer):
             writer.get_extra_info("socket").setsockopt(
