@@ -83,7 +83,7 @@ class Wire:
         if self.pids is None:
             return True
         if link.asked[0] != self.generation:
-            link.asked = self.generation, who_has(link.inode, self.pids) is not None
+            link.asked = self.generation, who_has(link.inode(), self.pids) is not None
         return link.asked[1]
 
     async def accept(self, reader, writer):
@@ -109,9 +109,14 @@ class Link:
     def __init__(self, wire, reader, writer):
         self.wire, self.reader, self.writer = wire, reader, writer
         self.up_reader = self.up_writer = None
-        host, port = writer.get_extra_info("peername")[:2]
-        self.inode = inode_of(port, writer.get_extra_info("sockname")[1])
+        self.ports = (writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1])
         self.asked = 0, False                   # generation of the rule, is it about us
+        self.found = None
+
+    def inode(self):
+        """Looked up when a rule wants to know: the kernel's list is long."""
+        self.found = self.found or inode_of(*self.ports)
+        return self.found
 
     def rule(self):
         """What holds for this connection now."""
