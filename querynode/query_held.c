@@ -148,10 +148,17 @@ static query_asker_t *s_asker(query_channel_t *ch, uint64_t replica)
     return asker;
 }
 
-static void s_note(query_channel_t *ch, const Elanus__HeldAsk *ask, const event_t *ev)
+/* False: a later question of the same process was here before. */
+static bool s_note(query_channel_t *ch, const Elanus__HeldAsk *ask, const event_t *ev)
 {
     query_asker_t *asker = s_asker(ch, ask->replica);
-    asker->node = ev->call.peer ? ev->call.peer->node_id : 0;
+    const net_peer_t *who = ev->call.peer;
+    if (asker->node == who->node_id && asker->incarnation == who->incarnation &&
+        ask->no < asker->no)
+        return false;
+    asker->node = who->node_id;
+    asker->incarnation = who->incarnation;
+    asker->no = ask->no;
     asker->at_ms = ev->now_ms;
     asker->settled = ask->settled;
     asker->using.len = 0;
@@ -159,6 +166,7 @@ static void s_note(query_channel_t *ch, const Elanus__HeldAsk *ask, const event_
         vec_push(&asker->using, &ask->using_[i]);
     ch->node->targets_dirty |= ch->mark != ch->node->mark;
     query_dirty(ch->coll);
+    return true;
 }
 
 void query_askers_free(query_channel_t *ch)
@@ -256,10 +264,10 @@ void query_held(query_node_t *self, const event_t *ev, actions_t *act)
         return;
     }
     query_channel_t *ch = map_get_str(self->channels, ask->vchannel);
-    if (ch)
-        s_note(ch, ask, ev);
-    s_supersede(self, ask, ev->call.from.link, ev->ctx, act);
-    if (ask->version == s_version(self, ask->vchannel))
+    bool latest = !ch || s_note(ch, ask, ev);
+    if (latest)
+        s_supersede(self, ask, ev->call.from.link, ev->ctx, act);
+    if (latest && ask->version == s_version(self, ask->vchannel))
         s_park(self, ask, ev, act);
     else
         s_answer(self, ev->call.from, ask->vchannel, ev->ctx, act);

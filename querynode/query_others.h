@@ -51,7 +51,8 @@ typedef struct query_dist {
 
 /* The newest HELD of a replica's leader: what may not go yet. */
 typedef struct query_asker {
-    uint64_t replica, node;
+    uint64_t replica, node, incarnation;
+    uint64_t no;                /* of its questions */
     int64_t at_ms;
     bool settled;
     vec_t using;                /* of ids, rising */

@@ -280,7 +280,7 @@ static void s_send(query_channel_t *ch, query_peer_t *peer, const event_t *ev, a
     ask.settled = peer->asked_settled;
     ask.using_ = peer->asked.ptr;
     ask.n_using_ = peer->asked.len;
-    peer->poll_no = ++self->polls;
+    ask.no = peer->poll_no = ++self->polls;
     errand_t *errand = mem_new(sizeof *errand);
     *errand = (errand_t){ .ch = ch, .node = peer->node, .no = peer->poll_no };
     ch->users++;

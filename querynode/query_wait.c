@@ -23,6 +23,7 @@ enum {
     ASK_MS = 5000,              /* most time an owner has for an answer */
     RETRY_MS = 20,
     ASIDE_MS = 200,             /* Milvus's tick */
+    DELETES_WAIT_MS = 3000,
     LOST_WAIT_MS = 100,         /* for who holds a segment now, before another replica is asked */
 };
 
@@ -333,9 +334,25 @@ static err_t s_holds(const query_channel_t *ch, ctx_t *ctx, const Elanus__ReadVi
     return OK;
 }
 
-static err_t s_look_held(query_node_t *self, ctx_t *ctx, const Elanus__ReadView *view,
+/* Deletes do not come for ever, when the owner cannot be reached from here: then the leader had
+ * better ask elsewhere. */
+static err_t s_wait_for_deletes(ctx_t *ctx, query_need_t *need, const event_t *ev,
+                                query_node_t *self)
+{
+    if (need->lost_ms == 0)
+        need->lost_ms = ev->now_ms + DELETES_WAIT_MS;
+    query_wake_at(self, need->lost_ms);
+    if (ev->now_ms < need->lost_ms)
+        return OK;
+    return ctx_fail(ctx, ERR_CHANNEL_NOT_AVAILABLE, "channel not available[channel=%s]: query node "
+                    "%llu does not hear of its deletes", need->view->vchannels[0],
+                    (unsigned long long)self->member.self->id);
+}
+
+static err_t s_look_held(query_node_t *self, ctx_t *ctx, query_need_t *need, const event_t *ev,
                          bool *ret_ready, uint64_t *ret_ts)
 {
+    const Elanus__ReadView *view = need->view;
     const query_channel_t *ch = map_get_str(self->channels, view->vchannels[0]);
     if (!ch || view->n_vchannels != 1 || view->read_ts == 0)
         return ctx_fail(ctx, ERR_SEGMENT_NOT_LOADED, "query node %llu holds nothing of channel %s",
@@ -345,7 +362,7 @@ static err_t s_look_held(query_node_t *self, ctx_t *ctx, const Elanus__ReadView 
     for (size_t i = 0; i < view->n_segments && !*ret_ready; i++) {
         const query_piece_t *piece = map_get_u64(ch->pieces, view->segments[i]);
         if (piece->until == UINT64_MAX)
-            return OK;                          /* it waits for deletes */
+            return s_wait_for_deletes(ctx, need, ev, self);
     }
     *ret_ready = true;                          /* what is read gets none any more */
     *ret_ts = view->read_ts;
@@ -380,7 +397,7 @@ err_t query_wait_look(query_node_t *self, ctx_t *ctx, query_need_t *need, const 
     const Elanus__ReadView *view = need->view;
     uint64_t least = 0, complete = UINT64_MAX;
     if (view->n_segments)
-        return s_look_held(self, ctx, view, ret_ready, ret_ts);
+        return s_look_held(self, ctx, need, ev, ret_ready, ret_ts);
     TRY(s_served(self, ctx, view));
     if (s_is_lost(self, view))
         return s_wait_for_lost(ctx, need, ev, self);
