@@ -84,7 +84,7 @@ class Run:
         """The requests that the window is made of, by kind and collection."""
         found = collections.defaultdict(list)
         for op in self.history:
-            if op["op"] not in self.row.kinds or op["outcome"] != "ok" or not op.get("wide") \
+            if op["op"] not in self.row.kinds or not op.get("wide") \
                     or (self.row.of and not self.row.of(op)):
                 continue
             kind = "write" if op["op"] in WRITES else "ddl" if op["op"] == "ddl" else \
@@ -106,18 +106,24 @@ class Run:
         self.window, self.where = max(found, default=(None, "nothing was asked"))
 
     def gap(self, ops, begin, first=False):
-        """The longest time between two answers, or the time to the first one."""
-        later = sorted(op["t_ret"] for op in ops if begin < op["t_ret"] <= self.end)
+        """The longest time between two answers while somebody waited for one, or the time
+        to the first one.  Clients that wait elsewhere ask nothing: that time is not ours."""
+        later = sorted(op["t_ret"] for op in ops
+                       if op["outcome"] == "ok" and begin < op["t_ret"] <= self.end)
         if first and later:
             return later[0] - begin
-        times = [begin, *later, self.end]
-        return max(b - a for a, b in zip(times, times[1:]))
+        times, worst = [begin, *later, self.end], 0.0
+        for a, b in zip(times, times[1:]):
+            asked = min((op["t_inv"] for op in ops if op["t_ret"] > a and op["t_inv"] < b),
+                        default=b)
+            worst = max(worst, b - max(a, asked))
+        return worst
 
     @staticmethod
     def ratio(ops, fault, heal):
         """p99 while it lasts over p99 before."""
         def p99(chosen):
-            took = sorted(op["t_ret"] - op["t_inv"] for op in chosen)
+            took = sorted(op["t_ret"] - op["t_inv"] for op in chosen if op["outcome"] == "ok")
             return took[int(len(took) * 0.99)] if took else float("inf")
         return p99([op for op in ops if fault <= op["t_inv"] <= heal]) / \
             p99([op for op in ops if op["t_inv"] < fault])
