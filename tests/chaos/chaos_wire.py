@@ -27,6 +27,7 @@ import random
 import socket
 import struct
 import sys
+import time
 
 import chaos_s3
 
@@ -34,30 +35,40 @@ GREETING = 64                   # bytes of ZMTP 3 before the first frame
 MORE, LONG, COMMAND = 1, 2, 4
 CHUNK = 1 << 16
 SWAP_S, LATER_S = 0.05, 3.0
+READ_EVERY_S = 0.03             # the kernel's lists of sockets
 STREAM = 1 << 20                # bytes a reader may hold
 
 
-def inode_of(port, peer_port):
-    """Of the socket bound to `port` that is connected to peer_port."""
-    with open("/proc/net/tcp", encoding="ascii") as f:
-        for line in f.readlines()[1:]:
-            parts = line.split()
-            if int(parts[1].split(":")[1], 16) == port and \
-                    int(parts[2].split(":")[1], 16) == peer_port:
-                return parts[9]
-    return None
+class Sockets:
+    """Which process holds which connection.  The kernel's lists are long, so they are read
+    at most so often; a connection too young for the last reading is nobody's as yet."""
 
+    def __init__(self):
+        self.by_ports, self.owners, self.read_at = {}, {}, -1.0
+        self.about = None                       # generation of the rule, its processes
 
-def who_has(inode, pids):
-    wanted = f"socket:[{inode}]"
-    for pid in pids:
-        try:
-            for fd in os.listdir(f"/proc/{pid}/fd"):
-                if os.readlink(f"/proc/{pid}/fd/{fd}") == wanted:
-                    return pid
-        except OSError:
-            continue                            # it has just ended
-    return None
+    def read(self, pids):
+        with open("/proc/net/tcp", encoding="ascii") as f:
+            lines = [line.split() for line in f.readlines()[1:]]
+        self.by_ports = {(int(p[1][9:], 16), int(p[2][9:], 16)): p[9] for p in lines}
+        self.owners = {}
+        for pid in pids:
+            try:
+                for fd in os.listdir(f"/proc/{pid}/fd"):
+                    self.owners[os.readlink(f"/proc/{pid}/fd/{fd}")] = pid
+            except OSError:
+                continue                        # it has just ended
+        self.read_at = time.monotonic()
+
+    def owner(self, ports, pids, generation):
+        """None: not known yet; 0: none of those."""
+        age = time.monotonic() - self.read_at
+        if (generation, tuple(pids)) != self.about or (ports not in self.by_ports and
+                                                       age > READ_EVERY_S):
+            self.about = generation, tuple(pids)
+            self.read(pids)
+        inode = self.by_ports.get(ports)
+        return None if inode is None else self.owners.get(f"socket:[{inode}]", 0)
 
 
 class Wire:
@@ -67,7 +78,7 @@ class Wire:
         self.changed = asyncio.Event()
         self.stats = collections.Counter()
         self.links, self.generation = set(), 0
-        self.memory = chaos_s3.Memory()
+        self.memory, self.sockets = chaos_s3.Memory(), Sockets()
 
     def set(self, rule, pids):
         self.rule, self.pids = rule, pids
@@ -83,7 +94,10 @@ class Wire:
         if self.pids is None:
             return True
         if link.asked[0] != self.generation:
-            link.asked = self.generation, who_has(link.inode(), self.pids) is not None
+            owner = self.sockets.owner(link.ports, self.pids, self.generation)
+            if owner is None:
+                return False
+            link.asked = self.generation, owner != 0
         return link.asked[1]
 
     async def accept(self, reader, writer):
@@ -111,18 +125,14 @@ class Link:
         self.up_reader = self.up_writer = None
         self.ports = (writer.get_extra_info("peername")[1], writer.get_extra_info("sockname")[1])
         self.asked = 0, False                   # generation of the rule, is it about us
-        self.found = None
-
-    def inode(self):
-        """Looked up when a rule wants to know: the kernel's list is long."""
-        self.found = self.found or inode_of(*self.ports)
-        return self.found
 
     def rule(self):
         """What holds for this connection now."""
         return self.wire.rule if self.wire.rule and self.wire.concerns(self) else {}
 
     async def run(self):
+        if self.wire.pids is not None:
+            await asyncio.sleep(READ_EVERY_S)   # until it is known whose it is
         if self.rule().get("cut"):              # behind a firewall it would never come about
             while self.rule().get("cut"):
                 await self.wire.changed.wait()
