@@ -9,7 +9,7 @@
 #include "coord/coord_seat.h"
 #include "core/node/daemon.h"
 #include "datanode/data_seat.h"
-#include "indexnode/index_node.h"
+#include "indexnode/index_seat.h"
 #include "proxy/proxy_seat.h"
 #include "querynode/query_seat.h"
 
@@ -25,8 +25,7 @@ int standalone_main(int argc, char **argv)
         { "elanus.proxy.address", "127.0.0.1" }, { NULL, NULL },
     };
     const seat_t seats[] = {
-        coord_seat, data_seat, query_seat, { .role = &index_role, .wants_store = true },
-        proxy_seat, { .role = NULL },
+        coord_seat, data_seat, query_seat, index_seat, proxy_seat, { .role = NULL },
     };
     const daemon_plan_t plan = {
         .name = "elanus", .about = "the whole vector database in one process", .seats = seats,

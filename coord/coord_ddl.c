@@ -19,6 +19,7 @@
 
 #include "coord/coord_int.h"
 #include "core/base/limits.h"
+#include "core/catalog/builds.h"
 #include "core/wire/pb.h"
 
 enum { ID_BLOCK = 4096 };
@@ -69,6 +70,11 @@ void coord_ddl_put(ddl_t *ddl, const char *key, const void *message)
 void coord_ddl_delete(ddl_t *ddl, const char *key)
 {
     vec_push(&ddl->ops, &(meta_op_t){ .kind = META_DELETE, .key = key });
+}
+
+void coord_ddl_expect(ddl_t *ddl, const char *key, int64_t rev)
+{
+    vec_push(&ddl->cmps, &(meta_cmp_t){ .kind = META_IF_MOD_REV, .key = key, .rev = rev });
 }
 
 static void s_reserve(coord_node_t *self, ddl_t *ddl, uint64_t n)
@@ -156,6 +162,7 @@ void coord_alter_pairs(ddl_t *ddl, Elanus__Pair ***pairs, size_t *n)
 static void s_free(ddl_t *ddl)
 {
     vec_fini(&ddl->ops);
+    vec_fini(&ddl->cmps);
     ctx_fini(&ddl->memory);
     mem_free(ddl);
 }
@@ -226,6 +233,8 @@ static void s_apply_op(coord_node_t *self, ddl_t *ddl, const meta_op_t *op, int6
     if (s_is_directory(op->key))
         check(directory_put(self->directory, &ddl->memory, op->key, gone ? NULL : &op->value,
                             rev) == OK);
+    else if (s_starts(op->key, builds_root()))
+        check(coord_builds_wrote(self, &ddl->memory, op->key, gone ? NULL : &op->value, rev) == OK);
     else if (gone)
         catalog_delete(self->catalog, op->key, rev);
     else
@@ -241,6 +250,8 @@ static void s_apply(coord_node_t *self, ddl_t *ddl, const event_t *ev, actions_t
         s_apply_op(self, ddl, op, ev->meta.txn.rev);
         look |= s_starts(op->key, catalog_root(CATALOG_COLLECTION)) ||
                 s_starts(op->key, catalog_root(CATALOG_LOAD)) ||
+                s_starts(op->key, catalog_root(CATALOG_INDEX)) ||
+                s_starts(op->key, builds_root()) ||
                 s_is_directory(op->key);
     }
     if (look)
@@ -272,9 +283,10 @@ static void s_done(void *node, void *arg, const event_t *ev, actions_t *act)
 static void s_write(coord_node_t *self, ddl_t *ddl, actions_t *act)
 {
     meta_cmp_t guard = elect_guard(&self->elect);
+    vec_push(&ddl->cmps, &guard);
     self->ddl_now = ddl;
-    act_meta_txn(act, &(meta_txn_t){ .cmps = &guard, .n_cmps = 1, .ops = ddl->ops.ptr,
-                                     .n_ops = ddl->ops.len },
+    act_meta_txn(act, &(meta_txn_t){ .cmps = ddl->cmps.ptr, .n_cmps = ddl->cmps.len,
+                                     .ops = ddl->ops.ptr, .n_ops = ddl->ops.len },
                  wait_once(self->member.waits, act, s_done, ddl));
 }
 
@@ -289,7 +301,7 @@ static err_t s_plan(coord_node_t *self, ddl_t *ddl)
         return OK;
     }
     TRY(ddl->plan(self, ddl));
-    if (ddl->ops.len + 1 > LIMIT_META_TXN_OPS)
+    if (ddl->ops.len + ddl->cmps.len + 1 > LIMIT_META_TXN_OPS)
         return ctx_fail(&ddl->memory, ERR_PARAM_TOO_LARGE, "one change of %zu metadata keys",
                         ddl->ops.len);
     for (size_t i = 0; i < ddl->ops.len; i++)
@@ -361,6 +373,7 @@ static ddl_t *s_new(uint32_t method, ddl_fn *plan)
     *ddl = (ddl_t){ .method = method, .plan = plan };
     ctx_init(&ddl->memory);
     vec_init(&ddl->ops, sizeof(meta_op_t));
+    vec_init(&ddl->cmps, sizeof(meta_cmp_t));
     return ddl;
 }
 

@@ -18,7 +18,10 @@
 enum { TIMER_COORD_LOOK = 100 };
 
 /* Where no configuration says otherwise. */
-enum { COORD_CHANNELS = 4, COORD_GROUPS = 1024, COORD_BALANCE_MS = 60000 };
+enum {
+    COORD_CHANNELS = 4, COORD_GROUPS = 1024, COORD_BALANCE_MS = 60000,
+    COORD_BUILD_ROWS = 1024, COORD_BUILDS_A_NODE = 2,
+};
 
 /* A registered node. */
 typedef struct peer {
@@ -33,6 +36,7 @@ typedef struct peer {
 
 typedef struct gather gather_t;
 typedef struct ddl ddl_t;
+typedef struct building building_t;
 
 /* Plan a change: look at the catalog, note what to write.  No writes and OK: nothing to do.
  * Errors with Milvus's codes and texts. */
@@ -49,6 +53,7 @@ struct ddl {
     uint32_t n_ids;             /* ALLOC_IDS: how many */
     uint64_t first_id;
     vec_t ops;                  /* of meta_op_t: what to write */
+    vec_t cmps;                 /* of meta_cmp_t: what must hold beside the leader's guard */
     int64_t wall_ms, now_ms;    /* when it was planned */
 };
 
@@ -72,6 +77,7 @@ struct coord_node {
     bool balances;              /* queryCoord.autoBalance */
     int64_t balance_interval_ms;
     int64_t balance_at_ms;
+    building_t *building;       /* coord_builds.h */
     int64_t look_at_ms;         /* TIMER_COORD_LOOK is set for then; 0: not */
 
     catalog_t *catalog;         /* leader: as its last transaction left it */
@@ -101,7 +107,7 @@ bool   coord_peer_lost(const coord_node_t *self, const peer_t *peer, int64_t now
                        int64_t *due_ms);
 void coord_peers_fini(coord_node_t *self);
 
-/* coord_node.c: look after channels and replicas at this time, or sooner; leader only */
+/* coord_node.c: look after channels, replicas and builds at this time, or sooner; leader only */
 void coord_look_at(coord_node_t *self, int64_t at_ms, const event_t *ev, actions_t *act);
 
 /* coord_channels.c: every channel in use gets an owner */
@@ -123,6 +129,19 @@ const char *coord_replicas_group(const Elanus__Load *load, size_t i);
 void coord_balance_ready(coord_node_t *self, int64_t now_ms);
 void coord_balance_joined(coord_node_t *self, int64_t now_ms);
 
+/* coord_builds.c: indexes of flushed segments get built */
+void coord_builds_init(coord_node_t *self, const coord_options_t *options);
+void coord_builds_fini(coord_node_t *self);
+void coord_builds_start(coord_node_t *self, actions_t *act);
+void coord_builds_look(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms);
+void coord_builds_lost(coord_node_t *self);     /* leads no more */
+size_t coord_builds_open(const coord_node_t *self);     /* neither done nor failed */
+
+/* build/ as the watch, a list of it, or our own transaction shows it (NULL: deleted). */
+void coord_builds_watched(coord_node_t *self, ctx_t *ctx, const meta_change_t *changes, size_t n);
+err_t must_use coord_builds_wrote(coord_node_t *self, ctx_t *ctx, const char *key,
+                                  const view_t *value, int64_t rev);
+
 /* coord_root.c: what a leader reads when it takes over, and again when it does not know what
  * became of a transaction */
 void coord_root_load(coord_node_t *self, const event_t *ev, actions_t *act);
@@ -134,9 +153,11 @@ void coord_ddl_go_on(coord_node_t *self, const event_t *ev, actions_t *act);
 void coord_ddl_lost(coord_node_t *self, actions_t *act);
 void coord_ddl_fini(coord_node_t *self);
 
-/* For those who plan a change: note a write, take an id, a timestamp. */
+/* For those who plan a change: note a write, take an id, a timestamp; expect a key to be as
+ * it was put at `rev`. */
 void     coord_ddl_put(ddl_t *ddl, const char *key, const void *message);
 void     coord_ddl_delete(ddl_t *ddl, const char *key);
+void     coord_ddl_expect(ddl_t *ddl, const char *key, int64_t rev);
 uint64_t coord_ddl_id(coord_node_t *self, ddl_t *ddl);
 uint64_t coord_ddl_ts(coord_node_t *self, const ddl_t *ddl);
 

@@ -42,9 +42,10 @@ static void s_on_lost(void *node, const event_t *ev, actions_t *act)
     coord_peers_unlink(self, act);
     coord_ddl_lost(self, act);
     coord_channels_forget(self);
+    coord_builds_lost(self);
 }
 
-/* --- looking after channels and replicas ---------------------------------------- */
+/* --- looking after channels, replicas and builds --------------------------------- */
 
 /* Many changes at once are looked at once: the timer runs behind them. */
 void coord_look_at(coord_node_t *self, int64_t at_ms, const event_t *ev, actions_t *act)
@@ -65,6 +66,7 @@ static void s_timer(coord_node_t *self, const event_t *ev, actions_t *act)
     int64_t due_ms = INT64_MAX;
     coord_channels_look(self, ev, act, &due_ms);
     coord_replicas_look(self, ev, act, &due_ms);
+    coord_builds_look(self, ev, act, &due_ms);
     if (due_ms < INT64_MAX)
         coord_look_at(self, due_ms, ev, act);
 }
@@ -73,7 +75,12 @@ static void s_timer(coord_node_t *self, const event_t *ev, actions_t *act)
 
 static void *s_make(const node_self_t *who, const void *options)
 {
-    const coord_options_t *with = options;
+    static const coord_options_t s_defaults = {
+        .channels = COORD_CHANNELS, .groups = COORD_GROUPS, .balance = true,
+        .balance_interval_ms = COORD_BALANCE_MS, .build_rows = COORD_BUILD_ROWS,
+        .builds_a_node = COORD_BUILDS_A_NODE,
+    };
+    const coord_options_t *with = options ? options : &s_defaults;
     coord_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
     elect_init(&self->elect, &self->member);
@@ -89,10 +96,11 @@ static void *s_make(const node_self_t *who, const void *options)
     self->directory = directory_new();
     self->segments = segments_new();
     self->channels = map_new();
-    self->channels_most = with ? (int)with->channels : COORD_CHANNELS;
-    self->groups_most = with ? (size_t)with->groups : COORD_GROUPS;
-    self->balances = with ? with->balance : true;
-    self->balance_interval_ms = with ? with->balance_interval_ms : COORD_BALANCE_MS;
+    self->channels_most = (int)with->channels;
+    self->groups_most = (size_t)with->groups;
+    self->balances = with->balance;
+    self->balance_interval_ms = with->balance_interval_ms;
+    coord_builds_init(self, with);
     return self;
 }
 
@@ -102,6 +110,7 @@ static void s_end(void *node)
     coord_peers_fini(self);
     coord_ddl_fini(self);
     coord_channels_forget(self);
+    coord_builds_fini(self);
     map_destroy(&self->channels);
     directory_destroy(&self->directory);
     segments_destroy(&self->segments);
@@ -134,6 +143,7 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
     switch (ev->kind) {
     case EV_START:
         coord_peers_start(self, act);
+        coord_builds_start(self, act);
         break;
     case EV_CALL:
         s_call(self, ev, act);
@@ -167,6 +177,7 @@ static bool s_ready(const void *node)
 
 static int64_t s_leads(const void *node)       { return coord_node_leads(node); }
 static int64_t s_term(const void *node)        { return coord_node_term(node); }
+static int64_t s_builds(const void *node)      { return (int64_t)coord_builds_open(node); }
 static int64_t s_members(const void *node)     { return (int64_t)coord_node_members(node, false); }
 static int64_t s_members_up(const void *node)  { return (int64_t)coord_node_members(node, true); }
 
@@ -176,6 +187,8 @@ static const figure_t s_figures[] = {
     { "elanus_coord_members", "registered nodes", s_members },
     { "elanus_coord_members_up", "registered nodes whose link to this coordinator is up",
       s_members_up },
+    { "elanus_coord_builds_open", "index builds that wait or run, as the leader knows them",
+      s_builds },
     { NULL, NULL, NULL },
 };
 

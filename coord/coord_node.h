@@ -8,7 +8,7 @@
  *
  *     metadata it reads       session/<role>-<id>, leader/coord, and what it writes
  *     metadata it writes      the catalog (core/catalog/catalog.h), id/global,
- *                             replica/, place/, rg/
+ *                             replica/, place/, rg/, build/
  *     it follows              owner/, seg/, and has channels opened by data nodes
  *     calls it answers        CLUSTER, ALLOC_IDS and every Ddl (leader only), STATUS
  */
@@ -16,6 +16,7 @@
 #define COORD_COORD_NODE_H
 
 #include "core/node/node.h"
+#include "core/store/store.h"
 
 extern const role_t coord_role;
 
@@ -25,6 +26,11 @@ typedef struct coord_options {
     int64_t groups;             /* quotaAndLimits.limits.maxResourceGroupNumOfQueryNode */
     bool balance;               /* queryCoord.autoBalance */
     int64_t balance_interval_ms; /* queryCoord.balanceIntervalSeconds */
+    uint64_t build_rows;        /* indexCoord.segment.minSegmentNumRowsToEnableIndex */
+    size_t builds_a_node;       /* at a time, one more than it works at: the next is at hand */
+    store_t *store;             /* borrowed; NULL: no garbage is collected */
+    bool gc;                    /* dataCoord.enableGarbageCollection */
+    int64_t gc_interval_ms, gc_drop_ms;     /* dataCoord.gc.interval, .dropTolerance */
 } coord_options_t;
 
 typedef struct coord_node coord_node_t;

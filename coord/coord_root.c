@@ -1,7 +1,7 @@
 /* coord_root - what a leader reads before it answers
  *
  *     db/ ─► coll/ ─► alias/ ─► load/ ─► index/ ─► owner/ ─► replica/ ─► place/ ─► rg/
- *        ─► seg/ ─► id/global ─► ready
+ *        ─► seg/ ─► build/ ─► id/global ─► ready
  *
  * One list after the other is good enough: nobody but the holder of the
  * leader key writes these keys, and that is us; owner/ and seg/, which others
@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "coord/coord_int.h"
+#include "core/catalog/builds.h"
 #include "core/wire/pb.h"
 
 typedef struct {
@@ -23,6 +24,7 @@ typedef struct {
 enum {
     READ_DIRECTORY = CATALOG_KINDS,
     READ_SEGMENTS = READ_DIRECTORY + DIRECTORY_KINDS - DIRECTORY_OWNER,
+    READ_BUILDS,
     READINGS,
     PATIENCE_MS = 1500,         /* for nodes that are about to come; of the 3 s of a loss */
 };
@@ -36,7 +38,7 @@ static const char *s_root(int kind)
 {
     return kind < READ_DIRECTORY ? catalog_root((catalog_kind_t)kind)
          : kind < READ_SEGMENTS ? directory_root(s_directory_kind(kind))
-         : segments_root(SEGMENTS_SEG);
+         : kind == READ_SEGMENTS ? segments_root(SEGMENTS_SEG) : builds_root();
 }
 
 static void s_read_next(coord_node_t *self, uint64_t round, int kind, actions_t *act);
@@ -133,7 +135,9 @@ static void s_take_in_pictures(coord_node_t *self, int kind, const event_t *ev)
         changes[i + 1] = (meta_change_t){ .kind = META_WATCH_PUT, .item = items->at[i] };
     changes[items->n + 1] = (meta_change_t){ .kind = META_WATCH_SYNCED,
                                              .item.mod_rev = items->rev };
-    if (kind == READ_SEGMENTS)
+    if (kind == READ_BUILDS)
+        coord_builds_watched(self, ev->ctx, changes, items->n + 2);
+    else if (kind == READ_SEGMENTS)
         segments_watched(self->segments, ev->ctx, SEGMENTS_SEG, changes, items->n + 2, NULL, NULL);
     else
         directory_watched(self->directory, ev->ctx, s_directory_kind(kind), changes, items->n + 2);

@@ -1,6 +1,6 @@
 /* elanus-indexnode - builder of indexes */
 #include "core/node/daemon.h"
-#include "indexnode/index_node.h"
+#include "indexnode/index_seat.h"
 
 int main(int argc, char **argv)
 {
@@ -8,11 +8,7 @@ int main(int argc, char **argv)
         { "port", "indexNode.port" }, { "ops-port", "elanus.ops.port" },
         { "data", "elanus.data.dir" }, { NULL, NULL },
     };
-    const seat_t seats[] = {
-        { .role = &index_role, .port_key = "indexNode.port", .ip_key = "indexNode.ip",
-          .wants_store = true },
-        { .role = NULL },
-    };
+    const seat_t seats[] = { index_seat, { .role = NULL } };
     const daemon_plan_t plan = {
         .name = "elanus-indexnode",
         .about = "builder of indexes",

@@ -1,8 +1,10 @@
 /* handle_index - create, drop, alter, describe indexes; how far building is
  *
- * Until indexes are built, a definition counts as built for every row that
- * rests in the store; figures of the index tasks belong into s_describe.
+ * To create one is to note its definition: the coord has it built, segment by
+ * segment.  How far it is, is read from metadata when somebody asks.
  */
+#include "core/catalog/builds.h"
+#include "proxy/index_progress.h"
 #include "proxy/proxy_gather.h"
 #include "proxy/translate.h"
 #include "proxy/validate.h"
@@ -103,8 +105,10 @@ static const char *s_field_name(const Elanus__Collection *coll, int64_t id)
     return "";
 }
 
+/* of NULL: nobody counted. */
 static Milvus__IndexDescription *s_describe(ctx_t *ctx, const Elanus__Collection *coll,
-                                            const Elanus__Index *index, int64_t rows)
+                                            const Elanus__Index *index,
+                                            const index_progress_of_t *of)
 {
     Milvus__IndexDescription *out = ctx_new(ctx, sizeof *out);
     milvus__index_description__init(out);
@@ -113,8 +117,14 @@ static Milvus__IndexDescription *s_describe(ctx_t *ctx, const Elanus__Collection
     out->params = translate_pairs_out(ctx, index->params, index->n_params);
     out->n_params = index->n_params;
     out->field_name = s_field_name(coll, index->field_id);
-    out->state = COMMON__INDEX_STATE__Finished;
-    out->total_rows = out->indexed_rows = rows;
+    index_progress_t progress = { .reason = "" };
+    if (of)
+        index_progress(ctx, of, index, &progress);
+    out->state = progress.state;
+    out->index_state_fail_reason = (char *)progress.reason;
+    out->total_rows = progress.total;
+    out->indexed_rows = progress.indexed;
+    out->pending_index_rows = progress.pending;
     return out;
 }
 
@@ -150,20 +160,22 @@ typedef struct {
 } found_t;
 
 /* Those that the names fit: an index's, a field's, or all. */
-static err_t s_find(proxy_node_t *self, proxy_call_t *call, int64_t rows,
+static err_t s_find(proxy_node_t *self, proxy_call_t *call, index_progress_of_t *of,
                     const Elanus__Collection **ret, found_t *found)
 {
     const names_t names = s_names(call);
     const Elanus__Collection *coll = NULL;
     const Elanus__Index **all = NULL;
     TRY(proxy_collection(self, call, names.collection, &coll));
+    if (of)
+        of->coll = coll;
     size_t n = catalog_indexes_of(self->catalog, call->ctx, coll->id, &all);
     *found = (found_t){ .at = ctx_new(call->ctx, (n + 1) * sizeof *found->at) };
     for (size_t i = 0; i < n; i++) {
         const char *on = s_field_name(coll, all[i]->field_id);
         if ((!names.name[0] || strcmp(names.name, all[i]->name) == 0) &&
             (!names.field[0] || names.name[0] || strcmp(names.field, on) == 0))
-            found->at[found->n++] = s_describe(call->ctx, coll, all[i], rows);
+            found->at[found->n++] = s_describe(call->ctx, coll, all[i], of);
     }
     if (found->n == 0)
         return names.name[0]
@@ -194,6 +206,7 @@ static void s_tell(proxy_node_t *self, proxy_call_t *call, const found_t *found,
         Milvus__GetIndexStateResponse response = MILVUS__GET_INDEX_STATE_RESPONSE__INIT;
         response.status = status;
         response.state = found->at[0]->state;
+        response.fail_reason = found->at[0]->index_state_fail_reason;
         proxy_answer(self, call, act, &response);
     } else {
         Milvus__GetIndexBuildProgressResponse response =
@@ -205,30 +218,57 @@ static void s_tell(proxy_node_t *self, proxy_call_t *call, const found_t *found,
     }
 }
 
-static void s_counted(proxy_node_t *self, proxy_call_t *call, uint64_t collection,
-                      Elanus__Segment *const *segments, size_t n, const event_t *ev,
-                      actions_t *act)
+typedef struct {
+    proxy_call_t *call;
+    index_progress_of_t of;
+} question_t;
+
+/* What cannot be read is left out, and so counts as not built. */
+static void s_builds_listed(void *node, void *arg, const event_t *ev, actions_t *act)
 {
-    (void)collection;
-    int64_t rows = 0;
-    for (size_t i = 0; i < n; i++)
-        rows += (int64_t)segments[i]->rows;
+    proxy_node_t *self = node;
+    question_t *question = arg;
+    proxy_call_t *call = question->call;
+    if (ev->err != OK) {
+        proxy_status(self, call, act, ev->err, ctx_strdup(call->ctx, ev->text));
+        return;
+    }
+    const meta_items_t *items = &ev->meta.items;
+    Elanus__Build **builds = ctx_new(call->ctx, (items->n + 1) * sizeof *builds);
+    for (size_t i = 0; i < items->n; i++)
+        if (PB_UNPACK(call->ctx, elanus__build, items->at[i].value,
+                      &builds[question->of.n_builds]) == OK)
+            question->of.n_builds++;
+    question->of.builds = builds;
     const Elanus__Collection *coll = NULL;
     found_t found = {0};
-    err_t err = s_find(self, call, rows, &coll, &found);    /* again: it may be gone by now */
+    err_t err = s_find(self, call, &question->of, &coll, &found);   /* again: it may be gone */
     if (err == OK)
         s_tell(self, call, &found, act);
     else
         proxy_refuse(self, call, ev, act, err);
 }
 
+static void s_stored(proxy_node_t *self, proxy_call_t *call, uint64_t collection,
+                     Elanus__Segment *const *segments, size_t n, const event_t *ev,
+                     actions_t *act)
+{
+    (void)ev;
+    question_t *question = ctx_new(call->ctx, sizeof *question);
+    *question = (question_t){ .call = call, .of = {
+        .segments = segments, .n_segments = n, .build_rows = self->options->build_rows } };
+    act_meta_list(act, ctx_printf(call->ctx, "%s%llu/", builds_root(),
+                                  (unsigned long long)collection),
+                  wait_once(self->member.waits, act, s_builds_listed, question));
+}
+
 static void s_question(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
     const Elanus__Collection *coll = NULL;
     found_t found = {0};
-    err_t err = s_find(self, call, 0, &coll, &found);
+    err_t err = s_find(self, call, NULL, &coll, &found);
     if (err == OK)
-        proxy_stored(self, call, coll->id, s_counted, act);
+        proxy_stored(self, call, coll->id, s_stored, act);
     else
         proxy_refuse(self, call, ev, act, err);
 }

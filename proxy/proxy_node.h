@@ -25,6 +25,7 @@ typedef struct proxy_options {
     const char *root_password;  /* common.security.defaultRootPassword */
     bool no_hedge;              /* elanus.proxy.hedge */
     int64_t hedge_ms;           /* elanus.proxy.hedgeDelay; 0: the default */
+    uint64_t build_rows;        /* indexCoord.segment.minSegmentNumRowsToEnableIndex */
 } proxy_options_t;
 
 /* gRPC status numbers the node itself gives. */

@@ -27,6 +27,8 @@ static err_t s_options(ctx_t *ctx, daemon_t *daemon, host_options_t *ret)
         .root_password = config_str(config, "common.security.defaultRootPassword"),
         .no_hedge = !config_bool(config, "elanus.proxy.hedge"),
         .hedge_ms = config_int(config, "elanus.proxy.hedgeDelay"),
+        .build_rows = (uint64_t)config_int(config,
+                                           "indexCoord.segment.minSegmentNumRowsToEnableIndex"),
     };
     place->actor = proxy_actor_new();
     ret->role_options = &place->options;

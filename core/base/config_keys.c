@@ -258,6 +258,8 @@ const config_key_t config_keys[] = {
           "memory for loaded segments and indexes; 0: the machine's, as far as it may be loaded"),
     MS("elanus.data.repeatTime", "60000", 0, DAY,
        "a write that a proxy repeats within this time is done once, after a restart too"),
+    BYTES("elanus.index.memory", "0", 0, 1 * T,
+          "memory for the indexes an index node builds at a time; 0: a quarter of the machine's"),
     BOOL("elanus.proxy.hedge", "true", "ask another replica too when one is slow to answer"),
     MS("elanus.proxy.hedgeDelay", "300", 1, 60 * S,
        "how slow at least; more for collections whose reads take long"),

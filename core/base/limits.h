@@ -142,6 +142,14 @@
 #define LIMIT_QUERY_PLANS       64              /* parsed filters kept */
 #define LIMIT_QUERY_PLAN_BYTES  4096            /* of text and parameters; longer ones are not */
 
+/* Index builds */
+#define LIMIT_BUILD_CHANGES     48              /* of one transaction, a write and a compare each */
+#define LIMIT_BUILD_OBJECTS     1024            /* of one index */
+#define LIMIT_BUILD_ASKERS      8               /* who waits for one build: leaders, old and new */
+#define LIMIT_BUILDS_WAITING    64              /* at one index node */
+#define LIMIT_BUILDS_KEPT       1024            /* answers an index node remembers */
+#define LIMIT_INDEX_ORPHANS     65536           /* objects without a name, until they may go */
+
 /* The ops port */
 #define LIMIT_OPS_CONNECTIONS   64              /* one more, and the longest idle one is closed */
 #define LIMIT_OPS_ROUTES        128

@@ -4,10 +4,12 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/resource.h>
 
 #include "core/base/limits.h"
+#include "core/base/log.h"
 
-enum { MOST_THREADS = 256 };
+enum { MOST_THREADS = 256, NICE = 10 };
 
 typedef struct job {
     struct job *next;
@@ -21,7 +23,7 @@ struct pool {
     job_t *first, **last;
     size_t waiting;
     int idle, started, most;
-    bool stopping;
+    bool stopping, nice;
     char name[16];
     pthread_t threads[MOST_THREADS];
 };
@@ -36,6 +38,11 @@ pool_t *pool_new(const char *name, int n_threads)
     self->most = n_threads;
     snprintf(self->name, sizeof self->name, "%s", name);
     return self;
+}
+
+void pool_be_nice(pool_t *self)
+{
+    self->nice = true;
 }
 
 /* Called with the lock held; NULL when the pool stops and nothing is left. */
@@ -60,6 +67,8 @@ static void *s_worker(void *arg)
 {
     pool_t *self = arg;
     pthread_setname_np(pthread_self(), self->name);
+    if (self->nice && setpriority(PRIO_PROCESS, 0, NICE) != 0)     /* 0: this thread */
+        log_event(LOG_WARN, "not_nice", "pool=%s", self->name);
     pthread_mutex_lock(&self->lock);
     for (job_t *job; (job = s_next(self)) != NULL; ) {
         pthread_mutex_unlock(&self->lock);

@@ -15,6 +15,9 @@ typedef struct pool pool_t;
  * unused pool costs nothing.  name shows in `top -H`, at most 15 bytes. */
 pool_t *pool_new(const char *name, int n_threads);
 
+/* Its threads give way to all others of the machine.  Before the first job. */
+void pool_be_nice(pool_t *self);
+
 /* Runs what is queued, then joins the threads. */
 void pool_destroy(pool_t **self_p);
 

@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "core/catalog/catalog.h"
 #include "core/catalog/picture.h"
 
 struct builds {
@@ -106,4 +107,38 @@ const char *builds_key(ctx_t *ctx, uint64_t collection, uint64_t segment, uint64
 {
     return ctx_printf(ctx, "build/%llu/%llu/%llu", (unsigned long long)collection,
                       (unsigned long long)segment, (unsigned long long)index);
+}
+
+/* --- what is built ----------------------------------------------------------------------- */
+
+/* The one place that says which types are; whoever teaches core/index another adds it here. */
+static const struct { const char *index; bool binary; } s_made[] = {
+    { "IVF_FLAT", false }, { "BIN_IVF_FLAT", true },
+};
+
+static const Elanus__Field *s_field(const Elanus__Collection *coll, int64_t id)
+{
+    for (size_t i = 0; i < coll->n_fields; i++)
+        if (coll->fields[i]->id == id)
+            return coll->fields[i];
+    return NULL;
+}
+
+bool builds_makes(const Elanus__Collection *coll, const Elanus__Index *index)
+{
+    const char *type = catalog_pair(index->params, index->n_params, "index_type");
+    const Elanus__Field *field = s_field(coll, index->field_id);
+    if (!type || !field || !type_is_dense_vector((type_t)field->type))
+        return false;
+    bool binary = (type_t)field->type == TYPE_BINARY_VECTOR;
+    for (size_t i = 0; i < ARRAY_LEN(s_made); i++)
+        if (strcmp(s_made[i].index, type) == 0 && binary == s_made[i].binary)
+            return true;
+    return false;
+}
+
+bool builds_wants(const Elanus__Segment *segment, uint64_t min_rows)
+{
+    return segment->state == ELANUS__SEGMENT_STATE__SEGMENT_FLUSHED && segment->rows > 0 &&
+           segment->rows >= min_rows;
 }

@@ -34,6 +34,7 @@ bool builds_synced(const builds_t *self);
 err_t must_use builds_put(builds_t *self, ctx_t *ctx, const char *key, const view_t *value,
                           int64_t rev);
 
+/* *ret_rev: mod revision of the key, for a compare; may be NULL. */
 const Elanus__Build *builds_get(const builds_t *self, uint64_t collection, uint64_t segment,
                                 uint64_t index, int64_t *ret_rev);
 
@@ -41,6 +42,13 @@ const Elanus__Build *builds_get(const builds_t *self, uint64_t collection, uint6
  * array in the arena. */
 size_t builds_of(const builds_t *self, ctx_t *ctx, uint64_t collection, uint64_t segment,
                  const Elanus__Build ***ret);
+
+/* Is an index of this definition made of such a field at all?  If not, it counts as built for
+ * every row, and searches scan. */
+bool builds_makes(const Elanus__Collection *coll, const Elanus__Index *index);
+
+/* The same of one segment: flushed, and with at least min_rows rows. */
+bool builds_wants(const Elanus__Segment *segment, uint64_t min_rows);
 
 const char *builds_key(ctx_t *ctx, uint64_t collection, uint64_t segment, uint64_t index);
 

@@ -1,5 +1,6 @@
 /* sim_meta - metadata of the simulated world: the memory driver behind latencies, cuts and
  * lost answers, and a look at every write whether its writer had the right to it */
+#include "core/base/limits.h"
 #include "core/node/member.h"
 #include "core/wire/pb.h"
 #include "tests/support/sim_int.h"
@@ -57,7 +58,7 @@ err_t sim_meta_txn(sim_t *self, uint64_t incarnation, ctx_t *ctx, meta_txn_t txn
                    meta_txn_result_t *ret)
 {
     size_t kept = 0;
-    meta_cmp_t cmps[16];
+    meta_cmp_t cmps[LIMIT_META_TXN_OPS];
     for (size_t i = 0; i < txn.n_cmps; i++) {
         bool guard = strcmp(txn.cmps[i].key, MEMBER_LEADER_KEY) == 0 &&
                      strcmp(txn.ops[0].key, MEMBER_LEADER_KEY) != 0;
