@@ -103,6 +103,8 @@ class Wire:
     async def accept(self, reader, writer):
         self.stats["connections"] += 1
         link = Link(self, reader, writer)
+        if self.pids is not None:
+            await asyncio.sleep(READ_EVERY_S)   # what is read after that has it
         if self.rule.get("reject") and self.concerns(link):
             self.stats["rejected"] += 1
             link.reset()
@@ -131,8 +133,6 @@ class Link:
         return self.wire.rule if self.wire.rule and self.wire.concerns(self) else {}
 
     async def run(self):
-        if self.wire.pids is not None:
-            await asyncio.sleep(READ_EVERY_S)   # until it is known whose it is
         if self.rule().get("cut"):              # behind a firewall it would never come about
             while self.rule().get("cut"):
                 await self.wire.changed.wait()
