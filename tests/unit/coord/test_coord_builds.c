@@ -514,7 +514,7 @@ static void a_dropped_definition_or_collection_takes_all_along(void **state)
     }
 }
 
-/* --- leaders ----------------------------------------------------------------------------------- */
+/* --- leaders ------------------------------------------------------------------------------- */
 
 static void a_new_leader_goes_on(void **state)
 {
@@ -562,7 +562,7 @@ static void lost_answers_and_deaths_change_nothing(void **state)
     }
 }
 
-/* --- garbage ----------------------------------------------------------------------------------- */
+/* --- garbage ------------------------------------------------------------------------------- */
 
 static void s_put_object(const char *key)
 {
