@@ -5,7 +5,8 @@
 Reads what Python's own library says about each of its functions and classes,
 turns the sentences into vectors with MiniLM, puts them into a standalone
 Elanus by pymilvus, asks it questions, kills it with SIGKILL, starts it again
-and asks the same.  Everything printed came over the wire from the server.
+and asks the same.  Then the same with a cluster (demo_cluster.py).  Everything
+printed came over the wire from the servers.
 Runs under the Python that scripts/venv.sh made.
 """
 import ast
@@ -24,6 +25,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 sys.path.insert(0, os.path.join(ROOT, "tests", "support"))
 sys.path.insert(0, os.path.join(ROOT, "scripts"))
 sys.dont_write_bytecode = True
+import demo_cluster  # noqa: E402
 import servers  # noqa: E402
 import minilm  # noqa: E402
 
@@ -90,7 +92,7 @@ def bar(what):
     return progress
 
 
-def make_collection(client):
+def make_collection(client, replicas=1):
     schema = client.create_schema(auto_id=False, description="what Python's library says of itself")
     schema.add_field("id", DataType.INT64, is_primary=True)
     schema.add_field("vector", DataType.FLOAT_VECTOR, dim=384)
@@ -99,7 +101,9 @@ def make_collection(client):
         schema.add_field(field, DataType.VARCHAR, max_length=length)
     index = client.prepare_index_params()
     index.add_index("vector", index_type="FLAT", metric_type="COSINE")
-    client.create_collection(NAME, schema=schema, index_params=index)
+    client.create_collection(NAME, schema=schema)
+    client.create_index(NAME, index)
+    client.load_collection(NAME, replica_number=replicas)
 
 
 def fill(client, rows, vectors):
@@ -172,7 +176,11 @@ def main():
             show(after)
             sys.exit("\nThe answers are NOT the same after the restart.  Please report this.")
         print("the same questions have the same answers")
-    print("\nstopped.  Start one to keep:  build/bin/elanus standalone --data ./elanus-data")
+        daemon.term()
+    if not demo_cluster.run(sys.modules[__name__], rows, vectors, asked, before):
+        sys.exit("\nThe cluster did not keep what it promised.  Please report this.")
+    print("\nstopped.  Start one to keep:  build/bin/elanus standalone --data ./elanus-data\n"
+          "                or a cluster:  build/bin/elanus up --dir ./elanus-cluster")
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-scripts/deps.sh packages
+scripts/deps.sh
 echo "building (the first time takes a minute or two) ..."
 make -s -j"$(nproc)" all
 PYTHON=$(scripts/venv.sh 2.6.17)
