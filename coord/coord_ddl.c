@@ -269,7 +269,8 @@ static void s_done(void *node, void *arg, const event_t *ev, actions_t *act)
         s_apply(self, ddl, ev, act);
         s_answer(self, ddl, ev->meta.txn.rev, act);
     } else {
-        s_refuse(ddl, act, ERR_SERVICE_NOT_READY,
+        /* Who waits and asks again would wait for somebody to make room. */
+        s_refuse(ddl, act, ev->err == ERR_DISK_FULL ? ERR_DISK_FULL : ERR_SERVICE_NOT_READY,
                  ctx_printf(&ddl->memory, "coord-%llu %s",
                             (unsigned long long)self->member.self->id,
                             ev->err != OK ? ev->text : "does not lead any more"));

@@ -15,6 +15,9 @@
  * without operations.  When FRONTIER needs a higher bound for what it promises (data_frontier.c)
  * the question writes that too, under the same compares.
  *
+ * Metadata without room (etcd's quota) refuses writes and answers questions.  For a while then
+ * no bound is written: what was put is still confirmed, and FRONTIER makes do with less.
+ *
  * A question that names several channels and is answered "no" does not say which: those are
  * asked for one by one.  No answer: it is asked again; nobody is told anything until then.
  */
@@ -23,7 +26,7 @@
 #include "core/wire/pb.h"
 #include "datanode/data_planted.h"
 
-enum { AGAIN_MS = 100, BOUND_MS = 3000, CHANNELS_AT_ONCE = LIMIT_META_TXN_OPS / 2 };
+enum { AGAIN_MS = 100, BOUND_MS = 3000, FULL_MS = 1000, CHANNELS_AT_ONCE = LIMIT_META_TXN_OPS / 2 };
 
 static void s_send_next(data_node_t *self, const event_t *ev, actions_t *act);
 
@@ -74,7 +77,9 @@ static uint32_t s_count_asked(const data_node_t *self)
 static void s_pause(data_node_t *self, bool wrote, const event_t *ev, actions_t *act)
 {
     log_event(LOG_WARN, "fence_unanswered", "error=%s why=\"%s\"", err_name(ev->err), ev->text);
-    self->fence_open |= wrote;
+    self->fence_open |= wrote && ev->err != ERR_DISK_FULL;
+    if (ev->err == ERR_DISK_FULL)
+        self->full_until_ms = ev->now_ms + FULL_MS;
     self->fence_pauses = true;
     act_timer(act, TIMER_DATA_FENCE, AGAIN_MS);
 }
@@ -145,7 +150,7 @@ static void s_include(data_channel_t *channel, const event_t *ev, meta_txn_t *tx
 {
     cmps[txn->n_cmps++] = data_channel_guard(channel, ev->ctx);
     channel->bound_sent = 0;
-    if (channel->bound_wanted)
+    if (channel->bound_wanted && !data_fence_full(channel->node, ev->now_ms))
         ops[txn->n_ops++] = s_put_bound(channel, ev);
     channel->fence_at = wal_frontier(channel->log);
     channel->fence_sent = channel->node->fence_round;
@@ -191,6 +196,11 @@ static void s_send_next(data_node_t *self, const event_t *ev, actions_t *act)
     bool singly = self->fence_singly > 0;
     self->fence_singly -= singly;
     s_ask_for(self, ev, act, singly ? 1 : CHANNELS_AT_ONCE);
+}
+
+bool data_fence_full(const data_node_t *self, int64_t now_ms)
+{
+    return now_ms < self->full_until_ms;
 }
 
 void data_fence_want(data_channel_t *channel, const event_t *ev, actions_t *act)

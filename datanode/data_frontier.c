@@ -10,7 +10,9 @@
  * was sent after it was asked (data_fence.c): whatever had been acknowledged by then was so by
  * us or before us.  And nothing is promised above channel.bound, which the fence question
  * writes to clock/<pchannel> some seconds ahead of time: who takes the channel reads it after
- * the claim, when it cannot grow any more, and stamps above.
+ * the claim, when it cannot grow any more, and stamps above.  While metadata has no room for
+ * that, the promise goes only as far as what is in the log: whoever takes the channel stamps
+ * above that in any case.  Then questions about several channels may have to wait.
  */
 #include "datanode/data_path.h"
 
@@ -36,13 +38,24 @@ typedef struct question {
     Elanus__FrontierAsk *ask;
 } question_t;
 
-/* Is the channel ours for sure, and may this much be promised? */
-static bool s_is_fenced(data_channel_t *channel, uint64_t round, uint64_t complete,
+static uint64_t s_most_promised(const data_channel_t *channel)
+{
+    return channel->applied_ts > channel->bound ? channel->applied_ts : channel->bound;
+}
+
+/* Is the channel ours for sure, and may this much be promised?  *complete is lowered to what may
+ * be while nothing can be written. */
+static bool s_is_fenced(data_channel_t *channel, uint64_t round, uint64_t *complete,
                         const event_t *ev, actions_t *act)
 {
     if (!data_on_store(channel->node) || PLANTED(BUG_OLD_FRONTIER))
         return true;
-    bool promised = complete <= channel->bound;
+    bool promised = *complete <= channel->bound;
+    if (!promised && data_fence_full(channel->node, ev->now_ms)) {
+        uint64_t most = s_most_promised(channel);
+        *complete = most < *complete ? most : *complete;
+        promised = true;
+    }
     if (channel->fence_passed > round && promised)
         return true;
     channel->bound_wanted |= !promised;
@@ -65,7 +78,9 @@ static err_t s_look(data_node_t *self, const Elanus__FrontierAsk *ask, uint64_t 
         out->last_ts[i] = shard ? shard->last_ts : 0;
         uint64_t first = data_write_first_ts(channel);
         complete = first && first <= complete ? first - 1 : complete;
-        fenced &= s_is_fenced(channel, round, now, ev, act);
+        uint64_t promise = now;
+        fenced &= s_is_fenced(channel, round, &promise, ev, act);
+        complete = promise < complete ? promise : complete;
     }
     out->complete_ts = complete;
     *ret_done = fenced && complete >= ask->at_least;

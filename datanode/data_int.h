@@ -134,6 +134,7 @@ struct data_node {
     uint64_t fence_round;       /* questions sent; data_fence.c */
     bool fence_busy;            /* one is under way */
     bool fence_pauses;          /* the last one failed; TIMER_DATA_FENCE */
+    int64_t full_until_ms;      /* metadata has no room: until then questions write nothing */
     bool fence_open;            /* one that writes has no answer: read before the next */
     uint32_t fence_singly;      /* the next ones ask for one channel each */
 

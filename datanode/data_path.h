@@ -138,6 +138,9 @@ wal_position_t data_committed(const data_channel_t *channel);
 
 /* Have the next question ask for this channel; it is sent when none is under way. */
 void data_fence_want(data_channel_t *channel, const event_t *ev, actions_t *act);
+
+/* Metadata had no room of late: no higher bound can be promised. */
+bool data_fence_full(const data_node_t *self, int64_t now_ms);
 void data_fence_due(data_node_t *self, const event_t *ev, actions_t *act); /* TIMER_DATA_FENCE */
 
 /* The channel has a new epoch: answers to earlier questions say nothing. */

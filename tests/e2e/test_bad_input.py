@@ -213,7 +213,8 @@ class NoRoom(unittest.TestCase):
 
     def test_out_of_space(self):
         milvus_case.logging.disable(milvus_case.logging.CRITICAL)
-        self.client.create_collection(NAME, dimension=8, consistency_level="Strong")
+        self.client.create_collection(NAME, dimension=8, metric_type="L2",
+                                      consistency_level="Strong")
         rows = [{"id": i, "vector": [float(i)] * 8} for i in range(ROWS)]
         self.client.insert(NAME, rows)
         self.fill()
