@@ -192,7 +192,13 @@ class NoRoom(unittest.TestCase):
         self.addCleanup(self.client.close)
 
     def etcd_asks(self, path, **body):
-        return servers.http(f"http://{self.etcd.address}/v3/{path}", data=json.dumps(body).encode())
+        return servers.http(f"http://{self.etcd.address}/v3/{path}",
+                            data=json.dumps(body).encode(), timeout=20)
+
+    def etcd_does(self, path, **body):
+        status, text = self.etcd_asks(path, **body)
+        self.assertEqual(status, 200, text)
+        return json.loads(text)
 
     def fill(self):
         """Put junk until etcd refuses it, then a little more in small pieces."""
@@ -206,10 +212,10 @@ class NoRoom(unittest.TestCase):
     def make_room(self):
         junk = base64.b64encode(b"junk/").decode()
         end = base64.b64encode(b"junk0").decode()
-        revision = json.loads(self.etcd_asks("kv/deleterange", key=junk, range_end=end)[1])
-        self.etcd_asks("kv/compaction", revision=revision["header"]["revision"], physical=True)
-        self.etcd_asks("maintenance/defragment")
-        self.etcd_asks("maintenance/alarm", action="DEACTIVATE", alarm="NOSPACE")
+        deleted = self.etcd_does("kv/deleterange", key=junk, range_end=end)
+        self.etcd_does("kv/compaction", revision=deleted["header"]["revision"], physical=True)
+        self.etcd_does("maintenance/defragment")
+        self.etcd_does("maintenance/alarm", action="DEACTIVATE", alarm="NOSPACE")
 
     def test_out_of_space(self):
         milvus_case.logging.disable(milvus_case.logging.CRITICAL)
