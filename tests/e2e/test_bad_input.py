@@ -215,7 +215,8 @@ class NoRoom(unittest.TestCase):
         deleted = self.etcd_does("kv/deleterange", key=junk, range_end=end)
         self.etcd_does("kv/compaction", revision=deleted["header"]["revision"], physical=True)
         self.etcd_does("maintenance/defragment")
-        self.etcd_does("maintenance/alarm", action="DEACTIVATE", alarm="NOSPACE")
+        for alarm in self.etcd_does("maintenance/alarm", action="GET")["alarms"]:
+            self.etcd_does("maintenance/alarm", action="DEACTIVATE", **alarm)
 
     def test_out_of_space(self):
         milvus_case.logging.disable(milvus_case.logging.CRITICAL)
