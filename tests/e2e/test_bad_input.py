@@ -173,7 +173,7 @@ class Damage(unittest.TestCase):
 
 
 class NoRoom(unittest.TestCase):
-    """etcd has reached its quota: DDL is refused, rows go on, and so does all when there is room."""
+    """etcd has reached its quota: DDL is refused, rows go on, and all does when there is room."""
 
     QUOTA = 4 << 20
 
