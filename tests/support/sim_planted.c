@@ -17,7 +17,7 @@ static const sim_bug_t s_bugs[] = {
     { .name = "fence check before the put", .data = BUG_EARLY_FENCE },
     { .name = "list before the claim", .data = BUG_EARLY_SURVEY },
     { .name = "takeover without a seal", .data = BUG_NO_SEAL },
-    { .name = "acknowledged across a gap", .wal = 3 },
+    { .name = "acknowledged across a gap", .wal = OBJECTS_BUG_GAP },
     { .name = "frontier without a fence check", .data = BUG_OLD_FRONTIER },
     { .name = "shown before it is stored", .data = BUG_EARLY_SHOW },
     { .name = "a repeated request is done again", .data = BUG_FORGET_REQUESTS },
