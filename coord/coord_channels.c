@@ -7,8 +7,10 @@
  * The leader only asks.  Who owns a channel is decided by the data node's own
  * compare-and-swap of owner/<pchannel>, so a leader that is wrong about a death,
  * or two leaders at once, cost a takeover and nothing else; and a new leader
- * needs to know nothing but owner/.  An owner is not moved to level the load:
- * a takeover interrupts writes, a new collection finds the emptier node.
+ * needs to know nothing but owner/.  An owner that lives and cannot write its log says so
+ * (OPEN_CHANNEL, to us); then others are asked, who look at the store before they claim.  An
+ * owner is not moved to level the load: a takeover interrupts writes, a new collection finds
+ * the emptier node.
  */
 #include "coord/coord_int.h"
 #include "core/wire/pb.h"
@@ -16,6 +18,7 @@
 enum {
     OPEN_MS = 10000,            /* most time one asking may take */
     RECOVER_MS = 30000,         /* a node may be RECOVERING for so long */
+    STALLED_MS = 1500,          /* an owner that cannot write says so more often */
     SETTLE_MS = 500,            /* after OK: until owner/ must have shown it */
     BACKOFF_MS = 100, BACKOFF_MOST_MS = 1000,   /* what fails may come right at any moment */
 };
@@ -29,6 +32,8 @@ typedef struct channel {
     int64_t not_before_ms;      /* the next asking */
     uint64_t epoch;             /* seen RECOVERING … */
     int64_t recovering_since_ms; /* … since then */
+    uint64_t stalled;           /* this epoch's owner cannot write its log … */
+    int64_t stalled_until_ms;   /* … and said so, which counts until then */
 } channel_t;
 
 /* A data node that may be asked, and how many channels it has. */
@@ -131,6 +136,13 @@ static void s_find_places(coord_node_t *self, look_t *look)
             s_count(look, ((channel_t *)channel)->node);
 }
 
+/* It reaches us and the metadata and not the store: whether others do, they find out. */
+static bool s_is_stalled(const look_t *look, const channel_t *channel, const Elanus__Owner *owner)
+{
+    return owner && owner->epoch == channel->stalled &&
+           look->ev->now_ms < channel->stalled_until_ms;
+}
+
 /* The emptiest; another than the one that failed or gave it up, where there is another. */
 static place_t *s_choose(look_t *look, const channel_t *channel, const Elanus__Owner *owner)
 {
@@ -141,7 +153,9 @@ static place_t *s_choose(look_t *look, const channel_t *channel, const Elanus__O
         bool failed = channel->failures > 0 && incarnation == channel->incarnation;
         bool released = channel->failures == 0 && owner && owner->incarnation == incarnation &&
                         owner->state == ELANUS__OWNER_STATE__OWNER_RELEASED;
-        if ((failed || released) && look->n_places > 1)
+        bool stalled = owner && owner->incarnation == incarnation &&
+                       s_is_stalled(look, channel, owner);
+        if (stalled || ((failed || released) && look->n_places > 1))
             continue;
         if (!best || place->n < best->n)
             best = place;
@@ -231,7 +245,8 @@ static bool s_lacks_owner(coord_node_t *self, look_t *look, channel_t *channel, 
     const Elanus__Owner *owner = directory_owner(self->directory, name, NULL);
     if (owner && owner->state == ELANUS__OWNER_STATE__OWNER_RELEASED)
         return true;
-    if (!owner || !s_lives(self, look, owner->node, owner->incarnation))
+    if (!owner || !s_lives(self, look, owner->node, owner->incarnation) ||
+        s_is_stalled(look, channel, owner))
         return true;
     return owner->state != ELANUS__OWNER_STATE__OWNER_ACTIVE &&
            s_recovers_in_vain(look, channel, owner);
@@ -261,4 +276,20 @@ void coord_channels_look(coord_node_t *self, const event_t *ev, actions_t *act, 
     for (size_t at = 0; map_next(self->channels, &at, &name, &channel); )
         if (((channel_t *)channel)->needed)
             s_look_at(self, &look, channel, name);
+}
+
+void coord_channels_stalled(coord_node_t *self, const event_t *ev, actions_t *act)
+{
+    Elanus__Owner *told = NULL;
+    if (PB_UNPACK(ev->ctx, elanus__owner, ev->call.payload, &told) != OK) {
+        act_refuse(act, ev->call.from, ERR_MALFORMED, "%s", ev->ctx->text);
+        return;
+    }
+    channel_t *channel = map_get_str(self->channels, told->pchannel);
+    if (channel) {
+        channel->stalled = told->epoch;
+        channel->stalled_until_ms = ev->now_ms + STALLED_MS;
+    }
+    act_reply(act, ev->call.from, view_of("", 0));
+    coord_look_at(self, ev->now_ms, ev, act);
 }

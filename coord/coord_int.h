@@ -32,6 +32,7 @@ typedef struct peer {
     int64_t started_ms;         /* its wall clock */
     uint64_t memory_limit;      /* bytes of rows and indexes it takes; 0: not known */
     int64_t down_since_ms;      /* since when its link is not up, seen by this leader */
+    int64_t vanished_ms;        /* its session ended then, and its link did not; 0: it is there */
 } peer_t;
 
 typedef struct gather gather_t;
@@ -92,6 +93,7 @@ struct coord_node {
 void coord_peers_start(coord_node_t *self, actions_t *act);
 void coord_peers_link(coord_node_t *self, const event_t *ev, actions_t *act);  /* leads: dial */
 void coord_peers_unlink(coord_node_t *self, actions_t *act);
+void coord_peers_sweep(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms);
 void coord_peers_event(coord_node_t *self, const event_t *ev, actions_t *act);
 void coord_peers_cluster(coord_node_t *self, const event_t *ev, actions_t *act);
 net_peer_state_t coord_peers_link_state(const coord_node_t *self, const char *address);
@@ -112,6 +114,8 @@ void coord_look_at(coord_node_t *self, int64_t at_ms, const event_t *ev, actions
 
 /* coord_channels.c: every channel in use gets an owner */
 void coord_channels_look(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms);
+/* OPEN_CHANNEL of an owner: somebody else should */
+void coord_channels_stalled(coord_node_t *self, const event_t *ev, actions_t *act);
 void coord_channels_forget(coord_node_t *self);
 
 /* coord_replicas.c: every loaded collection gets its replicas, and they their segments.

@@ -64,6 +64,7 @@ static void s_timer(coord_node_t *self, const event_t *ev, actions_t *act)
     if (!self->ready)
         return;
     int64_t due_ms = INT64_MAX;
+    coord_peers_sweep(self, ev, act, &due_ms);
     coord_channels_look(self, ev, act, &due_ms);
     coord_replicas_look(self, ev, act, &due_ms);
     coord_builds_look(self, ev, act, &due_ms);
@@ -131,6 +132,8 @@ static void s_call(coord_node_t *self, const event_t *ev, actions_t *act)
     }
     if (ev->call.method == ELANUS__METHOD__METHOD_CLUSTER)
         coord_peers_cluster(self, ev, act);
+    else if (ev->call.method == ELANUS__METHOD__METHOD_OPEN_CHANNEL)
+        coord_channels_stalled(self, ev, act);
     else
         coord_ddl_call(self, ev, act);
 }

@@ -3,6 +3,10 @@
  * The watch on session/ says who is registered; the links say who is alive.
  * A suspect node stays registered: what its suspicion means is decided by
  * whoever depends on it (a channel moves, a segment loads elsewhere).
+ *
+ * A session that ends says little: after an outage of the metadata all leases have ended, and
+ * everybody registers again within a second.  Who is still heard, or was a moment ago, is
+ * therefore kept for VANISHED_MS, unless the link says that it died.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -14,6 +18,7 @@ enum {
     STATUS_TIMEOUT_MS = 800,
     SUSPECT_MS = 150,           /* a link that was up is down for so long: its node is lost */
     JOIN_MS = 2000,             /* so long may one take that was never up */
+    VANISHED_MS = 3000,         /* so long a node may take to register again */
     FLUSH_LINGER_MS = 50,
 };
 
@@ -162,6 +167,8 @@ static void s_put(coord_node_t *self, const meta_item_t *item, const event_t *ev
         return;
     }
     peer_t *known = map_get_str(self->peers, item->key);
+    if (known)
+        known->vanished_ms = 0;
     if (known && view_eq(known->packed, item->value))
         return;
     s_remove(self, view_str(item->key), act);
@@ -182,13 +189,37 @@ static void s_put(coord_node_t *self, const meta_item_t *item, const event_t *ev
     s_dial(self, peer, act);
 }
 
-/* After a re-list: who was not in it is gone. */
-static void s_relisted(coord_node_t *self, actions_t *act)
+static void s_vanished(coord_node_t *self, view_t key, const event_t *ev)
+{
+    peer_t *peer = map_get(self->peers, key);
+    if (peer && !peer->vanished_ms)
+        peer->vanished_ms = ev->now_ms;
+}
+
+/* Who has vanished and is lost, or did not come back, is gone. */
+void coord_peers_sweep(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms)
+{
+    view_t key;
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, &key, &value); ) {
+        const peer_t *peer = value;
+        if (!peer->vanished_ms)
+            continue;
+        int64_t until = peer->vanished_ms + VANISHED_MS;
+        if (ev->now_ms >= until || coord_peer_lost(self, peer, ev->now_ms, due_ms))
+            s_remove(self, key, act);
+        else if (until < *due_ms)
+            *due_ms = until;
+    }
+}
+
+/* After a re-list: who was not in it has vanished. */
+static void s_relisted(coord_node_t *self, const event_t *ev)
 {
     view_t key;
     for (size_t at = 0; map_next(self->peers, &at, &key, NULL); )
         if (!map_get(self->relisted, key))
-            s_remove(self, key, act);
+            s_vanished(self, key, ev);
     map_destroy(&self->relisted);
     self->relisted = map_new();
     self->peers_listed = true;
@@ -214,10 +245,10 @@ static void s_watched(void *node, void *arg, const event_t *ev, actions_t *act)
             s_put(self, &change->item, ev, act);
             break;
         case META_WATCH_DELETE:
-            s_remove(self, view_str(change->item.key), act);
+            s_vanished(self, view_str(change->item.key), ev);
             break;
         case META_WATCH_SYNCED:
-            s_relisted(self, act);
+            s_relisted(self, ev);
             break;
         }
     }
@@ -288,7 +319,7 @@ size_t coord_node_members(const coord_node_t *self, bool only_up)
     void *value = NULL;
     for (size_t at = 0; map_next(self->peers, &at, NULL, &value); ) {
         const peer_t *peer = value;
-        n += !only_up || s_health(self, peer) == ELANUS__NODE_HEALTH__NODE_UP;
+        n += only_up ? s_health(self, peer) == ELANUS__NODE_HEALTH__NODE_UP : !peer->vanished_ms;
     }
     return n;
 }

@@ -13,7 +13,8 @@
  *        │
  *     ACTIVE ──── a local log failed ─► CLOSING ─► CLAIMING
  *        ├─────── somebody else's ─► CLOSING ─► gone
- *        └─────── EV_STOP, CLOSE_CHANNEL, the store does not answer ─► CLOSING ─► RELEASED
+ *        ├─────── the store does not answer: data_stall.c
+ *        └─────── EV_STOP, CLOSE_CHANNEL ─► CLOSING ─► RELEASED
  *
  * A failure before ACTIVE is told to the coordinator, who asks again; but once the key
  * may say that we are ACTIVE, nobody else will, so then we try again by ourselves.  On the
@@ -558,7 +559,7 @@ static void s_closed(void *node, void *arg, const event_t *ev, actions_t *act)
     data_write_free(channel);
     data_opening_destroy(&channel->opening);
     channel->twins.len = 0;
-    channel->leaving = channel->puts_pause = false;
+    channel->leaving = channel->puts_pause = channel->stalled = false;
     s_give_up(channel, ERR_MOVED, "the channel was given up", ev, act);
     data_channel_release(&channel);
 }
@@ -709,6 +710,18 @@ static err_t s_may_open(data_node_t *self, ctx_t *ctx, const char *name)
     return OK;
 }
 
+static void s_probed(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node;
+    data_channel_t *channel = arg;
+    bool waits = channel->state == CHANNEL_CLAIMING && channel->epoch == 0;
+    if (waits && ev->err != OK)
+        s_gone(channel, ev->err, ev->text, act);
+    else if (waits)
+        s_claim(channel, ev, act);
+    data_channel_release(&channel);
+}
+
 void data_channel_open(data_node_t *self, const event_t *ev, actions_t *act)
 {
     Elanus__OpenChannel *ask = NULL;
@@ -721,6 +734,11 @@ void data_channel_open(data_node_t *self, const event_t *ev, actions_t *act)
     }
     data_channel_t *channel = map_get_str(self->channels, ask->pchannel);
     if (channel && channel->state == CHANNEL_ACTIVE) {
+        if (channel->stalled) {
+            act_refuse(act, ev->call.from, ERR_STORE, "the log of %s cannot be written from "
+                       "here: the store does not answer", channel->name);
+            return;
+        }
         channel->leaving = false;               /* nobody else wanted it */
         act_reply(act, ev->call.from, view_of("", 0));
         return;
@@ -736,37 +754,10 @@ void data_channel_open(data_node_t *self, const event_t *ev, actions_t *act)
     vec_push(&channel->openers, &ev->call.from);
     if (channel->state == CHANNEL_CLOSING)
         channel->reopen = true;
-    if (fresh)
+    if (fresh && data_stall_must_probe(channel))
+        data_stall_probe(channel, s_probed, act);
+    else if (fresh)
         s_claim(channel, ev, act);
-}
-
-/* --- giving it to another ----------------------------------------------------------------- */
-
-void data_channel_drained(data_channel_t *channel, const event_t *ev, actions_t *act)
-{
-    if (channel->leaving && !channel->first && channel->state == CHANNEL_ACTIVE)
-        data_channel_resign(channel, ev, act, "the channel moves to another node");
-}
-
-/* Writes are sent away from now on; those under way are answered first.  The answer comes at
- * once: owner/ tells when it is done. */
-void data_channel_close_call(data_node_t *self, const event_t *ev, actions_t *act)
-{
-    Elanus__OpenChannel *ask = NULL;
-    err_t err = PB_UNPACK(ev->ctx, elanus__open_channel, ev->call.payload, &ask);
-    if (err != OK) {
-        act_refuse(act, ev->call.from, err, "%s", ev->ctx->text);
-        return;
-    }
-    data_channel_t *channel = data_channel_live(self, ask->pchannel);
-    if (!channel || !data_on_store(self)) {
-        act_refuse(act, ev->call.from, ERR_SERVICE_NOT_READY, "%s cannot be given up now",
-                   ask->pchannel);
-        return;
-    }
-    channel->leaving = true;
-    act_reply(act, ev->call.from, view_of("", 0));
-    data_channel_drained(channel, ev, act);
 }
 
 /* --- stop ----------------------------------------------------------------------------- */

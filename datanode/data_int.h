@@ -3,7 +3,8 @@
  *     OPEN_CHANNEL   data_channel.c   claim, log, ACTIVE; close, lost, given up
  *                    data_rows.c      the replay (data_replay.c), beside new writes
  *                    data_early.c     what has to wait for it
- *     WRITE          data_write.c     check, stamp, append, commit, apply, answer; data_fence.c
+ *     WRITE          data_write.c     check, stamp, append, commit, apply, answer; data_fence.c,
+ *                                     data_stall.c: the store does not answer
  *     FOLLOW         data_follow.c    who reads hears of what was applied; data_frontier.c
  *     segments       data_segment.c   growing segments, memory; data_shards.c, data_ids.c
  *     persistence    data_flush.c …   sealed segments to the store, deltalogs, checkpoint,
@@ -28,7 +29,8 @@
 
 /* Timer numbers: 100.. here, 120.. of persistence */
 enum { TIMER_DATA_IDS = 100, TIMER_DATA_PARKED, TIMER_DATA_APPLY, TIMER_DATA_AGAIN,
-       TIMER_DATA_STOP, TIMER_DATA_FENCE, TIMER_DATA_LINGER, TIMER_DATA_PERSIST = 120 };
+       TIMER_DATA_STOP, TIMER_DATA_FENCE, TIMER_DATA_LINGER, TIMER_DATA_STALL,
+       TIMER_DATA_PERSIST = 120 };
 
 typedef struct data_node data_node_t;
 typedef struct data_write data_write_t;
@@ -66,6 +68,7 @@ struct data_channel {
     int64_t opening_since_ms;
     bool replayed;              /* ACTIVE, and what the epochs before wrote is in the shards */
     vec_t twins;                /* of data_twin_t, of which no checkpoint has passed the second */
+    bool stalled, stall_due;    /* ACTIVE, and its log cannot be written; TIMER_DATA_STALL */
     bool leaving;               /* CLOSE_CHANNEL: no new writes; it closes when all are answered */
     bool release;               /* CLOSING: then owner/ says that nobody has it */
 

@@ -147,6 +147,7 @@ static void s_timer(data_node_t *self, const event_t *ev, actions_t *act)
     case TIMER_DATA_APPLY:  data_write_again(self, ev, act); break;
     case TIMER_DATA_AGAIN:  data_channel_again(self, ev, act); break;
     case TIMER_DATA_FENCE:  data_fence_due(self, ev, act); break;
+    case TIMER_DATA_STALL:  data_stall_due(self, ev, act); break;
     case TIMER_DATA_LINGER: data_write_linger(self, act); break;
     case TIMER_DATA_STOP:   data_channel_leave(self, ev, act); break;
     default:                data_persist_event(self, ev, act); break;

@@ -111,6 +111,19 @@ void data_write_take(data_node_t *self, net_from_t from, int64_t deadline_ms, vi
 
 /* Start commits of what was appended, as many as may run and are worth it. */
 void data_write_commit(data_channel_t *channel, actions_t *act);
+/* --- data_stall.c -------------------------------------------------------------------- */
+
+/* A put is undecided: no writes until the store answers; reads go on. */
+void data_channel_stall(data_channel_t *channel, const event_t *ev, actions_t *act);
+void data_stall_due(data_node_t *self, const event_t *ev, actions_t *act); /* TIMER_DATA_STALL */
+
+/* Somebody has it, who may live and only wait for the store: who waits for it, too, does not take
+ * it from them. */
+bool data_stall_must_probe(const data_channel_t *channel);
+
+/* Does the store answer?  `then` gets the channel, held for it. */
+void data_stall_probe(data_channel_t *channel, wait_fn *then, actions_t *act);
+
 void data_write_linger(data_node_t *self, actions_t *act);      /* TIMER_DATA_LINGER */
 
 /* What was written before is in the shards, and these requests were: apply what came meanwhile. */

@@ -97,7 +97,7 @@ static err_t s_find_channel(ctx_t *ctx, inbox_t *in)
     const data_node_t *node = in->node;
     in->channel = map_get(node->channels, head->channel);
     if (node->stopping || !in->channel || in->channel->state != CHANNEL_ACTIVE ||
-        in->channel->leaving)
+        in->channel->leaving || in->channel->stalled)
         return ctx_fail(ctx, ERR_MOVED, "channel %.*s is not open at this data node",
                         (int)head->channel.len, (const char *)head->channel.ptr);
     if (head->link.at.epoch != in->channel->epoch)
@@ -561,7 +561,7 @@ static void s_commit_failed(data_channel_t *channel, const event_t *ev, actions_
     else if (nothing_written)
         s_discard(channel, ev, act);
     else if (data_on_store(channel->node))
-        data_channel_resign(channel, ev, act, ev->text);
+        data_channel_stall(channel, ev, act);
     else
         data_channel_reopen(channel, ev, act, ev->text);
 }
@@ -612,7 +612,7 @@ static bool s_is_worth(data_channel_t *channel, size_t waiting, actions_t *act)
 
 static void s_commit_beside(data_channel_t *channel, actions_t *act)
 {
-    size_t waiting = channel->puts_pause ? 0 : wal_waiting(channel->log);
+    size_t waiting = channel->puts_pause || channel->stalled ? 0 : wal_waiting(channel->log);
     if (waiting > 0 && channel->puts < wal_commits(channel->log) &&
         s_is_worth(channel, waiting, act)) {
         channel->lingered = false;
@@ -680,7 +680,10 @@ void data_write_free(data_channel_t *channel)
 
 uint64_t data_write_first_ts(const data_channel_t *channel)
 {
-    return channel->first ? channel->first->ts : 0;
+    const data_write_t *first = channel->first;
+    bool undecided = first && channel->stalled && !channel->puts &&
+                     wal_before(wal_frontier(channel->log), first->batch.at);
+    return first && !undecided ? first->ts : 0;
 }
 
 size_t data_write_waiting(const data_channel_t *channel)

@@ -34,7 +34,7 @@
 #include "core/wal/wal.h"
 
 enum {
-    WAL_PUT_MS = 5000,          /* a put that is undecided for so long ends the epoch */
+    WAL_PUT_MS = 3000,          /* a put that is undecided for so long ends the epoch */
     WAL_PUTS_AT_ONCE = 4,       /* commits that may run side by side */
 };
 
