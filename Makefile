@@ -202,7 +202,7 @@ compose-test:                                    ## ROWS=: docker compose, servi
 	@$$(scripts/venv.sh 2.6.17) tests/chaos/compose.py
 
 # --- benchmarks -------------------------------------------------------------
-BENCHES := start door store net wal data simd query index milvus
+BENCHES := start door store net wal data simd query index milvus cluster
 .PHONY: bench $(BENCHES:%=bench-%)
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -236,6 +236,9 @@ bench-door: $(OUT)/bench/bench_door              ## the proxy's door: calls/s, a
 
 bench-milvus: all                                ## standalone beside the real Milvus 2.3.5
 	@$$(scripts/venv.sh 2.6.17) tests/bench/bench_milvus.py $(BENCH)
+
+bench-cluster: all                               ## `elanus up` beside standalone and Milvus 2.3.5
+	@$$(scripts/venv.sh 2.6.17) tests/bench/bench_cluster.py $(BENCH)
 
 bench-net: $(OUT)/bench/bench_net                ## a call between nodes beside bare ZeroMQ
 	@$<

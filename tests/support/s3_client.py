@@ -17,17 +17,20 @@ class Bucket:
     def __init__(self, address, name="elanus"):
         self.address, self.name = address, name
 
-    def _ask(self, verb, path, query="", body=None):
+    def headers(self, verb, path, kind=""):
+        """What a request of a path below the bucket must carry; signed for now."""
         date = email.utils.formatdate(usegmt=True)
-        kind = "application/octet-stream" if body is not None else ""
         text = f"{verb}\n\n{kind}\n{date}\n/{self.name}{path}"
         mac = hmac.new(servers.S3_SECRET.encode(), text.encode(), hashlib.sha1).digest()
-        headers = {"Date": date, "Authorization":
-                   f"AWS {servers.S3_KEY}:{base64.b64encode(mac).decode()}"}
-        if kind:
-            headers["Content-Type"] = kind
+        signed = {"Date": date, "Authorization":
+                  f"AWS {servers.S3_KEY}:{base64.b64encode(mac).decode()}"}
+        return {**signed, "Content-Type": kind} if kind else signed
+
+    def _ask(self, verb, path, query="", body=None):
+        kind = "application/octet-stream" if body is not None else ""
         request = urllib.request.Request(f"http://{self.address}/{self.name}{path}{query}",
-                                         data=body, headers=headers, method=verb)
+                                         data=body, headers=self.headers(verb, path, kind),
+                                         method=verb)
         with urllib.request.urlopen(request, timeout=10) as answer:
             return answer.read()
 
