@@ -196,8 +196,9 @@ static bool s_deltas_due(keeper_t *keeper, const event_t *ev)
         if (!shard->deletes.len)
             continue;
         size_t first = s_first_unknown(keeper, shard, false, ev);
-        if (first < shard->deletes.len &&
-            (int64_t)(s_delete(shard, first)->ts >> 18) + options->delete_age_ms < ev->wall_ms)
+        const data_delete_t *oldest = first < shard->deletes.len ? s_delete(shard, first) : NULL;
+        int64_t age_ms = oldest ? ev->wall_ms - (int64_t)(oldest->ts >> 18) : 0;
+        if (oldest && (age_ms > options->delete_age_ms || keeper_lags(keeper, oldest->at, age_ms)))
             return true;
         for (size_t i = first; i < shard->deletes.len && bytes < options->delete_bytes; i++)
             bytes += s_delete(shard, i)->bytes.len;

@@ -169,6 +169,10 @@ void errands_due(data_node_t *node, const event_t *ev, actions_t *act);
 /* The keeper of a channel; NULL: it is not ACTIVE, or its errand came back too late. */
 keeper_t *keeper_of(const data_channel_t *channel);
 
+/* Rows or deletes that begin at `first` make a takeover read too many objects, and are old enough
+ * for a checkpoint to pass them. */
+bool keeper_lags(const keeper_t *keeper, wal_position_t first, int64_t age_ms);
+
 /* What is remembered of a flushed segment; made when there is nothing yet. */
 mark_t *keeper_mark(keeper_t *keeper, const Elanus__Segment *record);
 void keeper_forget(keeper_t *keeper, uint64_t segment);

@@ -5,6 +5,11 @@
  * came before 2 * seal_bytes of others that are flushed by now, or deletes that cannot be
  * forgotten.  The last rule bounds what a restart must read.
  *
+ * With the log on the object store what a takeover must read is counted in objects, for each
+ * costs a round trip however little is in it, and readers wait.  So the rows or deletes that
+ * LIMIT_WAL_BEHIND objects lie behind are flushed, too; not earlier than repeat_ms after they
+ * came, since no checkpoint passes requests that may still be repeated.
+ *
  * Milvus seals at 0.12 * 1024 MB, about 123 MB, having written 16 MB pieces before.  Here a
  * segment is in memory as a whole until it is flushed, so 123 MB is what each partition
  * that is being written to may take; the sum of all is bounded by memory_bytes: at half
@@ -147,6 +152,15 @@ static bool s_has_rows(const data_segment_t *segment)
     return segment->pending > 0 || growing_rows(segment->rows) > 0;
 }
 
+bool keeper_lags(const keeper_t *keeper, wal_position_t first, int64_t age_ms)
+{
+    const data_channel_t *channel = keeper->channel;
+    uint64_t upto = channel->applied.seq;
+    uint64_t behind = first.epoch == channel->applied.epoch ? upto - first.seq : upto;
+    return data_on_store(channel->node) && behind >= LIMIT_WAL_BEHIND &&
+           age_ms >= channel->node->options->repeat_ms;
+}
+
 static bool s_is_full(keeper_t *keeper, data_segment_t *segment, int64_t wall_ms)
 {
     const data_options_t *options = keeper->channel->node->options;
@@ -159,6 +173,7 @@ static bool s_is_full(keeper_t *keeper, data_segment_t *segment, int64_t wall_ms
         return true;
     return segment->first.seq &&
            (wall_ms - segment->opened_ms >= options->seal_age_ms ||
+            keeper_lags(keeper, segment->first, wall_ms - segment->opened_ms) ||
             (wall_ms - segment->touched_ms >= options->seal_idle_ms &&
              bytes >= options->seal_idle_bytes));
 }

@@ -119,6 +119,7 @@
 /* The write-ahead log */
 #define LIMIT_WAL_OBJECT_BYTES  (128u << 20)    /* one object: a request of 64 MiB and its frame */
 #define LIMIT_WAL_PUT_BYTES     (4u << 20)      /* requests that share an object of the store */
+#define LIMIT_WAL_BEHIND        3000            /* objects that a takeover should have to read */
 #define LIMIT_WAL_FIELDS        256             /* columns of one entry */
 #define LIMIT_WAL_NAME_BYTES    320             /* a vchannel: a pchannel's name and a suffix */
 #define LIMIT_WAL_PENDING_BYTES (256u << 20)    /* appended to one channel, not yet committed */
