@@ -271,6 +271,13 @@ static void s_want(query_channel_t *ch, const Elanus__Segment *record,
     query_piece_place(piece, places, ev);
 }
 
+/* Its rows are in something that is on its way. */
+static bool s_is_ahead(const query_channel_t *ch, const Elanus__Segment *record)
+{
+    return strcmp(record->vchannel, ch->name) == 0 && query_shows(ch->coll, record->partition) &&
+           segments_is_ahead(ch->node->segments, record);
+}
+
 void query_load_look(query_channel_t *ch, const Elanus__Segment *const *all, size_t n,
                      const event_t *ev)
 {
@@ -279,9 +286,12 @@ void query_load_look(query_channel_t *ch, const Elanus__Segment *const *all, siz
     void *value = NULL;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); )
         ((query_piece_t *)value)->wanted = false;
-    for (size_t i = 0; i < n; i++)
+    ch->behind = false;
+    for (size_t i = 0; i < n; i++) {
+        ch->behind |= s_is_ahead(ch, all[i]);
         if (s_wanted(ch, all[i], replaced))
             s_want(ch, all[i], &places, ev);
+    }
     map_destroy(&replaced);
     s_close_unneeded(ch, ev);
 }

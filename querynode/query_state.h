@@ -105,6 +105,7 @@ struct query_channel {
     bool anew;                  /* and the owner has not been asked for all of it yet */
     bool filling;               /* rows of `next` are still being sent */
     bool listing, listed;       /* metadata is being, was listed after the reset */
+    bool behind;                /* a segment was replaced by one that metadata has not shown yet */
     int64_t list_retry_ms;
     uint64_t round_no;          /* questions asked before the reset do not count */
     vec_t growing, next;        /* of query_growing_t */

@@ -11,6 +11,10 @@
  * Opened is a segment, here or in the last line, wherever it is held: query_spread.c says whether
  * it can be read, and where.  Channels that this node does not lead have no view.
  *
+ * A record that was read by itself may say that its segment was replaced before the watch has
+ * shown by what.  While that is so (`behind`) nobody can tell what is all there is: no reset
+ * ends, and nothing counts as loaded that did not before.
+ *
  * A dropped segment without a successor (its partition was dropped, all its rows were dead) goes
  * at once; one whose records are gone altogether goes when all that is wanted is in view.
  *
@@ -162,7 +166,7 @@ static bool s_all_in(const query_channel_t *ch)
 static void s_drop(query_channel_t *ch)
 {
     void *value = NULL;
-    bool all_in = s_all_in(ch);
+    bool all_in = s_all_in(ch) && !ch->behind;
     for (size_t at = 0; map_next(ch->pieces, &at, NULL, &value); ) {
         query_piece_t *piece = value;
         if (!piece->in || piece->wanted)
@@ -212,7 +216,7 @@ static bool s_will_be(const query_channel_t *ch, const query_piece_t *piece)
 
 static bool s_may_end(query_channel_t *ch)
 {
-    if (ch->round == 0 || ch->anew || !ch->listed)
+    if (ch->round == 0 || ch->anew || !ch->listed || ch->behind)
         return false;
     if (ch->n_fronts == 0) {
         query_want(ch, ch->round_no, 0);
@@ -352,7 +356,7 @@ void query_swap(query_channel_t *ch)
         s_end_reset(ch);
     else
         s_install_ready(ch);
-    if (!ch->resetting)
+    if (!ch->resetting && !ch->behind)
         s_note_loaded(ch);
     query_dist_renew(ch);
 }

@@ -107,6 +107,15 @@ const Elanus__Segment *segments_get(const segments_t *self, uint64_t segment, in
     return picture_get(self->picture, key, ret_rev);
 }
 
+bool segments_is_ahead(const segments_t *self, const Elanus__Segment *record)
+{
+    int64_t rev = 0;
+    if (record->into == 0 || map_get_u64(self->by_id, record->into))
+        return false;
+    (void)segments_get(self, record->id, &rev);
+    return rev >= picture_rev(self->picture, SEGMENTS_SEG);     /* one revision in two batches */
+}
+
 const Elanus__Checkpoint *segments_ckpt(const segments_t *self, const char *pchannel,
                                         int64_t *ret_rev)
 {

@@ -36,6 +36,10 @@ err_t must_use segments_put(segments_t *self, ctx_t *ctx, const char *key, const
                             int64_t rev);
 
 const Elanus__Segment *segments_get(const segments_t *self, uint64_t segment, int64_t *ret_rev);
+/* Was it replaced by one that is not known yet?  What was read by itself may be ahead of the
+ * watch, which brings both.  False of one whose successor has come and gone. */
+bool segments_is_ahead(const segments_t *self, const Elanus__Segment *record);
+
 const Elanus__Checkpoint *segments_ckpt(const segments_t *self, const char *pchannel,
                                         int64_t *ret_rev);
 

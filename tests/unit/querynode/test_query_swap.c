@@ -314,6 +314,56 @@ static void a_delete_may_only_be_in_a_deltalog(void **state)
     }
 }
 
+/* --- a compaction of which only half is known ---------------------------------------- */
+
+/* It may be refused, but not be wrong. */
+static bool s_count_right(querynode_world_t *w, int moment)
+{
+    static qw_answer_t answer;
+    Elanus__ReadView view = ELANUS__READ_VIEW__INIT;
+    view.strong = true;
+    qw_query(w, view, true, &answer);
+    qw_settle(w);
+    const char *wrong = answer.there && answer.err == OK ? qw_wrong(w, &answer, true, 0) : NULL;
+    if (wrong)
+        fail_msg("moment %d: %s", moment, wrong);
+    return answer.there && answer.err == OK;
+}
+
+/* Segments are compacted while they are opened, and the watch lags: what the node reads of their
+ * records by itself says that they are replaced by something that it has not heard of. */
+static void a_successor_that_is_not_known_yet_is_waited_for(void **state)
+{
+    (void)state;
+    enum { N = 60 };
+    int64_t pks[N];
+    size_t refused = 0;
+    for (int moment = 0; moment < 120; moment++) {
+        querynode_world_t *w = qw_new(6000 + (uint64_t)moment, NULL);
+        qw_create(w);
+        for (size_t i = 0; i < N; i++)
+            pks[i] = (int64_t)i;
+        for (size_t i = 0; i < 2; i++) {
+            qw_insert(w, QW_PART, pks + i * (N / 2), N / 2, false);
+            qw_plan_flush(w, QW_PART);
+            qw_commit_flush(w);
+        }
+        qw_load(w, true, false, false);
+        for (int i = 0; i < moment % 40; i++)
+            qw_one(w);
+        qw_hold_watches(w, true);
+        assert_true(qw_plan_compaction(w));
+        qw_commit_compaction(w);
+        qw_settle(w);
+        refused += !s_count_right(w, moment);
+        qw_hold_watches(w, false);
+        qw_settle(w);
+        assert_true(s_count_right(w, moment));
+        qw_free(&w);
+    }
+    assert_in_range(refused, 1, 119);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -321,6 +371,7 @@ int main(void)
         cmocka_unit_test(and_when_the_owner_crashes),
         cmocka_unit_test(and_with_lazy_fields),
         cmocka_unit_test(deletes_come_at_each_moment_of_a_load),
+        cmocka_unit_test(a_successor_that_is_not_known_yet_is_waited_for),
         cmocka_unit_test(a_delete_may_only_be_in_a_deltalog),
     };
     int failed = cmocka_run_group_tests_name("query swap", tests, NULL, NULL);
