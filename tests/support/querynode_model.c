@@ -102,6 +102,24 @@ void qw_set_ttl(querynode_world_t *self, int64_t seconds)
     s_put_collection(self);
 }
 
+static void s_put_replica(querynode_world_t *w)
+{
+    uint64_t nodes[QW_NODES];
+    Elanus__Shard shard = ELANUS__SHARD__INIT;
+    shard.vchannel = (char *)QW_VCHANNEL;
+    shard.leader = QW_NODE + w->leader;
+    Elanus__Shard *shards[] = { &shard };
+    Elanus__Replica replica = ELANUS__REPLICA__INIT;
+    replica.id = 9;
+    replica.collection = QW_COLL;
+    replica.shards = shards;
+    replica.n_shards = 1;
+    replica.nodes = nodes;
+    for (size_t i = 0; i < w->n_nodes; i++)
+        nodes[replica.n_nodes++] = QW_NODE + i;
+    s_put(w, "replica/500/9", &replica);
+}
+
 void qw_load(querynode_world_t *self, bool whole, bool part_a, bool part_b)
 {
     uint64_t parts[2];
@@ -114,16 +132,13 @@ void qw_load(querynode_world_t *self, bool whole, bool part_a, bool part_b)
     if (part_b)
         parts[load.n_partitions++] = QW_PART_B;
     s_put(self, "load/500", &load);
-    Elanus__Shard shard = ELANUS__SHARD__INIT;
-    shard.vchannel = (char *)QW_VCHANNEL;
-    shard.leader = QW_NODE;
-    Elanus__Shard *shards[] = { &shard };
-    Elanus__Replica replica = ELANUS__REPLICA__INIT;
-    replica.id = 9;
-    replica.collection = QW_COLL;
-    replica.shards = shards;
-    replica.n_shards = 1;
-    s_put(self, "replica/500/9", &replica);
+    s_put_replica(self);
+}
+
+void qw_lead(querynode_world_t *self, size_t node)
+{
+    self->leader = node;
+    s_put_replica(self);
 }
 
 void qw_release(querynode_world_t *self)
@@ -492,6 +507,33 @@ void qw_drop_partition(querynode_world_t *self)
             self->rows[i].died = 0;
 }
 
+/* Each of them where it was, or anywhere; what is dropped keeps its place, or loses it. */
+void qw_place(querynode_world_t *self)
+{
+    ctx_t ctx;
+    ctx_init(&ctx);
+    Elanus__Segment **records = NULL;
+    size_t n = s_records(self, &ctx, &records);
+    Elanus__Placement placement = ELANUS__PLACEMENT__INIT;
+    placement.replica = 9;
+    placement.collection = QW_COLL;
+    placement.places = ctx_new(&ctx, (n + 1) * sizeof *placement.places);
+    for (size_t i = 0; i < n; i++) {
+        size_t node = rng_below(&self->rng, 8) ? (size_t)(records[i]->id % self->n_nodes)
+                                               : (size_t)rng_below(&self->rng, self->n_nodes);
+        bool flushed = records[i]->state == ELANUS__SEGMENT_STATE__SEGMENT_FLUSHED;
+        if ((!flushed && rng_below(&self->rng, 2)) || !qw_lives(self, node))
+            continue;
+        Elanus__Place *place = ctx_new(&ctx, sizeof *place);
+        elanus__place__init(place);
+        place->segment = records[i]->id;
+        place->node = QW_NODE + node;
+        placement.places[placement.n_places++] = place;
+    }
+    s_put(self, "place/500/9", &placement);
+    ctx_fini(&ctx);
+}
+
 size_t qw_flushed(const querynode_world_t *self)
 {
     querynode_world_t *w = (querynode_world_t *)self;
@@ -563,12 +605,12 @@ void qw_crash(querynode_world_t *self)
     flush_destroy(&self->compaction);
     qw_free_segs(self);
     for (size_t i = 0; i < self->parked.len; i++)
-        qw_reply_later(self, ((parked_t *)vec_at(&self->parked, i))->cookie, ERR_OUTCOME_UNKNOWN,
-                      NULL);
+        qw_reply_later(self, ((parked_t *)vec_at(&self->parked, i))->call, ERR_OUTCOME_UNKNOWN,
+                       NULL);
     qw_park_free(self);
     for (size_t i = 0; i < self->held.len; i++) {
         pending_t *p = *(pending_t **)vec_at(&self->held, i);
-        qw_reply_later(self, p->ask.cookie, ERR_OUTCOME_UNKNOWN, NULL);
+        qw_reply_later(self, p, ERR_OUTCOME_UNKNOWN, NULL);
         qw_pending_free(p);
     }
     self->held.len = 0;

@@ -1,4 +1,4 @@
-/* querynode_world - see querynode_world.h; here the bag, and the data node as the node sees it */
+/* querynode_world - see querynode_world.h; here the bag, and the nodes' lives */
 #include "tests/support/querynode_world_int.h"
 
 #include <stdio.h>
@@ -6,16 +6,17 @@
 
 #include "core/base/clock.h"
 #include "core/base/fault.h"
-#include "core/segment/growing_page.h"
 #include "core/segment/live.h"
 #include "core/wire/pb.h"
 
 /* --- the bag ----------------------------------------------------------------------------- */
 
-static pending_t *s_pend(querynode_world_t *w, pending_kind_t kind)
+static pending_t *s_pend(querynode_world_t *w, pending_kind_t kind, size_t node)
 {
     pending_t *p = mem_new(sizeof *p);
     p->kind = kind;
+    p->node = node;
+    p->incarnation = w->nodes[node].who.incarnation;
     ctx_init(&p->memory);
     vec_push(&w->bag, &p);
     return p;
@@ -27,18 +28,28 @@ void qw_pending_free(pending_t *p)
     mem_free(p);
 }
 
-void qw_reply_later(querynode_world_t *w, uint64_t cookie, err_t err, const void *message)
+static pending_t *s_reply(querynode_world_t *w, size_t node, uint64_t incarnation, uint64_t cookie,
+                          err_t err)
 {
-    pending_t *p = s_pend(w, P_EVENT);
+    pending_t *p = s_pend(w, P_EVENT, node);
+    p->incarnation = incarnation;
     p->ev = (event_t){ .kind = EV_REPLY, .cookie = cookie, .err = err, .text = err_text(err) };
-    p->ev.payload = message ? pb_pack(&p->memory, message) : view_of("", 0);
+    p->ev.payload = view_of("", 0);
+    return p;
+}
+
+void qw_reply_later(querynode_world_t *w, const pending_t *call, err_t err, const void *message)
+{
+    pending_t *p = s_reply(w, call->node, call->incarnation, call->ask.cookie, err);
+    if (message)
+        p->ev.payload = pb_pack(&p->memory, message);
 }
 
 static void s_on_change(void *arg, const meta_change_t *changes, size_t n)
 {
     follow_t *follow = arg;
-    pending_t *p = s_pend(follow->world, P_WATCH);
-    p->order = follow->cookie;
+    pending_t *p = s_pend(follow->world, P_WATCH, follow->node);
+    p->order = follow->cookie + ((uint64_t)follow->node << 32);
     p->segments = follow->segments;
     p->ev = (event_t){ .kind = EV_WATCH, .cookie = follow->cookie };
     meta_change_t *copy = ctx_new(&p->memory, (n + 1) * sizeof *copy);
@@ -51,18 +62,18 @@ static void s_on_change(void *arg, const meta_change_t *changes, size_t n)
     p->ev.watch.n = n;
 }
 
-static void s_watch(querynode_world_t *w, const action_t *action)
+static void s_watch(querynode_world_t *w, size_t node, const action_t *action)
 {
     follow_t *follow = mem_new(sizeof *follow);
-    *follow = (follow_t){ .world = w, .cookie = action->cookie,
+    *follow = (follow_t){ .world = w, .cookie = action->cookie, .node = node,
                           .segments = strcmp(action->key, "seg/") == 0 };
     vec_push(&w->follows, &follow);
     check(meta_watch(&w->ctx, w->meta, action->key, s_on_change, follow, &follow->watch) == OK);
 }
 
-static void s_keep(querynode_world_t *w, const action_t *action, pending_kind_t kind)
+static void s_keep(querynode_world_t *w, size_t node, const action_t *action, pending_kind_t kind)
 {
-    pending_t *p = s_pend(w, kind);
+    pending_t *p = s_pend(w, kind, node);
     p->ask = *action;
     if (kind == P_META) {
         p->ask.key = ctx_strdup(&p->memory, action->key);
@@ -92,11 +103,31 @@ static void s_take_rows(const Elanus__Rows *rows, ctx_t *ctx, qw_answer_t *ret)
         memcpy(ret->ts, rows->ts.data, rows->ts.len);
 }
 
+/* The call that a node answers, if the asker still wants it. */
+static void s_peer_answered(querynode_world_t *w, const action_t *action)
+{
+    for (size_t i = 0; i < w->peer_calls.len; i++) {
+        peer_call_t call = *(peer_call_t *)vec_at(&w->peer_calls, i);
+        if (call.request != action->from.request_id)
+            continue;
+        vec_swap_remove(&w->peer_calls, i);
+        pending_t *p = s_reply(w, call.from, call.incarnation, call.cookie, action->err);
+        p->ev.text = ctx_strdup(&p->memory, action->text ? action->text : "");
+        if (action->err == OK)
+            check(ctx_copy(&p->memory, action->payload, &p->ev.payload) == OK);
+        return;
+    }
+}
+
 static void s_answered(querynode_world_t *w, const action_t *action)
 {
     ctx_t ctx;
     ctx_init(&ctx);
-    if (w->loaded_ctx && action->from.link == 2) {
+    if (action->from.link == LINK_PEER) {
+        s_peer_answered(w, action);
+        return;
+    }
+    if (w->loaded_ctx && action->from.link == LINK_LOADED) {
         check(action->err == OK && PB_UNPACK(w->loaded_ctx, elanus__loaded, action->payload,
                                              &w->loaded) == OK);
         return;
@@ -120,31 +151,59 @@ static void s_answered(querynode_world_t *w, const action_t *action)
     check(!"an answer to nobody");
 }
 
-static void s_act(querynode_world_t *w, const action_t *action)
+/* A call that waits to be sent ends; one that has arrived is answered to nobody. */
+static void s_call_off(querynode_world_t *w, size_t node, uint64_t cookie)
+{
+    for (size_t i = 0; i < w->bag.len; i++) {
+        pending_t *p = *(pending_t **)vec_at(&w->bag, i);
+        if (p->kind != P_CALL || p->node != node || p->ask.cookie != cookie)
+            continue;
+        vec_remove(&w->bag, i);
+        qw_reply_later(w, p, ERR_CANCELED, NULL);
+        qw_pending_free(p);
+        return;
+    }
+    for (size_t i = 0; i < w->peer_calls.len; i++) {
+        peer_call_t call = *(peer_call_t *)vec_at(&w->peer_calls, i);
+        if (call.from != node || call.cookie != cookie)
+            continue;
+        vec_swap_remove(&w->peer_calls, i);
+        s_reply(w, node, call.incarnation, cookie, ERR_CANCELED);
+        pending_t *p = s_pend(w, P_EVENT, call.to);
+        p->ev = (event_t){ .kind = EV_CANCELLED };
+        p->ev.call.from = (net_from_t){ .link = LINK_PEER, .request_id = call.request };
+        return;
+    }
+}
+
+static void s_act(querynode_world_t *w, size_t node, const action_t *action)
 {
     switch (action->kind) {
     case ACT_META:
         if (action->op == META_WATCH)
-            s_watch(w, action);
+            s_watch(w, node, action);
         else
-            s_keep(w, action, P_META);
+            s_keep(w, node, action, P_META);
         break;
     case ACT_JOB:
-        s_keep(w, action, P_JOB);
+        s_keep(w, node, action, P_JOB);
         break;
     case ACT_CALL:
-        s_keep(w, action, P_CALL);
+        s_keep(w, node, action, P_CALL);
+        break;
+    case ACT_CANCEL:
+        s_call_off(w, node, action->cookie);
         break;
     case ACT_TIMER:
         if (action->timer == 100)
-            w->timer_ms = action->after_ms < 0 ? INT64_MAX : w->now_ms + action->after_ms;
+            w->nodes[node].timer_ms = action->after_ms < 0 ? INT64_MAX
+                                                           : w->now_ms + action->after_ms;
         break;
     case ACT_REPLY:
         s_answered(w, action);
         if (action->moved)
             buf_fini(&(buf_t){ .ptr = (uint8_t *)action->payload.ptr });
         break;
-    case ACT_CANCEL:
     case ACT_DIAL:
     case ACT_HANG_UP:
     case ACT_ITEM:
@@ -165,8 +224,9 @@ static void s_fault_ends(querynode_world_t *w)
         w->fault_fired |= fault_disarm();
 }
 
-static void s_step(querynode_world_t *w, event_t *ev)
+static void s_step(querynode_world_t *w, size_t node, event_t *ev)
 {
+    actions_t *act = &w->nodes[node].act;
     ctx_t ctx;
     ctx_init(&ctx);
     ev->ctx = &ctx;
@@ -176,197 +236,35 @@ static void s_step(querynode_world_t *w, event_t *ev)
     bool watch = ev->kind == EV_WATCH;          /* pictures leave out what they cannot read */
     if (!watch)
         s_fault_begins(w);
-    query_role.step(w->node, ev, &w->act);
+    query_role.step(w->nodes[node].node, ev, act);
     if (!watch)
         s_fault_ends(w);
-    for (size_t i = 0; i < w->act.list.len; i++)
-        s_act(w, vec_at(&w->act.list, i));
-    actions_reset(&w->act);
+    for (size_t i = 0; i < act->list.len; i++)
+        s_act(w, node, vec_at(&act->list, i));
+    actions_reset(act);
     ctx_fini(&ctx);
 }
 
-/* --- the data node as others see it ------------------------------------------------------ */
+/* --- calls ------------------------------------------------------------------------------- */
 
-uint64_t qw_clock(querynode_world_t *w)
+/* From one query node to another. */
+static void s_call_peer(querynode_world_t *w, const pending_t *p, size_t to)
 {
-    uint64_t wall = (uint64_t)(WALL_MS + w->now_ms - w->began_ms) << 18;
-    w->last_ts = wall > w->last_ts ? wall : w->last_ts + 1;
-    return w->last_ts;
-}
-
-seg_t *qw_seg(const querynode_world_t *w, size_t i)
-{
-    return vec_at(&w->segs, i);
-}
-
-static void s_pack_run(querynode_world_t *w, const run_t *run, ctx_t *ctx, Elanus__DeleteRun *out)
-{
-    column_builder_t b;
-    buf_t bytes;
-    buf_init(&bytes, 0);
-    column_builder_init(&b, schema_pk(w->schema));
-    for (size_t i = 0; i < run->n; i++)
-        column_builder_add(&b, view_of(&run->pks[i], 8));
-    column_t column = column_builder_view(&b);
-    column_write(&column, &bytes);
-    view_t copy;
-    check(ctx_copy(ctx, buf_view(&bytes), &copy) == OK);
-    out->ts = run->ts;
-    out->partition = run->partition;
-    out->pks = (ProtobufCBinaryData){ .len = copy.len, .data = (uint8_t *)copy.ptr };
-    column_builder_fini(&b);
-    buf_fini(&bytes);
-}
-
-static size_t s_has(const Elanus__Follow *ask, uint64_t id)
-{
-    for (size_t i = 0; i < ask->n_have; i++)
-        if (ask->have[i]->id == id)
-            return ask->have[i]->unwanted ? SIZE_MAX : ask->have[i]->rows;
-    return 0;
-}
-
-/* As the data node does it, with answers that are small now and then. */
-static void s_add_rows(querynode_world_t *w, ctx_t *ctx, const seg_t *seg, size_t from,
-                       size_t *room, Elanus__GrowingSegment *one, bool *more)
-{
-    growing_snapshot_t snap = growing_at(seg->rows, UINT64_MAX);
-    one->rows = snap.n;
-    one->pages = ctx_new(ctx, (snap.n_blocks + 1) * sizeof one->pages[0]);
-    while (from < snap.n && *room) {
-        buf_scoped page = {0};
-        size_t n = 0;
-        view_t copy;
-        buf_init(&page, 0);
-        check(growing_page_write(&w->ctx, &snap, from, *room, &page, &n) == OK);
-        check(ctx_copy(ctx, buf_view(&page), &copy) == OK);
-        one->pages[one->n_pages++] = (ProtobufCBinaryData){ copy.len, (uint8_t *)copy.ptr };
-        *room -= copy.len < *room ? copy.len : *room;
-        from += n;
+    if (!w->nodes[to].node) {
+        qw_reply_later(w, p, ERR_NETWORK, NULL);
+        return;
     }
-    *more |= from < snap.n;
-}
-
-static void s_tell_growing(querynode_world_t *w, const Elanus__Follow *ask, ctx_t *ctx,
-                           Elanus__Followed *out)
-{
-    size_t room = 1 << 20;
-    if (ask->remote && rng_below(&w->rng, 2))
-        room = 1 + (size_t)rng_below(&w->rng, 3000);
-    bool more = false;
-    out->growing = ctx_new(ctx, (w->segs.len + 1) * sizeof *out->growing);
-    for (size_t i = 0; i < w->segs.len; i++) {
-        const seg_t *seg = qw_seg(w, i);
-        if (seg->flushed || (!ask->remote && !out->reset && seg->first_seq <= ask->seq))
-            continue;
-        Elanus__GrowingSegment *one = ctx_new(ctx, sizeof *one);
-        elanus__growing_segment__init(one);
-        one->id = seg->id;
-        one->partition = seg->partition;
-        out->growing[out->n_growing++] = one;
-        if (ask->remote)
-            s_add_rows(w, ctx, seg, s_has(ask, seg->id), &room, one, &more);
-    }
-    out->more = more;
-}
-
-static void s_tell(querynode_world_t *w, uint64_t cookie, const Elanus__Follow *ask, bool reset)
-{
-    ctx_t ctx;
-    ctx_init(&ctx);
-    Elanus__Followed out = ELANUS__FOLLOWED__INIT;
-    out.epoch = w->epoch;
-    out.seq = w->seq;
-    out.last_ts = w->entry_ts;
-    out.owner = w->incarnation;
-    out.reset = reset;
-    out.ckpt_ts = w->ckpt_ts;
-    s_tell_growing(w, ask, &ctx, &out);
-    out.deletes = ctx_new(&ctx, (w->n_runs + 1) * sizeof *out.deletes);
-    for (size_t i = 0; !out.more && i < w->n_runs; i++) {
-        if (w->runs[i].seq <= w->ckpt_seq || (!reset && w->runs[i].seq <= ask->seq))
-            continue;
-        Elanus__DeleteRun *one = ctx_new(&ctx, sizeof *one);
-        elanus__delete_run__init(one);
-        s_pack_run(w, &w->runs[i], &ctx, one);
-        out.deletes[out.n_deletes++] = one;
-    }
-    qw_reply_later(w, cookie, OK, &out);
-    ctx_fini(&ctx);
-}
-
-static Elanus__Follow *s_ask(const pending_t *p, ctx_t *ctx)
-{
-    Elanus__Follow *ask = NULL;
-    check(PB_UNPACK(ctx, elanus__follow, p->ask.call.payload, &ask) == OK);
-    return ask;
-}
-
-void qw_park_free(querynode_world_t *w)
-{
-    for (size_t i = 0; i < w->parked.len; i++)
-        qw_pending_free(((parked_t *)vec_at(&w->parked, i))->call);
-    w->parked.len = 0;
-}
-
-void qw_wake(querynode_world_t *w)
-{
-    ctx_t ctx;
-    ctx_init(&ctx);
-    for (size_t i = 0; i < w->parked.len; i++) {
-        parked_t p = *(parked_t *)vec_at(&w->parked, i);
-        s_tell(w, p.cookie, s_ask(p.call, &ctx), false);
-    }
-    qw_park_free(w);
-    ctx_fini(&ctx);
-}
-
-static bool s_lacks_rows(const querynode_world_t *w, const Elanus__Follow *ask)
-{
-    for (size_t i = 0; ask->remote && i < w->segs.len; i++)
-        if (!qw_seg(w, i)->flushed &&
-            s_has(ask, qw_seg(w, i)->id) < growing_rows(qw_seg(w, i)->rows))
-            return true;
-    return false;
-}
-
-/* True: the call was kept. */
-static bool s_call_follow(querynode_world_t *w, pending_t *p)
-{
-    ctx_t ctx;
-    ctx_init(&ctx);
-    const Elanus__Follow *ask = s_ask(p, &ctx);
-    check(ask->remote == w->remote);
-    bool reset = ask->epoch != w->epoch || ask->seq < w->ckpt_seq;
-    for (size_t i = 0; i < w->segs.len; i++) {  /* it never heard of one that is gone already */
-        const seg_t *seg = qw_seg(w, i);
-        reset |= seg->flushed && (ask->remote ? seg->last_seq : seg->first_seq) > ask->seq;
-    }
-    bool keep = !reset && ask->seq == w->seq && !s_lacks_rows(w, ask);
-    if (keep)
-        vec_push(&w->parked, &(parked_t){ p->ask.cookie, p });
-    else
-        s_tell(w, p->ask.cookie, ask, reset);
-    ctx_fini(&ctx);
-    return keep;
-}
-
-static void s_call_frontier(querynode_world_t *w, const pending_t *p)
-{
-    Elanus__FrontierAsk *ask = NULL;
-    ctx_t ctx;
-    ctx_init(&ctx);
-    check(PB_UNPACK(&ctx, elanus__frontier_ask, p->ask.call.payload, &ask) == OK);
-    Elanus__Frontier out = ELANUS__FRONTIER__INIT;
-    if (ask->at_least > w->last_ts)
-        w->last_ts = ask->at_least;
-    uint64_t last = w->entry_ts;
-    out.complete_ts = qw_clock(w);
-    out.last_ts = &last;
-    out.n_last_ts = ask->n_vchannels;
-    check(ask->n_vchannels == 1);
-    qw_reply_later(w, p->ask.cookie, OK, &out);
-    ctx_fini(&ctx);
+    net_peer_t who = { .node_id = w->nodes[p->node].who.id, .incarnation = p->incarnation };
+    event_t ev = { .kind = EV_CALL };
+    ev.call.peer = &who;
+    ev.call.from = (net_from_t){ .link = LINK_PEER, .request_id = ++w->requests };
+    ev.call.method = p->ask.call.method;
+    ev.call.payload = p->ask.call.payload;
+    ev.call.deadline_ms = w->now_ms + p->ask.call.timeout_ms;
+    vec_push(&w->peer_calls, &(peer_call_t){ .request = w->requests, .cookie = p->ask.cookie,
+                                             .incarnation = p->incarnation, .from = p->node,
+                                             .to = to });
+    s_step(w, to, &ev);
 }
 
 /* True: the call was kept. */
@@ -374,35 +272,22 @@ static bool s_called(querynode_world_t *w, pending_t *p)
 {
     char address[64];
     snprintf(address, sizeof address, "inproc://data-%llu", (unsigned long long)w->incarnation);
-    if (strcmp(address, p->ask.endpoint) != 0) {
-        qw_reply_later(w, p->ask.cookie, ERR_OUTCOME_UNKNOWN, NULL);
-    } else if (p->ask.call.method == ELANUS__METHOD__METHOD_FOLLOW) {
-        return s_call_follow(w, p);
-    } else {
-        check(p->ask.call.method == ELANUS__METHOD__METHOD_FRONTIER);
-        w->frontiers++;
-        if (w->hold_frontiers) {
-            vec_push(&w->held, &p);
-            return true;
+    for (size_t i = 0; i < w->n_nodes; i++)
+        if (strcmp(w->nodes[i].address, p->ask.endpoint) == 0) {
+            s_call_peer(w, p, i);
+            return false;
         }
-        s_call_frontier(w, p);
-    }
+    if (strcmp(address, p->ask.endpoint) == 0)
+        return qw_call_owner(w, p);
+    qw_reply_later(w, p, ERR_OUTCOME_UNKNOWN, NULL);
     return false;
-}
-
-void qw_hold_frontiers(querynode_world_t *self, bool hold)
-{
-    self->hold_frontiers = hold;
-    for (size_t i = 0; !hold && i < self->held.len; i++)
-        vec_push(&self->bag, vec_at(&self->held, i));
-    self->held.len = hold ? self->held.len : 0;
 }
 
 /* --- running ----------------------------------------------------------------------------- */
 
 static void s_run_meta(querynode_world_t *w, pending_t *p)
 {
-    pending_t *back = s_pend(w, P_EVENT);
+    pending_t *back = s_pend(w, P_EVENT, p->node);
     ctx_t *ctx = &back->memory;
     event_t *ev = &back->ev;
     *ev = (event_t){ .kind = EV_META, .cookie = p->ask.cookie };
@@ -410,7 +295,9 @@ static void s_run_meta(querynode_world_t *w, pending_t *p)
     case META_GET:    ev->err = meta_get(ctx, w->meta, p->ask.key, &ev->meta.item); break;
     case META_LIST:   ev->err = meta_list(ctx, w->meta, p->ask.key, &ev->meta.items); break;
     case META_TXN:    ev->err = meta_txn(ctx, w->meta, &p->ask.txn, &ev->meta.txn); break;
-    case META_GRANT:  ev->err = meta_lease_grant(ctx, w->meta, 1000000, &ev->meta.lease); break;
+    case META_GRANT:
+        ev->err = meta_lease_grant(ctx, w->meta, INT64_C(1) << 40, &ev->meta.lease);
+        break;
     case META_KEEP:   ev->err = meta_lease_keep(ctx, w->meta, p->ask.lease); break;
     case META_REVOKE: ev->err = meta_lease_revoke(ctx, w->meta, p->ask.lease); break;
     case META_WATCH:  break;
@@ -420,7 +307,7 @@ static void s_run_meta(querynode_world_t *w, pending_t *p)
 
 static void s_run_job(querynode_world_t *w, pending_t *p)
 {
-    pending_t *back = s_pend(w, P_EVENT);
+    pending_t *back = s_pend(w, P_EVENT, p->node);
     back->ev = (event_t){ .kind = EV_JOB, .cookie = p->ask.cookie };
     back->ev.item = p->ask.item;
     s_fault_begins(w);
@@ -459,6 +346,11 @@ static bool s_draw(querynode_world_t *w, size_t *ret)
     return false;
 }
 
+static bool s_is_there(const querynode_world_t *w, const pending_t *p)
+{
+    return w->nodes[p->node].node && w->nodes[p->node].who.incarnation == p->incarnation;
+}
+
 void qw_one(querynode_world_t *self)
 {
     size_t i = 0;
@@ -479,7 +371,8 @@ void qw_one(querynode_world_t *self)
         break;
     case P_WATCH:
     case P_EVENT:
-        s_step(self, &p->ev);
+        if (s_is_there(self, p))
+            s_step(self, p->node, &p->ev);
         break;
     }
     qw_pending_free(p);
@@ -496,10 +389,22 @@ bool qw_idle(const querynode_world_t *self)
 void qw_pass(querynode_world_t *self, int64_t ms)
 {
     self->now_ms += ms;
-    if (self->timer_ms > self->now_ms)
-        return;
-    self->timer_ms = INT64_MAX;
-    s_step(self, &(event_t){ .kind = EV_TIMER, .timer = 100 });
+    for (size_t i = 0; i < self->n_nodes; i++) {
+        qw_node_t *node = &self->nodes[i];
+        if (!node->node || node->timer_ms > self->now_ms)
+            continue;
+        node->timer_ms = INT64_MAX;
+        s_step(self, i, &(event_t){ .kind = EV_TIMER, .timer = 100 });
+    }
+}
+
+static int64_t s_next_ms(const querynode_world_t *w)
+{
+    int64_t next_ms = INT64_MAX;
+    for (size_t i = 0; i < w->n_nodes; i++)
+        if (w->nodes[i].node && w->nodes[i].timer_ms < next_ms)
+            next_ms = w->nodes[i].timer_ms;
+    return next_ms;
 }
 
 void qw_settle(querynode_world_t *self)
@@ -507,10 +412,11 @@ void qw_settle(querynode_world_t *self)
     for (int i = 0; i < 100000; i++) {
         while (!qw_idle(self))
             qw_one(self);
-        if (self->timer_ms == INT64_MAX || self->timer_ms > self->now_ms + 60000)
+        int64_t next_ms = s_next_ms(self);
+        if (next_ms == INT64_MAX || next_ms > self->now_ms + 60000)
             return;
-        qw_pass(self, self->timer_ms - self->now_ms);
-        if (i > 300)
+        qw_pass(self, next_ms > self->now_ms ? next_ms - self->now_ms : 0);
+        if (i > (self->n_nodes > 1 ? 60 : 300))
             return;
     }
 }
@@ -530,14 +436,21 @@ uint64_t qw_query(querynode_world_t *self, Elanus__ReadView view, bool count, qw
     ask.count = count;
     ret->there = false;
     ret->n = 0;
-    asked_t asked = { .request = ++self->requests, .count = count, .ret = ret };
+    asked_t asked = { .request = ++self->requests, .node = self->leader, .count = count,
+                      .ret = ret };
     vec_push(&self->asked, &asked);
     event_t ev = { .kind = EV_CALL };
-    ev.call.from = (net_from_t){ .link = 1, .request_id = asked.request };
+    if (!self->nodes[self->leader].node) {
+        *ret = (qw_answer_t){ .there = true, .err = ERR_NETWORK };
+        self->asked.len--;
+        ctx_fini(&ctx);
+        return asked.request;
+    }
+    ev.call.from = (net_from_t){ .link = LINK_READ, .request_id = asked.request };
     ev.call.method = ELANUS__METHOD__METHOD_QUERY;
     ev.call.payload = pb_pack(&ctx, &ask);
     ev.call.deadline_ms = self->now_ms + 10000;
-    s_step(self, &ev);
+    s_step(self, self->leader, &ev);
     ctx_fini(&ctx);
     return asked.request;
 }
@@ -545,8 +458,8 @@ uint64_t qw_query(querynode_world_t *self, Elanus__ReadView view, bool count, qw
 void qw_cancel(querynode_world_t *self, uint64_t request)
 {
     event_t ev = { .kind = EV_CANCELLED };
-    ev.call.from = (net_from_t){ .link = 1, .request_id = request };
-    s_step(self, &ev);
+    ev.call.from = (net_from_t){ .link = LINK_READ, .request_id = request };
+    s_step(self, self->leader, &ev);
 }
 
 const Elanus__Loaded *qw_loaded(querynode_world_t *self, ctx_t *ctx)
@@ -554,12 +467,12 @@ const Elanus__Loaded *qw_loaded(querynode_world_t *self, ctx_t *ctx)
     Elanus__LoadedAsk ask = ELANUS__LOADED_ASK__INIT;
     ask.collection = QW_COLL;
     event_t ev = { .kind = EV_CALL };
-    ev.call.from = (net_from_t){ .link = 2, .request_id = 1 };
+    ev.call.from = (net_from_t){ .link = LINK_LOADED, .request_id = 1 };
     ev.call.method = ELANUS__METHOD__METHOD_LOADED;
     ev.call.payload = pb_pack(ctx, &ask);
     ev.call.deadline_ms = self->now_ms + 1000;
     self->loaded_ctx = ctx;
-    s_step(self, &ev);
+    s_step(self, self->leader, &ev);
     self->loaded_ctx = NULL;
     return self->loaded;
 }
@@ -586,12 +499,32 @@ int qw_setup_remote(void **state)
     return 0;
 }
 
+void qw_start(querynode_world_t *self, size_t i)
+{
+    qw_node_t *node = &self->nodes[i];
+    check(!node->node);
+    actions_init(&node->act);
+    node->timer_ms = INT64_MAX;
+    snprintf(node->address, sizeof node->address, "inproc://query-%zu", i);
+    node->who = (node_self_t){ .role = "querynode", .cluster = "c", .address = node->address,
+                               .id = QW_NODE + i, .incarnation = 70 + self->next_incarnation++,
+                               .lease_ttl_ms = 1000000, .ops_address = "", .host = "",
+                               .version = "t" };
+    node->node = query_role.make(&node->who, &self->options);
+    s_step(self, i, &(event_t){ .kind = EV_START });
+}
+
 querynode_world_t *qw_new(uint64_t seed, const query_options_t *options)
+{
+    return qw_new_many(seed, options, 1);
+}
+
+querynode_world_t *qw_new_many(uint64_t seed, const query_options_t *options, size_t n)
 {
     querynode_world_t *w = mem_new(sizeof *w);
     rng_seed(&w->rng, seed);
     ctx_init(&w->ctx);
-    actions_init(&w->act);
+    vec_init(&w->peer_calls, sizeof(peer_call_t));
     vec_init(&w->bag, sizeof(pending_t *));
     vec_init(&w->held, sizeof(pending_t *));
     vec_init(&w->follows, sizeof(follow_t *));
@@ -599,7 +532,6 @@ querynode_world_t *qw_new(uint64_t seed, const query_options_t *options)
     vec_init(&w->segs, sizeof(seg_t));
     vec_init(&w->parked, sizeof(parked_t));
     w->now_ms = w->began_ms = clock_mono_ms();      /* jobs compare deadlines with the true one */
-    w->timer_ms = INT64_MAX;
     w->meta = meta_memory_new(s_meta_now, w);
     w->store = store_memory_new();
     const field_t fields[] = {
@@ -614,11 +546,8 @@ querynode_world_t *qw_new(uint64_t seed, const query_options_t *options)
     w->next_id = 1000;
     w->options = options ? *options : (query_options_t){ .preload = true, .threads = 2 };
     w->options.store = w->store;
-    w->who = (node_self_t){ .role = "querynode", .cluster = "c", .address = "inproc://query",
-                            .id = QW_NODE, .incarnation = 70, .lease_ttl_ms = 1000000,
-                            .ops_address = "", .host = "", .version = "t" };
-    w->node = query_role.make(&w->who, &w->options);
-    s_step(w, &(event_t){ .kind = EV_START });
+    for (w->n_nodes = 0; w->n_nodes < n; w->n_nodes++)
+        qw_start(w, w->n_nodes);
     return w;
 }
 
@@ -629,15 +558,121 @@ static void s_free_bag(vec_t *bag)
     vec_fini(bag);
 }
 
+/* A host lets jobs end before it ends the node. */
+static void s_end(querynode_world_t *w, size_t node)
+{
+    for (size_t i = 0; i < w->bag.len; i++) {
+        pending_t *p = *(pending_t **)vec_at(&w->bag, i);
+        if (p->kind == P_JOB && p->node == node)
+            (void)p->ask.fn(&p->memory, p->ask.item);
+    }
+    query_role.end(w->nodes[node].node);
+    w->nodes[node].node = NULL;
+    actions_fini(&w->nodes[node].act);
+}
+
+/* What is in the bag for it goes; an answer that is on its way to it finds nobody. */
+static void s_forget_node(querynode_world_t *w, size_t node)
+{
+    for (size_t i = 0; i < w->bag.len; ) {
+        pending_t *p = *(pending_t **)vec_at(&w->bag, i);
+        if (p->node != node) {
+            i++;
+            continue;
+        }
+        vec_remove(&w->bag, i);
+        qw_pending_free(p);
+    }
+    for (size_t i = 0; i < w->parked.len; ) {
+        pending_t *p = ((parked_t *)vec_at(&w->parked, i))->call;
+        if (p->node != node) {
+            i++;
+            continue;
+        }
+        vec_remove(&w->parked, i);
+        qw_pending_free(p);
+    }
+    for (size_t i = 0; i < w->follows.len; ) {
+        follow_t *follow = *(follow_t **)vec_at(&w->follows, i);
+        if (follow->node != node) {
+            i++;
+            continue;
+        }
+        meta_unwatch(&follow->watch);
+        mem_free(follow);
+        vec_remove(&w->follows, i);
+    }
+}
+
+/* Calls to it end, and those of clients; the others see its link go. */
+static void s_part(querynode_world_t *w, size_t node)
+{
+    for (size_t i = 0; i < w->peer_calls.len; ) {
+        peer_call_t call = *(peer_call_t *)vec_at(&w->peer_calls, i);
+        if (call.to != node && call.from != node) {
+            i++;
+            continue;
+        }
+        vec_swap_remove(&w->peer_calls, i);
+        if (call.to == node)
+            s_reply(w, call.from, call.incarnation, call.cookie, ERR_OUTCOME_UNKNOWN);
+    }
+    for (size_t i = 0; i < w->asked.len; ) {
+        asked_t asked = *(asked_t *)vec_at(&w->asked, i);
+        if (asked.node != node) {
+            i++;
+            continue;
+        }
+        vec_swap_remove(&w->asked, i);
+        asked.ret->there = true;
+        asked.ret->err = ERR_NETWORK;
+    }
+    for (size_t i = 0; i < w->n_nodes; i++) {
+        if (!w->nodes[i].node || rng_below(&w->rng, 2))
+            continue;
+        pending_t *p = s_pend(w, P_EVENT, i);
+        p->ev = (event_t){ .kind = EV_PEER };
+        p->ev.peer.endpoint = w->nodes[node].address;
+        p->ev.peer.state = NET_SUSPECT;
+    }
+}
+
+void qw_kill(querynode_world_t *self, size_t node)
+{
+    s_end(self, node);
+    s_forget_node(self, node);
+    s_part(self, node);
+}
+
+bool qw_lives(const querynode_world_t *self, size_t node)
+{
+    return self->nodes[node].node != NULL;
+}
+
+void qw_lose(querynode_world_t *self)
+{
+    for (size_t i = 0; i < self->bag.len; i++) {
+        pending_t *p = *(pending_t **)vec_at(&self->bag, i);
+        if (p->kind != P_CALL || strncmp(p->ask.endpoint, "inproc://query-", 15) != 0)
+            continue;
+        vec_remove(&self->bag, i);
+        qw_reply_later(self, p, rng_below(&self->rng, 2) ? ERR_NETWORK : ERR_OUTCOME_UNKNOWN, NULL);
+        qw_pending_free(p);
+        return;
+    }
+    if (self->peer_calls.len == 0)
+        return;
+    peer_call_t call = *(peer_call_t *)vec_at(&self->peer_calls, 0);
+    vec_remove(&self->peer_calls, 0);
+    s_reply(self, call.from, call.incarnation, call.cookie, ERR_OUTCOME_UNKNOWN);
+}
+
 void qw_free(querynode_world_t **self_p)
 {
     querynode_world_t *w = *self_p;
-    for (size_t i = 0; i < w->bag.len; i++) {   /* a host lets jobs end before it ends the node */
-        pending_t *p = *(pending_t **)vec_at(&w->bag, i);
-        if (p->kind == P_JOB)
-            (void)p->ask.fn(&p->memory, p->ask.item);
-    }
-    query_role.end(w->node);
+    for (size_t i = 0; i < w->n_nodes; i++)
+        if (w->nodes[i].node)
+            s_end(w, i);
     for (size_t i = 0; i < w->follows.len; i++)
         meta_unwatch(&(*(follow_t **)vec_at(&w->follows, i))->watch);
     s_free_bag(&w->bag);
@@ -654,10 +689,10 @@ void qw_free(querynode_world_t **self_p)
     vec_fini(&w->segs);
     qw_park_free(w);
     vec_fini(&w->parked);
+    vec_fini(&w->peer_calls);
     meta_destroy(&w->meta);
     store_destroy(&w->store);
     schema_unref(&w->schema);
-    actions_fini(&w->act);
     ctx_fini(&w->ctx);
     mem_free(w);
     *self_p = NULL;
@@ -688,7 +723,18 @@ int64_t qw_figure(querynode_world_t *self, const char *name)
 {
     for (const figure_t *f = query_role.figures; f->name; f++)
         if (strcmp(f->name + strlen("elanus_querynode_"), name) == 0)
-            return f->read(self->node);
+            return f->read(self->nodes[self->leader].node);
     check(!"no such figure");
     return 0;
+}
+
+int64_t qw_figures(querynode_world_t *self, const char *name)
+{
+    int64_t sum = 0;
+    size_t leader = self->leader;
+    for (self->leader = 0; self->leader < self->n_nodes; self->leader++)
+        if (self->nodes[self->leader].node)
+            sum += qw_figure(self, name);
+    self->leader = leader;
+    return sum;
 }

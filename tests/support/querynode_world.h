@@ -1,4 +1,4 @@
-/* querynode_world - a query node alone, with everything around it made up
+/* querynode_world - query nodes, one as a rule, with everything around them made up
  *
  * Metadata and objects are the memory drivers.  The data node is a model of one: a log of
  * inserts and deletes for one vchannel, real growing segments in live.h, flushes, deltalogs,
@@ -20,7 +20,7 @@
 #include "querynode/query_node.h"
 
 enum { QW_COLL = 500, QW_PART = 501, QW_PART_B = 502, QW_NODE = 7, QW_DIM = 2,
-       QW_ROWS = 30000 };
+       QW_ROWS = 30000, QW_NODES = 4 };
 
 /* What a read is answered with. */
 typedef struct qw_answer {
@@ -41,6 +41,9 @@ int qw_setup_remote(void **state);
 bool qw_remote(const querynode_world_t *self);
 
 querynode_world_t *qw_new(uint64_t seed, const query_options_t *options);
+
+/* The same with several nodes of one replica; the first leads, until qw_lead. */
+querynode_world_t *qw_new_many(uint64_t seed, const query_options_t *options, size_t n);
 void qw_free(querynode_world_t **self_p);
 
 rng_t *qw_rng(querynode_world_t *self);
@@ -67,6 +70,16 @@ void qw_load(querynode_world_t *self, bool whole, bool part_a, bool part_b);
 void qw_release(querynode_world_t *self);
 void qw_set_ttl(querynode_world_t *self, int64_t seconds);
 void qw_drop_partition(querynode_world_t *self);        /* QW_PART_B */
+
+/* --- several nodes.  Reads go to the one that leads by metadata. */
+
+void qw_lead(querynode_world_t *self, size_t node);
+void qw_place(querynode_world_t *self);         /* place/: every flushed segment somewhere */
+void qw_kill(querynode_world_t *self, size_t node);     /* what it had asked for comes to nothing */
+void qw_start(querynode_world_t *self, size_t node);    /* another process under its id */
+bool qw_lives(const querynode_world_t *self, size_t node);
+void qw_lose(querynode_world_t *self);          /* one call between nodes, or its answer */
+int64_t qw_figures(querynode_world_t *self, const char *name);         /* of all of them */
 
 /* --- the data node */
 

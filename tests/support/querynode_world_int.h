@@ -1,4 +1,4 @@
-/* querynode_world_int - the state that the two files of the made-up world share */
+/* querynode_world_int - the state that the files of the made-up world share */
 #ifndef TESTS_SUPPORT_QUERYNODE_WORLD_INT_H
 #define TESTS_SUPPORT_QUERYNODE_WORLD_INT_H
 
@@ -8,12 +8,15 @@
 #define QW_PCHANNEL "dml_0"
 #define QW_VCHANNEL "dml_0_500v0"
 
-enum { MOST_ROWS = 60000, MOST_RUNS = 20000, WALL_MS = 1700000, MOST_COMPACTED = 3 };
+enum { MOST_ROWS = 60000, MOST_RUNS = 20000, WALL_MS = 1700000, MOST_COMPACTED = 3,
+       LINK_READ = 1, LINK_LOADED = 2, LINK_PEER = 100 };
 
 typedef enum { P_META, P_JOB, P_CALL, P_WATCH, P_EVENT } pending_kind_t;
 
 typedef struct pending {
     pending_kind_t kind;
+    size_t node;                /* whose it is */
+    uint64_t incarnation;       /* of that node: its successor gets nothing of it */
     uint64_t order;             /* WATCH: the watch; its items keep their order */
     bool segments;              /* and it is the one of segments */
     ctx_t memory;
@@ -43,22 +46,38 @@ typedef struct seg {
 
 /* A FOLLOW that waits: the call as it came. */
 typedef struct parked { uint64_t cookie; pending_t *call; } parked_t;
-typedef struct asked { uint64_t request; bool count; qw_answer_t *ret; } asked_t;
+typedef struct asked { uint64_t request; size_t node; bool count; qw_answer_t *ret; } asked_t;
+
+/* A call from one query node to another that has arrived there. */
+typedef struct peer_call {
+    uint64_t request, cookie, incarnation;
+    size_t from, to;
+} peer_call_t;
+
+typedef struct qw_node {
+    void *node;                 /* NULL: it is not there */
+    node_self_t who;
+    char address[32], session[32];
+    actions_t act;
+    int64_t timer_ms;
+} qw_node_t;
 typedef struct follow {
     querynode_world_t *world;
     uint64_t cookie;
+    size_t node;
     bool segments;
     meta_watch_t *watch;
 } follow_t;
 
 struct querynode_world {
-    void *node;
-    node_self_t who;
+    qw_node_t nodes[QW_NODES];
+    size_t n_nodes, leader;     /* as replica/ names it */
+    uint64_t next_incarnation;
+    vec_t peer_calls;           /* of peer_call_t */
     query_options_t options;
-    actions_t act;
     rng_t rng;
     ctx_t ctx;
-    int64_t began_ms, now_ms, timer_ms;
+    int64_t began_ms, now_ms;
     meta_t *meta;
     store_t *store;
     schema_t *schema;
@@ -94,10 +113,12 @@ struct querynode_world {
     size_t n_from;
 };
 
-void qw_reply_later(querynode_world_t *w, uint64_t cookie, err_t err, const void *message);
+/* To a call of a query node. */
+void qw_reply_later(querynode_world_t *w, const pending_t *call, err_t err, const void *message);
 void qw_pending_free(pending_t *p);
 uint64_t qw_clock(querynode_world_t *w);
 seg_t *qw_seg(const querynode_world_t *w, size_t i);
+bool qw_call_owner(querynode_world_t *w, pending_t *p);  /* true: the call was kept */
 void qw_wake(querynode_world_t *w);             /* answer the parked FOLLOWs */
 void qw_show_owner(querynode_world_t *w);       /* in live.h, unless it is remote */
 void qw_park_free(querynode_world_t *w);
