@@ -28,6 +28,8 @@ enum {
     ROW_BYTES = 24,             /* of memory that an open segment takes: key, time, order */
 };
 
+static void s_close(query_piece_t *piece);
+
 /* --- work -------------------------------------------------------------------------------- */
 
 query_work_t *query_work_new(query_node_t *self, query_channel_t *ch)
@@ -56,8 +58,21 @@ static void s_unref_all(query_work_t *work)
     work->sealeds.len = work->growings.len = 0;
 }
 
+/* A shell may last as long as some call: what its jobs opened goes with them. */
+static void s_close_shell(query_channel_t *ch)
+{
+    void *piece = NULL;
+    for (size_t at = 0; map_next(ch->pieces, &at, NULL, &piece); )
+        if (!((query_piece_t *)piece)->busy && !((query_piece_t *)piece)->indexing)
+            s_close(piece);
+    if (!ch->applying)
+        query_runs_free(ch);
+}
+
 void query_work_free(query_node_t *self, query_work_t *work)
 {
+    if (work->channel && work->channel->gone)
+        s_close_shell(work->channel);
     if (work->prev)
         work->prev->next = work->next;
     else
