@@ -79,6 +79,8 @@ static void s_answered(cluster_sim_t *self, cs_request_t *request, err_t err, co
         s_next(self);
     else if (request->kind == CS_INSERT)
         self->side_step = STEP_RELEASE; /* it may still happen, and would be there twice */
+    else if (request->kind == CS_RELEASE && s_steps[self->side_step].main)
+        s_next(self);                   /* it may have happened: what all need is loaded again */
     sim_after(self->sim, done ? 5000 : 150000, s_go_on, self);
 }
 
