@@ -95,9 +95,6 @@ static void s_begin_side(cluster_sim_t *self)
 
 static void s_step(cluster_sim_t *self)
 {
-    bool releasing = s_steps[self->side_step].main && s_steps[self->side_step].kind == CS_RELEASE;
-    if (self->calm && releasing && self->side_unsure)
-        s_next(self);                   /* it may have been done: the others want it loaded */
     const step_t *step = &s_steps[self->side_step];
     bool rests = self->calm && !(step->main && step->kind != CS_RELEASE);
     if (rests || cluster_sim_verdict(self)) {
