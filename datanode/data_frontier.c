@@ -19,13 +19,22 @@
 #include "core/wire/pb.h"
 #include "datanode/data_planted.h"
 
-enum { MOST_WAIT_MS = 1000 };
+enum { MOST_WAIT_MS = 1000, MOST_AHEAD_MS = 86400 * 1000 };
 
 uint64_t data_now(data_node_t *self, const event_t *ev)
 {
     uint64_t wall = (uint64_t)ev->wall_ms << 18;
     self->last_ts = wall > self->last_ts ? wall : self->last_ts + 1;
     return self->last_ts;
+}
+
+/* Another owner's clock is ahead of ours: go on from there, so that who reads from both need not
+ * wait for us to catch up.  But not to nowhere. */
+static void s_catch_up(data_node_t *self, uint64_t stamped_ts, const event_t *ev)
+{
+    bool sane = (int64_t)(stamped_ts >> 18) - ev->wall_ms <= MOST_AHEAD_MS;
+    if (sane && stamped_ts > self->last_ts)
+        self->last_ts = stamped_ts;
 }
 
 /* --- FRONTIER ------------------------------------------------------------------------- */
@@ -145,9 +154,12 @@ void data_frontier_call(data_node_t *self, const event_t *ev, actions_t *act)
 {
     Elanus__FrontierAsk *ask = NULL;
     uint64_t round = self->fence_round;
-    if (PB_UNPACK(ev->ctx, elanus__frontier_ask, ev->call.payload, &ask) != OK)
+    if (PB_UNPACK(ev->ctx, elanus__frontier_ask, ev->call.payload, &ask) != OK) {
         act_refuse(act, ev->call.from, ERR_MALFORMED, "%s", ev->ctx->text);
-    else if (!s_try(self, ev->call.from, ask, round, ev, act))
+        return;
+    }
+    s_catch_up(self, ask->stamped_ts, ev);
+    if (!s_try(self, ev->call.from, ask, round, ev, act))
         s_wait(self, round, ev, act);
 }
 

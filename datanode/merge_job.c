@@ -74,13 +74,25 @@ static void s_bounds(const merge_job_t *self, Elanus__Segment *record)
         record->min_ts = self->options.expire_ts;
 }
 
-static err_t s_record(ctx_t *ctx, merge_job_t *self, const flush_t *plan)
+/* What the inputs lack already, and what was left out now. */
+static uint64_t s_purged(const merge_job_t *self, sealed_t *const *opened)
+{
+    uint64_t newest = compact_purged(opened, self->inputs.len, self->options.safe_ts);
+    for (size_t i = 0; i < self->inputs.len; i++) {
+        const Elanus__Segment *input = merge_job_input(self, i);
+        newest = input->purged_ts > newest ? input->purged_ts : newest;
+    }
+    return newest;
+}
+
+static err_t s_record(ctx_t *ctx, merge_job_t *self, sealed_t *const *opened, const flush_t *plan)
 {
     Elanus__Segment *record = NULL;
     if (data_record_of(&self->memory, plan, merge_job_input(self, 0)->vchannel, &record) != OK)
         return ctx_fail(ctx, ERR_MEMORY, "%s", self->memory.text);
     s_bounds(self, record);
     record->delta_ts = PLANTED(BUG_MERGE_FORGETS) ? UINT64_MAX : self->known_ts;
+    record->purged_ts = s_purged(self, opened);
     record->level = 2;
     record->n_from = self->inputs.len;
     record->from = ctx_new(&self->memory, self->inputs.len * sizeof *record->from);
@@ -110,7 +122,7 @@ static err_t s_merge(ctx_t *ctx, merge_job_t *self, sealed_t **opened)
     size_t n = self->inputs.len - (PLANTED(BUG_MERGE_DROPS_NEWEST) && self->inputs.len > 1);
     TRY(compact_plan(ctx, opened, n, &options, &plan));
     TRY(flush_put(ctx, plan, self->options.store));
-    return s_record(ctx, self, plan);
+    return s_record(ctx, self, opened, plan);
 }
 
 err_t merge_job_run(ctx_t *ctx, void *job)

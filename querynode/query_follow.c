@@ -304,6 +304,7 @@ static void s_at(query_channel_t *ch, const Elanus__Followed *news)
     ch->epoch = news->epoch;
     ch->seq = news->seq;
     ch->heard_ts = news->last_ts;
+    query_stamped(ch->node, news->last_ts);
     ch->ckpt_ts = news->ckpt_ts > ch->ckpt_ts ? news->ckpt_ts : ch->ckpt_ts;
 }
 

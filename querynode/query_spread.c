@@ -68,6 +68,17 @@ bool query_piece_ready(const query_piece_t *piece)
 
 /* --- in and out -------------------------------------------------------------------------- */
 
+/* A compaction left out what was dead for long; but a read whose channels stand still may be at an
+ * instant from before, and would find neither the old row nor the new one. */
+void query_purged(query_channel_t *ch, uint64_t segment)
+{
+    const Elanus__Segment *record = segments_get(ch->node->segments, segment, NULL);
+    for (int i = 0; record && i < QUERY_CHAIN_MOST; i++) {
+        ch->purged = record->purged_ts > ch->purged ? record->purged_ts : ch->purged;
+        record = record->into ? segments_get(ch->node->segments, record->into, NULL) : NULL;
+    }
+}
+
 void query_piece_show(query_piece_t *piece)
 {
     check(!piece->in);
@@ -75,6 +86,7 @@ void query_piece_show(query_piece_t *piece)
     check(piece->at != QUERY_NOWHERE);
     piece->in = true;
     piece->channel->dist_dirty = true;
+    query_purged(piece->channel, piece->id);
 }
 
 void query_piece_hide(query_piece_t *piece)

@@ -130,6 +130,7 @@ struct query_channel {
     uint64_t last_ts;           /* every entry up to here is in what is in view */
     uint64_t view_ts;           /* applied_ts when that was noted */
     uint64_t complete;          /* and nothing up to here will come any more; never falls */
+    uint64_t purged;            /* rows that died up to here may be missing from the view */
     uint64_t seen_no, seen_last;        /* the newest question that counts, and its last_ts */
     query_front_t fronts[2];    /* answered, not reached yet: the oldest and the newest */
     size_t n_fronts;
@@ -209,6 +210,7 @@ struct query_node {
     vec_t old_sealeds, old_growings;    /* to be freed by a job */
 
     uint64_t questions, follows;        /* counted */
+    uint64_t stamped_ts;        /* the newest stamp of any owner */
     uint64_t copied_bytes;      /* growing rows since the last look at memory */
     map_t *askers;              /* owner's incarnation -> asker, in query_wait.c */
     vec_t parked;               /* of query_parked_t */

@@ -24,7 +24,6 @@
  */
 #include "querynode/querynode_int.h"
 
-enum { CHAIN_MOST = 10000 };    /* compactions of compactions of one row, in the grace time */
 
 /* --- in and out -------------------------------------------------------------------------- */
 
@@ -55,7 +54,7 @@ static bool s_replaces(const query_piece_t *piece, uint64_t id)
 {
     const segments_t *segments = piece->channel->node->segments;
     const Elanus__Segment *record = segments_get(segments, piece->id, NULL);
-    for (int i = 0; id && i < CHAIN_MOST; i++) {
+    for (int i = 0; id && i < QUERY_CHAIN_MOST; i++) {
         if (id == piece->id || s_made_from(record, id))
             return true;
         const Elanus__Segment *of = segments_get(segments, id, NULL);
@@ -69,7 +68,7 @@ static bool s_replaces(const query_piece_t *piece, uint64_t id)
 static bool s_nowhere(const query_channel_t *ch, uint64_t id)
 {
     const Elanus__Segment *record = segments_get(ch->node->segments, id, NULL);
-    for (int i = 0; record && i < CHAIN_MOST; i++) {
+    for (int i = 0; record && i < QUERY_CHAIN_MOST; i++) {
         if (record->state == ELANUS__SEGMENT_STATE__SEGMENT_FLUSHED)
             return record->rows == 0;
         if (record->into == 0)
@@ -129,6 +128,7 @@ static void s_clean(query_channel_t *ch, vec_t *list, bool (*counts)(const query
             i++;
             continue;
         }
+        query_purged(ch, growing->id);
         query_growing_drop(ch, growing);
         vec_remove(list, i);
     }
@@ -172,8 +172,10 @@ static void s_drop(query_channel_t *ch)
         if (!piece->in || piece->wanted)
             continue;
         if (!query_shows(ch->coll, piece->partition) || s_nowhere(ch, piece->id) ||
-            (all_in && !s_known(ch, piece->id)))
+            (all_in && !s_known(ch, piece->id))) {
+            query_purged(ch, piece->id);
             query_piece_hide(piece);
+        }
     }
 }
 

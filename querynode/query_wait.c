@@ -15,6 +15,8 @@
  * way at a time; reads that came before it was sent share it, the others wait for the next.  If
  * several owners answered a Strong read, those whose C is below another's L are asked again.
  *
+ * A read that names no instant is not at one that a compaction has purged (query_spread.c).
+ *
  * `complete` never falls, so no read on this node sees less than one before it did.
  */
 #include "querynode/querynode_int.h"
@@ -39,6 +41,11 @@ typedef struct question {
     size_t n;
     char *names;                /* [n] texts one after the other, behind this structure */
 } question_t;
+
+void query_stamped(query_node_t *self, uint64_t ts)
+{
+    self->stamped_ts = ts > self->stamped_ts ? ts : self->stamped_ts;
+}
 
 /* --- wanting -------------------------------------------------------------------------------- */
 
@@ -98,6 +105,8 @@ static void s_take(query_node_t *self, const question_t *question, const Elanus_
                    const event_t *ev, actions_t *act)
 {
     const char *name = question->names;
+    for (size_t i = 0; frontier && i < question->n; i++)
+        query_stamped(self, frontier->last_ts[i]);
     for (size_t i = 0; i < question->n; i++, name += strlen(name) + 1) {
         query_channel_t *ch = map_get_str(self->channels, name);
         if (!ch || ch->asked_no != question->no)
@@ -184,6 +193,7 @@ static void s_add(query_channel_t *ch, Elanus__FrontierAsk *ask)
 {
     ask->vchannels[ask->n_vchannels++] = ch->name;
     ask->at_least = ch->want_least > ask->at_least ? ch->want_least : ask->at_least;
+    ask->stamped_ts = ch->node->stamped_ts;
     ch->wanting = false;
     ch->want_least = 0;
     ch->asking = true;
@@ -289,8 +299,12 @@ static bool s_least(query_node_t *self, const query_need_t *need, const event_t 
     bool known = true;
     if (view->staleness_ms > 0 && ev->wall_ms > view->staleness_ms)
         least = s_max(least, (uint64_t)(ev->wall_ms - view->staleness_ms) << QUERY_TS_BITS);
-    for (size_t i = 0; view->strong && i < view->n_vchannels; i++) {
+    for (size_t i = 0; i < view->n_vchannels; i++) {
         query_channel_t *ch = map_get_str(self->channels, view->vchannels[i]);
+        if (!view->read_ts)
+            least = s_max(least, ch->purged);
+        if (!view->strong)
+            continue;
         if (ch->seen_no <= need->after) {
             query_want(ch, need->after, least);
             known = false;
@@ -301,9 +315,12 @@ static bool s_least(query_node_t *self, const query_need_t *need, const event_t 
     return known;
 }
 
-/* The owners' clocks are not pushed ahead of time: who wants the future waits for it here. */
+/* The owners' clocks are not pushed ahead of time: who wants the future waits for it here.  Unless
+ * an owner has stamped it: then its clock is ahead of the others', which are told of it. */
 static bool s_is_ahead(query_node_t *self, uint64_t ts, const event_t *ev)
 {
+    if (ts <= self->stamped_ts)
+        return false;
     int64_t ahead_ms = (int64_t)(ts >> QUERY_TS_BITS) - ev->wall_ms;
     if (ahead_ms <= 0)
         return false;

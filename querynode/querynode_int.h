@@ -161,6 +161,8 @@ void query_peers_suspect(query_node_t *self, const char *address);
 
 /* --- query_spread.c */
 
+enum { QUERY_CHAIN_MOST = 10000 };  /* compactions of compactions of one row, in the grace time */
+void query_purged(query_channel_t *ch, uint64_t segment);   /* it came into view, or went for good */
 void query_piece_show(query_piece_t *piece);
 void query_piece_hide(query_piece_t *piece);
 bool query_piece_ready(const query_piece_t *piece);     /* it could be read, somewhere */
@@ -187,6 +189,9 @@ bool query_is_read(const query_channel_t *ch, uint64_t partition, const Elanus__
 bool query_covered(const query_channel_t *ch, const query_piece_t *piece, const vec_t *growing);
 
 /* --- query_wait.c */
+
+/* Some owner has stamped an entry with this. */
+void query_stamped(query_node_t *self, uint64_t ts);
 
 /* Somebody needs a question asked after this one, with complete at `least` or more. */
 void query_want(query_channel_t *ch, uint64_t after, uint64_t least);

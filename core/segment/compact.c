@@ -120,6 +120,21 @@ static void s_destroy(void *arg)
 
 /* --- planning ------------------------------------------ */
 
+uint64_t compact_purged(sealed_t *const *inputs, size_t n, uint64_t safe_ts)
+{
+    uint64_t newest = 0;
+    for (size_t i = 0; i < n; i++)
+        for (size_t block = 0; block < sealed_blocks(inputs[i]); block++) {
+            segment_block_t rows = sealed_block(inputs[i], block);
+            for (size_t at = 0; at < rows.n; at++) {
+                uint64_t death = sealed_died(inputs[i], rows.first + at);
+                if (death != SEGMENT_ALIVE && death <= safe_ts && death > newest)
+                    newest = death;
+            }
+        }
+    return newest;
+}
+
 static void s_keep(merge_t *m, run_t *run, const compact_options_t *options)
 {
     segment_block_t block = sealed_block(run->input, run->block);

@@ -21,5 +21,8 @@ typedef struct compact_options {
  * ERR_MEMORY, and the store's when a lazy field has to be read.  Thread: I/O worker. */
 err_t must_use compact_plan(ctx_t *ctx, sealed_t *const *inputs, size_t n,
                             const compact_options_t *options, flush_t **ret);
+/* The newest death of a row that such a plan leaves out because it is dead; 0: none is.  Who reads
+ * the result at an older instant would miss that row.  Cost O(rows). */
+uint64_t compact_purged(sealed_t *const *inputs, size_t n, uint64_t safe_ts);
 
 #endif

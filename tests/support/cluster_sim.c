@@ -59,7 +59,7 @@ cluster_sim_t *cluster_sim_new(uint64_t seed)
     live_apart(true);
     self->sim = sim_new(&(sim_options_t){
         .seed = seed, .meta_lost = seed % 3 ? 0.005 : 0.02, .meta_slow = seed % 5 ? 0 : 0.01,
-        .same_clocks = seed % 2, .skew_ms = 500, .fibers = true, .item = cs_answered,
+        .same_clocks = seed % 2, .fibers = true, .item = cs_answered,
         .item_arg = self });
     self->store = sim_store_new(self->sim);
     self->rows = row_model_new(CS_KEYS);

@@ -440,6 +440,7 @@ static void a_merge_leaves_out_what_nobody_sees(void **state)
     assert_int_equal(out->rows, 18);
     assert_int_equal(out->deleted, 2);
     assert_int_equal(out->delta_ts, 700);       /* the least of both */
+    assert_in_range(out->purged_ts, 101, 500);
     assert_int_equal(out->level, 2);
     assert_int_equal(out->n_from, 2);
     assert_int_equal(out->from[0], 1);
