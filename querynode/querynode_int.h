@@ -162,7 +162,7 @@ void query_peers_suspect(query_node_t *self, const char *address);
 /* --- query_spread.c */
 
 enum { QUERY_CHAIN_MOST = 10000 };  /* compactions of compactions of one row, in the grace time */
-void query_purged(query_channel_t *ch, uint64_t segment);   /* it came into view, or went for good */
+void query_purged(query_channel_t *ch, uint64_t segment);    /* in view now, or gone for good */
 void query_piece_show(query_piece_t *piece);
 void query_piece_hide(query_piece_t *piece);
 bool query_piece_ready(const query_piece_t *piece);     /* it could be read, somewhere */
