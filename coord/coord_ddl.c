@@ -22,7 +22,7 @@
 #include "core/catalog/builds.h"
 #include "core/wire/pb.h"
 
-enum { ID_BLOCK = 4096 };
+enum { ID_BLOCK = 4096, GUARD_AND_MARK = 2 };
 
 static const struct { uint32_t method; ddl_fn *plan; } s_plans[] = {
     { ELANUS__METHOD__METHOD_CREATE_DATABASE, coord_create_database },
@@ -281,8 +281,30 @@ static void s_done(void *node, void *arg, const event_t *ev, actions_t *act)
     coord_ddl_go_on(self, ev, act);
 }
 
+/* What is deleted leaves nothing to list.  A leader that reads the catalog anew would take it for
+ * older than it is, and proxies that lag would believe to be up to date: so a mark stays behind. */
+static void s_mark_deletes(coord_node_t *self, ddl_t *ddl)
+{
+    Elanus__CatalogMark mark = ELANUS__CATALOG_MARK__INIT;
+    int64_t revisions[CATALOG_KINDS];
+    mark.revisions = revisions;
+    mark.n_revisions = CATALOG_KINDS;
+    for (int kind = 0; kind < CATALOG_KINDS; kind++) {
+        revisions[kind] = catalog_rev(self->catalog, (catalog_kind_t)kind);
+        for (size_t i = 0; i < ddl->ops.len; i++) {
+            const meta_op_t *op = vec_at(&ddl->ops, i);
+            bool of_kind = s_starts(op->key, catalog_root((catalog_kind_t)kind));
+            if (op->kind == META_DELETE && of_kind)
+                mark.touched |= 1u << kind;
+        }
+    }
+    if (mark.touched)
+        coord_ddl_put(ddl, COORD_MARK_KEY, &mark);
+}
+
 static void s_write(coord_node_t *self, ddl_t *ddl, actions_t *act)
 {
+    s_mark_deletes(self, ddl);
     meta_cmp_t guard = elect_guard(&self->elect);
     vec_push(&ddl->cmps, &guard);
     self->ddl_now = ddl;
@@ -302,7 +324,7 @@ static err_t s_plan(coord_node_t *self, ddl_t *ddl)
         return OK;
     }
     TRY(ddl->plan(self, ddl));
-    if (ddl->ops.len + ddl->cmps.len + 1 > LIMIT_META_TXN_OPS)
+    if (ddl->ops.len + ddl->cmps.len + GUARD_AND_MARK > LIMIT_META_TXN_OPS)
         return ctx_fail(&ddl->memory, ERR_PARAM_TOO_LARGE, "one change of %zu metadata keys",
                         ddl->ops.len);
     for (size_t i = 0; i < ddl->ops.len; i++)

@@ -13,6 +13,7 @@
 #define COORD_DEFAULT_DB    "default"
 #define COORD_DEFAULT_DB_ID 1u
 #define COORD_ID_KEY        "id/global"
+#define COORD_MARK_KEY    "id/catalog"
 #define COORD_FIRST_ID      100u            /* below: what is always there */
 
 enum { TIMER_COORD_LOOK = 100 };

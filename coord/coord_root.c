@@ -1,7 +1,7 @@
 /* coord_root - what a leader reads before it answers
  *
  *     db/ ─► coll/ ─► alias/ ─► load/ ─► index/ ─► owner/ ─► replica/ ─► place/ ─► rg/
- *        ─► seg/ ─► build/ ─► id/global ─► ready
+ *        ─► seg/ ─► build/ ─► id/catalog ─► id/global ─► ready
  *
  * One list after the other is good enough: nobody but the holder of the
  * leader key writes these keys, and that is us; owner/ and seg/, which others
@@ -18,7 +18,7 @@
 
 typedef struct {
     uint64_t round;
-    int kind;                   /* READINGS: the ids */
+    int kind;                   /* READINGS: the mark, then the ids */
 } reading_t;
 
 enum {
@@ -115,6 +115,30 @@ static void s_ids(void *node, void *arg, const event_t *ev, actions_t *act)
     s_ready(self, ev, act);
 }
 
+/* Deleted keys count for how new the catalog is, too. */
+static void s_mark(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    coord_node_t *self = node;
+    const reading_t *reading = arg;
+    if (!elect_leads(&self->elect) || reading->round != self->load_round)
+        return;
+    if (ev->err != OK && ev->err != ERR_KEY_NOT_FOUND) {
+        s_again(self, COORD_MARK_KEY, ev, act);
+        return;
+    }
+    Elanus__CatalogMark *mark = NULL;
+    bool there = ev->err == OK &&
+                 PB_UNPACK(ev->ctx, elanus__catalog_mark, ev->meta.item.value, &mark) == OK;
+    if (ev->err == OK && !there)
+        log_event(LOG_ERROR, "catalog_damaged", "key=%s why=\"%s\"", COORD_MARK_KEY, ev->ctx->text);
+    for (size_t kind = 0; there && kind < mark->n_revisions && kind < CATALOG_KINDS; kind++) {
+        bool touched = mark->touched >> kind & 1;
+        catalog_saw(self->catalog, (catalog_kind_t)kind,
+                    touched ? ev->meta.item.mod_rev : mark->revisions[kind]);
+    }
+    s_read_next(self, reading->round, reading->kind + 1, act);
+}
+
 /* What cannot be read stays where it is and is said: the rest has to go on. */
 static void s_take_in(coord_node_t *self, const event_t *ev)
 {
@@ -169,6 +193,8 @@ static void s_read_next(coord_node_t *self, uint64_t round, int kind, actions_t 
     if (kind < READINGS)
         act_meta_list(act, s_root(kind),
                       wait_owned(waits, act, s_listed, s_reading(round, kind)));
+    else if (kind == READINGS)
+        act_meta_get(act, COORD_MARK_KEY, wait_owned(waits, act, s_mark, s_reading(round, kind)));
     else
         act_meta_get(act, COORD_ID_KEY, wait_owned(waits, act, s_ids, s_reading(round, kind)));
 }

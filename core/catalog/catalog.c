@@ -140,7 +140,7 @@ static void s_remove(catalog_t *self, const char *key)
     s_item_free(item);
 }
 
-static void s_saw(catalog_t *self, catalog_kind_t kind, int64_t rev)
+void catalog_saw(catalog_t *self, catalog_kind_t kind, int64_t rev)
 {
     if (rev > self->kinds[kind].rev)
         self->kinds[kind].rev = rev;
@@ -174,7 +174,7 @@ err_t catalog_put(catalog_t *self, ctx_t *ctx, const char *key, view_t value, in
     catalog_kind_t kind;
     if (!s_kind_of(key, &kind))
         return OK;
-    s_saw(self, kind, rev);
+    catalog_saw(self, kind, rev);
     item_t *item = mem_new(sizeof *item);
     item->kind = kind;
     item->round = self->kinds[kind].round;
@@ -195,7 +195,7 @@ void catalog_delete(catalog_t *self, const char *key, int64_t rev)
     catalog_kind_t kind;
     if (!s_kind_of(key, &kind))
         return;
-    s_saw(self, kind, rev);
+    catalog_saw(self, kind, rev);
     s_remove(self, key);
 }
 
@@ -233,7 +233,7 @@ void catalog_watched(catalog_t *self, ctx_t *ctx, catalog_kind_t kind,
             catalog_delete(self, item->key, item->mod_rev);
             break;
         case META_WATCH_SYNCED:
-            s_saw(self, kind, item->mod_rev);
+            catalog_saw(self, kind, item->mod_rev);
             s_relisted(self, kind);
             break;
         }

@@ -48,6 +48,9 @@ void catalog_watched(catalog_t *self, ctx_t *ctx, catalog_kind_t kind,
 /* Every kind's watch has shown the present at least once, and the default database is there. */
 bool catalog_synced(const catalog_t *self);
 
+/* Something of this kind changed at rev, perhaps a key that is not there any more. */
+void catalog_saw(catalog_t *self, catalog_kind_t kind, int64_t rev);
+
 /* The newest revision at which something of this kind is known to have changed. */
 int64_t catalog_rev(const catalog_t *self, catalog_kind_t kind);
 
