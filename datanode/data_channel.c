@@ -676,10 +676,10 @@ void data_channel_again(data_node_t *self, const event_t *ev, actions_t *act)
             s_release(channel, ev, act);
         else if (channel->again && channel->state == CHANNEL_OPENING)
             s_run_opening(channel, ev, act);
-        else if (channel->again && channel->opening && !channel->opening->read)
-            data_rows_again(channel, act);
         else if (channel->again && channel->state == CHANNEL_ACTIVATING)
             s_ask_back(channel, ev, act);
+        else if (channel->again && channel->opening && !channel->opening->read)
+            data_rows_again(channel, act);
     }
 }
 

@@ -108,8 +108,11 @@ static bool s_is_complete(const proxy_read_t *read)
 
 /* May another try, perhaps of another node, end better?  Reads change nothing, so it makes no
  * difference whether a lost one was done. */
-static bool s_worth_another(err_t err)
+static bool s_worth_another(const proxy_node_t *self, const proxy_read_t *read, err_t err)
 {
+    /* The query node's picture may be older than ours, or the other way round. */
+    if (err == ERR_COLLECTION_NOT_LOADED)
+        return catalog_load(self->catalog, read->collection) != NULL;
     return err == ERR_NETWORK || err == ERR_OUTCOME_UNKNOWN || err == ERR_MOVED ||
            err == ERR_NODE_NOT_MATCH ||
            err == ERR_SERVICE_NOT_READY || err == ERR_SERVICE_UNAVAILABLE ||
@@ -185,7 +188,7 @@ static void s_take(proxy_node_t *self, proxy_read_t *read, read_call_t *call, co
         s_fail(self, read, ERR_CANCELED, err_text(ERR_CANCELED), ev, act);
         return;
     }
-    if (ev->err != OK && s_worth_another(ev->err)) {
+    if (ev->err != OK && s_worth_another(self, read, ev->err)) {
         s_ask_others(self, read, call, ev, act);
         return;
     }

@@ -101,7 +101,7 @@ def make_collection(client, replicas=1):
         schema.add_field(field, DataType.VARCHAR, max_length=length)
     index = client.prepare_index_params()
     index.add_index("vector", index_type="FLAT", metric_type="COSINE")
-    client.create_collection(NAME, schema=schema)
+    client.create_collection(NAME, schema=schema, num_shards=2)    # a channel for each data node
     client.create_index(NAME, index)
     client.load_collection(NAME, replica_number=replicas)
 

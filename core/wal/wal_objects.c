@@ -570,6 +570,12 @@ err_t wal_objects_open(ctx_t *ctx, store_t *store, const wal_objects_options_t *
 {
     check(ret && !*ret && options->epoch > 0);
     check(options->channel.len >= 1 && options->channel.len <= LIMIT_NAME_BYTES);
+    if (options->n_seals && options->seals[options->n_seals - 1].epoch != options->epoch - 1)
+        return ctx_fail(ctx, ERR_FENCED, "the last epoch of channel %.*s that has ended is %llu, so "
+                        "%llu is not the one to be written", (int)options->channel.len,
+                        (const char *)options->channel.ptr,
+                        (unsigned long long)options->seals[options->n_seals - 1].epoch,
+                        (unsigned long long)options->epoch);
     object_log_t *self = mem_new(sizeof *self);
     *self = (object_log_t){ .base = { .driver = &s_driver }, .store = store,
                             .epoch = options->epoch };
@@ -583,7 +589,6 @@ err_t wal_objects_open(ctx_t *ctx, store_t *store, const wal_objects_options_t *
         vec_push(&self->seals, &options->seals[i]);
     if (options->n_seals) {
         const wal_seal_t *last = &options->seals[options->n_seals - 1];
-        check(last->epoch == options->epoch - 1);
         memcpy(self->prev, last->hash, WAL_HASH_BYTES);
         self->max_ts = self->appended_ts = last->max_ts;
     }

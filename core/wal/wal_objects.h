@@ -74,6 +74,7 @@ typedef struct wal_objects_options {
 /* Open for writing under a fresh epoch; the store must stay until the log is destroyed.
  *
  * Errors  ERR_CORRUPT  an object is missing, damaged, or not chained: named; nothing was changed
+ *         ERR_FENCED   the last seal is not of the epoch before: another node has gone on
  *         of store_get, or the callback's */
 err_t must_use wal_objects_open(ctx_t *ctx, store_t *store, const wal_objects_options_t *options,
                                 wal_t **ret);
