@@ -571,7 +571,7 @@ err_t wal_objects_open(ctx_t *ctx, store_t *store, const wal_objects_options_t *
     check(ret && !*ret && options->epoch > 0);
     check(options->channel.len >= 1 && options->channel.len <= LIMIT_NAME_BYTES);
     if (options->n_seals && options->seals[options->n_seals - 1].epoch != options->epoch - 1)
-        return ctx_fail(ctx, ERR_FENCED, "the last epoch of channel %.*s that has ended is %llu, so "
+        return ctx_fail(ctx, ERR_FENCED, "the last epoch of %.*s that has ended is %llu, so "
                         "%llu is not the one to be written", (int)options->channel.len,
                         (const char *)options->channel.ptr,
                         (unsigned long long)options->seals[options->n_seals - 1].epoch,

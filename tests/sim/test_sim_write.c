@@ -751,7 +751,7 @@ static void s_find(data_bug_t bug)
     bool found = false;
     uint64_t seed = 0;
     data_planted = bug;
-    while (!found && seed++ < 10 * DEFAULT_SEEDS) {
+    while (!found && seed++ < 30 * DEFAULT_SEEDS) {
         sim_t *sim = s_begin(seed, bug >= BUG_NO_FENCE);
         g.lenient = true;
         s_chaos(sim);
