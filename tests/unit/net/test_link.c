@@ -226,13 +226,13 @@ static void goodbye_ends_calls_at_once(void **state)
 static void a_restarted_peer_gets_no_repeats(void **state)
 {
     world_t *world = *state;
-    const char *at = s_pair(world, 20);
+    const char *at = s_pair(world, 1000);               /* a call outlives the way to the second */
     uint64_t sent = world_call(world, 1, at, "sent");
     net_event_t call = world_until(world, 0, NET_CALL, 0);
     net_free(&call);
     net_t *second = NULL;
     net_options_t again = { .listen = TCP, .cluster = "elanus", .role = "coord", .node_id = 1,
-                            .incarnation = 2000, .heartbeat_ms = 20 };
+                            .incarnation = 2000, .heartbeat_ms = 1000 };
     assert_int_equal(net_open(&world->ctx, &again, &second), OK);
     world->relay.target = atoi(strrchr(net_endpoint(second), ':') + 1);
     net_t *first = world->side[0].net;
