@@ -66,6 +66,9 @@ void clusters_points(const clusters_t *self, cell_t cells, const void *rows, siz
     case CELL_F32:
     case CELL_BIN:
         memcpy(ret, rows, n * self->width);
+        break;
+    case CELL_SPARSE:
+        check(!"sparse vectors have no centres");
     }
 }
 

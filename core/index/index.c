@@ -2,25 +2,28 @@
 #include "core/base/limits.h"
 #include "core/index/index_int.h"
 
-static const index_ops_t *s_ops(index_type_t type)
+const index_ops_t *index_ops_of(index_type_t type)
 {
-    switch (type) {
-    case INDEX_IVF_FLAT:
-    case INDEX_BIN_IVF_FLAT:
-        return &ivf_ops;
-    case INDEX_NONE:
-        break;
-    }
-    return NULL;
+    static const index_ops_t *const ops[INDEX_TYPES] = {
+        [INDEX_IVF_FLAT] = &ivf_ops,
+        [INDEX_BIN_IVF_FLAT] = &ivf_ops,
+    };
+    return type < INDEX_TYPES ? ops[type] : NULL;
+}
+
+/* Do such vectors have such a metric?  Sparse ones have no kernel, and IP only. */
+static bool s_fits(const index_spec_t *spec)
+{
+    simd_kernel_t kernel;
+    return spec->cells == CELL_SPARSE ? spec->metric == METRIC_IP
+                                      : metric_kernel(spec->metric, spec->cells, &kernel);
 }
 
 err_t index_build(ctx_t *ctx, const index_spec_t *spec, const index_source_t *source,
                   const index_sink_t *sink, const index_how_t *how, index_built_t *ret)
 {
-    const index_ops_t *ops = s_ops(spec->type);
-    simd_kernel_t kernel;
-    check(ops && metric_kernel(spec->metric, spec->cells, &kernel));
-    check(spec->nlist >= 1 && spec->nlist <= LIMIT_INDEX_LISTS);
+    const index_ops_t *ops = index_ops_of(spec->type);
+    check(ops && s_fits(spec) && spec->nlist <= LIMIT_INDEX_LISTS);
     if (source->n_rows > LIMIT_INDEX_ROWS)
         return ctx_fail(ctx, ERR_PARAM_TOO_LARGE, "an index of %zu rows, at most %u",
                         source->n_rows, LIMIT_INDEX_ROWS);
@@ -36,11 +39,12 @@ err_t index_open(ctx_t *ctx, const index_blob_t *blobs, size_t n, index_t **ret)
     index_t *self = NULL;
     err_t err = index_reader_init(ctx, &reader, blobs, n);
     if (err == OK)
-        err = s_ops(reader.head.spec.type)->open(ctx, &reader, &self);
+        err = index_ops_of(reader.head.spec.type)->open(ctx, &reader, &self);
     if (err == OK) {
-        self->ops = s_ops(reader.head.spec.type);
+        self->ops = index_ops_of(reader.head.spec.type);
         self->head = reader.head;
-        check(metric_kernel(self->head.spec.metric, self->head.spec.cells, &self->kernel));
+        if (self->head.spec.cells != CELL_SPARSE)
+            check(metric_kernel(self->head.spec.metric, self->head.spec.cells, &self->kernel));
         *ret = self;
     }
     index_reader_fini(&reader);

@@ -21,8 +21,11 @@
 #include "core/simd/metric.h"
 #include "core/simd/topk.h"
 
-/* The numbers are in files.  Types that are not here are not built: such fields are scanned. */
-typedef enum index_type { INDEX_NONE, INDEX_IVF_FLAT, INDEX_BIN_IVF_FLAT } index_type_t;
+/* The numbers are in files.  FLAT and BIN_FLAT are not built: such fields are scanned. */
+typedef enum index_type {
+    INDEX_NONE, INDEX_IVF_FLAT, INDEX_BIN_IVF_FLAT, INDEX_IVF_SQ8, INDEX_IVF_PQ, INDEX_SCANN,
+    INDEX_HNSW, INDEX_HNSW_SQ, INDEX_DISKANN, INDEX_SPARSE_INVERTED, INDEX_SPARSE_WAND, INDEX_TYPES
+} index_type_t;
 
 /* "IVF_FLAT" …; false: this type is not built. */
 bool index_type_parse(const char *name, index_type_t *ret);
@@ -39,7 +42,12 @@ typedef struct index_spec {
     cell_t cells;
     size_t dim;
     uint64_t seed;              /* the caller's; also tells the objects of one build from others */
-    size_t nlist;               /* IVF: asked for; few rows get fewer lists */
+    size_t nlist;               /* IVF …, SCANN: asked for; few rows get fewer lists */
+    size_t m, nbits;            /* IVF_PQ: sub-vectors, and bits of the code of each */
+    bool without_raw;           /* SCANN: with_raw_data=false, nothing is ranked again */
+    size_t degree;              /* HNSW: M; DISKANN: max_degree */
+    size_t ef_construction;     /* HNSW; DISKANN: search_list_size */
+    float drop_ratio_build;     /* SPARSE: share of the smallest values that is left out */
 } index_spec_t;
 
 /* Read index_type, metric_type and what the type needs, from pairs of their own or out of the
@@ -52,6 +60,7 @@ err_t must_use index_spec_read(ctx_t *ctx, const index_pair_t *pairs, size_t n, 
 /* Vectors that lie one after the other. */
 typedef struct index_rows {
     const uint8_t *cells;       /* [n]; any alignment */
+    const uint64_t *offsets;    /* [n + 1] sparse: where cells begin and end; else NULL */
     size_t n;                   /* at least 1 */
     const uint64_t *valid;      /* bit i: row i of these has a vector; NULL: all have */
 } index_rows_t;
@@ -119,6 +128,11 @@ simd_kernel_t index_kernel(const index_t *self);        /* how queries are to be
 typedef struct index_knobs {
     size_t nprobe;              /* IVF: lists to look at, at most all; 8 */
     size_t max_empty_result_buckets;    /* IVF, range: lists in a row without a hit; 2 */
+    size_t reorder_k;           /* SCANN: rows that are ranked again; `want` */
+    size_t ef;                  /* HNSW: rows kept on the way; max(`want`, 16) */
+    size_t search_list;         /* DISKANN: the same */
+    size_t beamwidth;           /* DISKANN: reads at a time; 8 */
+    float drop_ratio_search;    /* SPARSE: share of a query's smallest values that is left out */
 } index_knobs_t;
 
 /* From pairs as in index_spec_read.
@@ -127,7 +141,9 @@ err_t must_use index_knobs_read(ctx_t *ctx, const index_pair_t *pairs, size_t n,
                                 index_knobs_t *ret);
 
 typedef struct index_ask {
-    const void *queries;        /* [n_queries] prepared for index_kernel, one after the other */
+    const void *queries;        /* [n_queries] prepared for index_kernel, one after the other;
+                                   sparse: their cells */
+    const uint64_t *offsets;    /* [n_queries + 1] sparse: where those begin and end; else NULL */
     const float *factors;       /* COSINE: [n_queries] 1 / |query|; else NULL */
     size_t n_queries;
     const bitset_t *keep;       /* [index_rows] bit 1: the row takes part; NULL: all do */

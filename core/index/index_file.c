@@ -3,6 +3,7 @@
 
 #include "core/base/crc.h"
 #include "core/base/limits.h"
+#include "core/index/index_int.h"
 
 enum { VERSION = 1 };
 
@@ -182,14 +183,17 @@ static err_t s_check_spec(ctx_t *ctx, index_reader_t *self)
     };
     self->head.rows = load_u64(table + 8);
     self->head.indexed = load_u64(table + 16);
-    if (strcmp(index_type_name(spec->type), "none") == 0)
+    if (!index_ops_of(spec->type))
         return ctx_fail(ctx, ERR_VERSION, "%s is an index of type %d, which this program does not "
                         "know", blob->name, (int)spec->type);
     size_t most = spec->cells == CELL_BIN ? 8 * LIMIT_DIM : LIMIT_DIM;
-    bool fits = spec->metric <= METRIC_JACCARD && metric_kernel(spec->metric, spec->cells, &kernel);
+    bool sparse = spec->type == INDEX_SPARSE_INVERTED || spec->type == INDEX_SPARSE_WAND;
     bool binary = spec->type == INDEX_BIN_IVF_FLAT;
-    if (!fits || binary != (spec->cells == CELL_BIN) || spec->dim == 0 || spec->dim > most ||
-        (spec->cells == CELL_BIN && spec->dim % 8))
+    bool fits = spec->metric <= METRIC_JACCARD &&
+                (sparse ? spec->metric == METRIC_IP && spec->dim == 0
+                        : metric_kernel(spec->metric, spec->cells, &kernel) && spec->dim > 0);
+    if (!fits || binary != (spec->cells == CELL_BIN) || sparse != (spec->cells == CELL_SPARSE) ||
+        spec->dim > most || (spec->cells == CELL_BIN && spec->dim % 8))
         return s_damaged(ctx, blob, "metric, type and dim do not fit one another");
     if (self->head.rows > LIMIT_INDEX_ROWS || self->head.indexed > self->head.rows ||
         spec->nlist > LIMIT_INDEX_LISTS)

@@ -21,7 +21,7 @@
  *     4        4        dim
  *     8        8        rows of the segment
  *     16       8        rows that have a vector
- *     24       8        size of the structure; IVF: lists
+ *     24       8        IVF, SCANN: lists; else 0
  *     32       4        number of objects
  *     36       4        crc32c of the head without these four bytes
  *     40       32*n     sections: u32 kind, u32 object, u64 offset, u64 length, u32 crc32c with
@@ -40,7 +40,9 @@
 enum { INDEX_HEAD_BYTES = 64, INDEX_TABLE_BYTES = 40, INDEX_ENTRY_BYTES = 32, INDEX_ALIGN = 64 };
 
 typedef enum { SECTION_CENTROIDS = 1, SECTION_OFFSETS, SECTION_IDS, SECTION_NORMS,
-               SECTION_CODES } section_t;
+               SECTION_CODES, SECTION_PARAMS, SECTION_CODEBOOK, SECTION_SCALES, SECTION_RAW,
+               SECTION_LINKS, SECTION_UPPER, SECTION_TERMS, SECTION_POSTINGS,
+               SECTION_BLOCKS } section_t;
 
 /* What the head says beside the spec; spec.nlist is the size of the structure. */
 typedef struct index_head {

@@ -24,6 +24,9 @@ typedef struct index_ops {
 
 extern const index_ops_t ivf_ops;
 
+/* NULL: the type is not built. */
+const index_ops_t *index_ops_of(index_type_t type);
+
 /* Say how far a build is. */
 static inline void index_percent(const index_how_t *how, unsigned percent)
 {

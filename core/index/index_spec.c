@@ -9,7 +9,7 @@
 #include <stdlib.h>
 
 #include "core/base/limits.h"
-#include "core/index/index.h"
+#include "core/index/index_int.h"
 
 enum { NLIST_DEFAULT = 128 };
 
@@ -19,6 +19,9 @@ enum { NLIST_DEFAULT = 128 };
 
 static const struct { const char *name; index_type_t type; } s_types[] = {
     { "IVF_FLAT", INDEX_IVF_FLAT }, { "BIN_IVF_FLAT", INDEX_BIN_IVF_FLAT },
+    { "IVF_SQ8", INDEX_IVF_SQ8 }, { "IVF_PQ", INDEX_IVF_PQ }, { "SCANN", INDEX_SCANN },
+    { "HNSW", INDEX_HNSW }, { "HNSW_SQ", INDEX_HNSW_SQ }, { "DISKANN", INDEX_DISKANN },
+    { "SPARSE_INVERTED_INDEX", INDEX_SPARSE_INVERTED }, { "SPARSE_WAND", INDEX_SPARSE_WAND },
 };
 
 bool index_type_parse(const char *name, index_type_t *ret)
@@ -26,7 +29,7 @@ bool index_type_parse(const char *name, index_type_t *ret)
     for (size_t i = 0; i < ARRAY_LEN(s_types); i++)
         if (strcmp(s_types[i].name, name) == 0) {
             *ret = s_types[i].type;
-            return true;
+            return index_ops_of(*ret) != NULL;
         }
     return false;
 }

@@ -292,7 +292,7 @@ err_t ivf_build(ctx_t *ctx, const index_spec_t *spec, const index_source_t *sour
                 const index_sink_t *sink, const index_how_t *how, index_built_t *ret)
 {
     simd_kernel_t kernel;
-    check(metric_kernel(spec->metric, spec->cells, &kernel));
+    check(spec->nlist >= 1 && metric_kernel(spec->metric, spec->cells, &kernel));
     build_t b = { .spec = *spec, .source = source, .how = how,
                   .width = simd_row_bytes(kernel, spec->dim) };
     err_t err = s_build(ctx, &b, sink, ret);

@@ -38,6 +38,9 @@ static void s_cell(rng_t *rng, const index_spec_t *spec, const float *centre, ui
             break;
         case CELL_BIN:
             ret[d / 8] = (uint8_t)((ret[d / 8] & ~(1 << d % 8)) | (x > 0) << d % 8);
+            break;
+        case CELL_SPARSE:
+            check(!"sparse rows are made elsewhere");
         }
     }
 }
