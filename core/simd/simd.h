@@ -56,6 +56,13 @@ typedef struct simd_ops {
     void (*norm2)(const void *rows, size_t n, size_t dim, float *ret);
 } simd_ops_t;
 
+/* Over quantized vectors, and for making their tables. */
+typedef struct simd_codes {
+    /* ret[i] += by * x[i];  ret[i] += (from - x[i])²;  i < n */
+    void (*add_products)(float *ret, const float *x, size_t n, float by);
+    void (*add_squares)(float *ret, const float *x, size_t n, float from);
+} simd_codes_t;
+
 typedef struct simd {
     cpu_level_t level;
     simd_ops_t ops[SIMD_KERNELS];
@@ -82,6 +89,7 @@ typedef struct simd {
      * even; too big becomes inf. */
     void (*f32_from_f16)(const void *halves, size_t n, float *ret);
     void (*f32_from_bf16)(const void *halves, size_t n, float *ret);
+    simd_codes_t codes;
 } simd_t;
 
 /* The table in use.  Without simd_setup the first call settles it: ELANUS_SIMD,

@@ -1,0 +1,246 @@
+/* pq - see pq.h
+ *
+ * Training and encoding go through clusters.h and simd's `nearest`, sub-vector by sub-vector.
+ * Scoring is plain look-ups, four rows at a time so that their additions do not wait for one
+ * another; gathers of vectors of eight were slower on processors whose gathers are.
+ */
+#include "core/index/pq.h"
+
+#include <math.h>
+
+#include "core/base/rng.h"
+#include "core/index/clusters.h"
+
+enum { SAMPLE_POINTS = 256, LANE = SIMD_SCREEN_Q };
+
+bool pq_fits(size_t dim, size_t m, size_t nbits)
+{
+    return m >= 1 && m <= dim && nbits >= 1 && nbits <= PQ_BITS_MOST;
+}
+
+static void s_shape(pq_t *self, size_t dim, size_t m, size_t nbits)
+{
+    check(pq_fits(dim, m, nbits));
+    *self = (pq_t){ .dim = dim, .m = m, .nbits = nbits, .k = (size_t)1 << nbits };
+}
+
+size_t pq_book_bytes(const pq_t *self)
+{
+    return self->dim * self->k * sizeof(float);
+}
+
+size_t pq_code_bytes(const pq_t *self)
+{
+    return self->nbits > 8 ? 2 * self->m : self->m;
+}
+
+size_t pq_sample(size_t nbits)
+{
+    return (size_t)SAMPLE_POINTS << nbits;
+}
+
+void pq_fini(pq_t *self)
+{
+    mem_free(self->own);
+    *self = (pq_t){0};
+}
+
+err_t pq_open(ctx_t *ctx, pq_t *ret, size_t dim, size_t m, size_t nbits, view_t book)
+{
+    pq_t self;
+    s_shape(&self, dim, m, nbits);
+    if (book.len != pq_book_bytes(&self))
+        return ctx_fail(ctx, ERR_CORRUPT, "a codebook of %zu bytes in the place of one of %zu: the "
+                        "index has to be built again", book.len, pq_book_bytes(&self));
+    check((uintptr_t)book.ptr % sizeof(float) == 0);
+    self.book = (const float *)(const void *)book.ptr;
+    for (size_t i = 0; i < self.dim * self.k; i++)
+        if (!isfinite(self.book[i]))
+            return ctx_fail(ctx, ERR_CORRUPT, "a codebook has a number that is none: the index "
+                            "has to be built again");
+    *ret = self;
+    return OK;
+}
+
+/* --- training ----------------------------------------------------------------------------- */
+
+/* The cells [begin, begin + dim) of n vectors. */
+static void s_cut(const pq_t *self, const float *points, size_t n, size_t begin, size_t dim,
+                  float *ret)
+{
+    for (size_t p = 0; p < n; p++)
+        memcpy(ret + p * dim, points + p * self->dim + begin, dim * sizeof *ret);
+}
+
+/* Centres of one sub-vector into the book; those that few points leave over repeat the first. */
+static void s_keep(const pq_t *self, size_t s, const clusters_t *trained)
+{
+    const float *centres = (const float *)(const void *)trained->centres;
+    float *into = self->own + pq_begin(self, s) * self->k;
+    for (size_t i = 0; i < trained->dim; i++)
+        for (size_t c = 0; c < self->k; c++)
+            into[i * self->k + c] = centres[(c < trained->k ? c : 0) * trained->dim + i];
+}
+
+static err_t s_train_sub(ctx_t *ctx, const pq_t *self, size_t s, const float *points, size_t n,
+                         uint64_t seed, const index_how_t *how, float *cut)
+{
+    size_t begin = pq_begin(self, s), dim = pq_begin(self, s + 1) - begin;
+    index_spec_t spec = { .metric = METRIC_L2, .cells = CELL_F32, .dim = dim };
+    clusters_t clusters;
+    s_cut(self, points, n, begin, dim, cut);
+    err_t err = clusters_init(ctx, &clusters, &spec, n < self->k ? n : self->k);
+    if (err == OK)
+        err = clusters_train(ctx, &clusters, cut, n, seed + s, how);
+    if (err == OK)
+        s_keep(self, s, &clusters);
+    clusters_fini(&clusters);
+    return err;
+}
+
+err_t pq_train(ctx_t *ctx, pq_t *ret, size_t dim, size_t m, size_t nbits, const float *points,
+               size_t n, uint64_t seed, const index_how_t *how)
+{
+    s_shape(ret, dim, m, nbits);
+    check(n >= 1 && n <= UINT32_MAX);
+    float *cut = mem_try(ctx, n * (dim / m + 1) * sizeof *cut);
+    ret->book = ret->own = mem_try(ctx, pq_book_bytes(ret));
+    err_t err = cut && ret->own ? OK
+              : ctx_fail(ctx, ERR_MEMORY, "no memory for a codebook of %zu times %zu centres", m,
+                         ret->k);
+    for (size_t s = 0; err == OK && s < m; s++)
+        err = s_train_sub(ctx, ret, s, points, n, seed, how, cut);
+    mem_free(cut);
+    return err;
+}
+
+/* --- codes ---------------------------------------------------------------------------------- */
+
+static size_t s_code(const pq_t *self, const uint8_t *row, size_t s)
+{
+    return self->nbits > 8 ? load_u16(row + 2 * s) : row[s];
+}
+
+/* Centres of a sub-vector, one after the other, and |c|² of each. */
+static void s_centres(const pq_t *self, size_t begin, size_t dim, float *centres, float *base)
+{
+    const float *book = self->book + begin * self->k;
+    for (size_t c = 0; c < self->k; c++)
+        for (size_t i = 0; i < dim; i++)
+            centres[c * dim + i] = book[i * self->k + c];
+    simd()->ops[SIMD_F32_L2].norm2(centres, self->k, dim, base);
+}
+
+/* Up to LANE rows at this place, of which each wants the nearest of the centres. */
+static void s_encode_lane(const pq_t *self, const float *rows, size_t n, size_t dim,
+                          const float *centres, const float *base, uint32_t *ret)
+{
+    float best[LANE], *turned = mem_new(LANE * dim * sizeof *turned);
+    for (size_t i = 0; i < dim; i++)
+        for (size_t p = 0; p < LANE; p++)
+            turned[i * LANE + p] = p < n ? rows[p * self->dim + i] : 0;
+    for (size_t p = 0; p < LANE; p++) {
+        best[p] = INFINITY;
+        ret[p] = 0;
+    }
+    simd()->nearest(turned, centres, self->k, dim, base, -2, 0, best, ret);
+    mem_free(turned);
+}
+
+static void s_encode_sub(const pq_t *self, const float *rows, size_t n, size_t s, uint8_t *ret)
+{
+    size_t begin = pq_begin(self, s), dim = pq_begin(self, s + 1) - begin;
+    size_t width = pq_code_bytes(self);
+    float *centres = mem_new(self->k * (dim + 1) * sizeof *centres);
+    float *base = centres + self->k * dim;
+    uint32_t found[LANE];
+    s_centres(self, begin, dim, centres, base);
+    for (size_t at = 0; at < n; at += LANE) {
+        size_t here = n - at < LANE ? n - at : LANE;
+        s_encode_lane(self, rows + at * self->dim + begin, here, dim, centres, base, found);
+        for (size_t p = 0; p < here; p++) {
+            uint8_t *code = ret + (at + p) * width;
+            if (self->nbits > 8)
+                store_u16(code + 2 * s, (uint16_t)found[p]);
+            else
+                code[s] = (uint8_t)found[p];
+        }
+    }
+    mem_free(centres);
+}
+
+void pq_encode(const pq_t *self, const float *rows, size_t n, uint8_t *ret)
+{
+    for (size_t s = 0; s < self->m; s++)
+        s_encode_sub(self, rows, n, s, ret);
+}
+
+void pq_decode(const pq_t *self, const uint8_t *codes, size_t n, float *ret)
+{
+    size_t width = pq_code_bytes(self);
+    for (size_t p = 0; p < n; p++, codes += width, ret += self->dim)
+        for (size_t s = 0; s < self->m; s++)
+            for (size_t i = pq_begin(self, s); i < pq_begin(self, s + 1); i++)
+                ret[i] = self->book[i * self->k + s_code(self, codes, s)];
+}
+
+/* --- scores --------------------------------------------------------------------------------- */
+
+void pq_tables(const pq_t *self, const float *query, bool ip, float *ret)
+{
+    memset(ret, 0, pq_table_cells(self) * sizeof *ret);
+    for (size_t s = 0; s < self->m; s++)
+        for (size_t i = pq_begin(self, s); i < pq_begin(self, s + 1); i++) {
+            const float *book = self->book + i * self->k;
+            if (ip)
+                simd()->codes.add_products(ret + s * self->k, book, self->k, query[i]);
+            else
+                simd()->codes.add_squares(ret + s * self->k, book, self->k, query[i]);
+        }
+}
+
+/* Four rows, or the same one four times; `wide`: two bytes a code. */
+static inline __attribute__((always_inline))
+void s_four(const pq_t *self, const float *table, const uint8_t *const *row, bool wide, float first,
+            float *ret)
+{
+    float sum[4] = { first, first, first, first };
+    for (size_t s = 0; s < self->m; s++, table += self->k)
+        for (size_t r = 0; r < 4; r++)
+            sum[r] += table[wide ? load_u16(row[r] + 2 * s) : row[r][s]];
+    memcpy(ret, sum, sizeof sum);
+}
+
+/* Scores of rows that lie where `ids` says, or one after the other. */
+static inline __attribute__((always_inline))
+void s_score(const pq_t *self, const float *tables, const uint8_t *codes, const uint32_t *ids,
+             size_t n, float first, float *ret)
+{
+    size_t width = pq_code_bytes(self);
+    for (size_t at = 0; at < n; at += 4) {
+        const uint8_t *row[4];
+        float scores[4];
+        size_t here = n - at < 4 ? n - at : 4;
+        for (size_t r = 0; r < 4; r++) {
+            size_t i = at + (r < here ? r : 0);
+            row[r] = codes + (ids ? ids[i] : i) * width;
+        }
+        if (self->nbits > 8)
+            s_four(self, tables, row, true, first, scores);
+        else
+            s_four(self, tables, row, false, first, scores);
+        memcpy(ret + at, scores, here * sizeof *scores);
+    }
+}
+
+void pq_scan(const pq_t *self, const float *tables, const uint8_t *codes, size_t n, float first,
+             float *ret)
+{
+    s_score(self, tables, codes, NULL, n, first, ret);
+}
+
+void pq_gather(const pq_t *self, const float *tables, const uint8_t *codes, const uint32_t *ids,
+               size_t n, float first, float *ret)
+{
+    s_score(self, tables, codes, ids, n, first, ret);
+}
