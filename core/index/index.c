@@ -32,6 +32,12 @@ err_t index_build(ctx_t *ctx, const index_spec_t *spec, const index_source_t *so
     return OK;
 }
 
+bool index_wants_files(const index_blob_t *first)
+{
+    return first->bytes.len >= INDEX_HEAD_BYTES &&
+           load_u16(first->bytes.ptr + 6) == INDEX_DISKANN;
+}
+
 err_t index_open(ctx_t *ctx, const index_blob_t *blobs, size_t n, index_t **ret)
 {
     check(ret && *ret == NULL);

@@ -110,7 +110,13 @@ typedef struct index index_t;
 typedef struct index_blob {
     const char *name;           /* for texts; copied where it is kept */
     view_t bytes;               /* borrowed until the index is destroyed; 64-aligned */
+    int file;                   /* 0, or a descriptor of a file that begins with these bytes, as
+                                   long borrowed: what is only now and then needed is read there */
 } index_blob_t;
+
+/* Would searches of this index, whose object 0 this is, read files?  Then blobs had better come
+ * with them: its memory is small only so.  Never wrong about what index_open takes. */
+bool index_wants_files(const index_blob_t *first);
 
 /* Open the objects of a build, all of them, by number.  Every byte is verified.
  * Errors  ERR_CORRUPT  naming the object; ERR_VERSION  made by a newer program; ERR_MEMORY */
@@ -119,7 +125,8 @@ void index_destroy(index_t **self_p);
 
 const index_spec_t *index_spec(const index_t *self);    /* nlist: as built */
 size_t index_rows(const index_t *self);                 /* of the segment, with nulls */
-size_t index_bytes(const index_t *self);                /* of memory, without the objects' */
+size_t index_bytes(const index_t *self);                /* of memory, without the objects'; of
+                                                           one that reads files all that stays */
 simd_kernel_t index_kernel(const index_t *self);        /* how queries are to be prepared */
 
 /* --- searching -------------------------------------------------------------------------------- */

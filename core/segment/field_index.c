@@ -144,10 +144,19 @@ static err_t s_open(ctx_t *ctx, store_t *store, const char *const *objects, size
     for (; self->n < n; self->n++) {
         store_mapping_t *map = &self->maps[self->n];
         TRY(store_map(ctx, store, objects[self->n], map));
-        blobs[self->n] = (index_blob_t){ objects[self->n], map->body };
-        self->bytes += map->body.len;
+        blobs[self->n] = (index_blob_t){ .name = objects[self->n], .bytes = map->body };
+        if (index_wants_files(&blobs[0]))
+            store_map_file(store, objects[self->n], map);
+        blobs[self->n].file = map->file;
     }
-    return index_open(ctx, blobs, n, &self->index);
+    TRY(index_open(ctx, blobs, n, &self->index));
+    for (size_t i = 0; i < n; i++)
+        if (self->maps[i].file)
+            store_map_cool(&self->maps[i]);     /* opening it read all of it */
+        else
+            self->bytes += self->maps[i].body.len;
+    self->bytes += index_bytes(self->index);
+    return OK;
 }
 
 /* Is it of this field, of these rows? */
@@ -175,7 +184,6 @@ err_t field_index_open(ctx_t *ctx, store_t *store, const char *const *objects, s
     self->maps = mem_new(n * sizeof *self->maps);
     TRY(s_open(ctx, store, objects, n, self));
     TRY(s_expect(ctx, self, objects[0], field, n_rows));
-    self->bytes += index_bytes(self->index);
     *ret = take(self);
     return OK;
 }

@@ -70,6 +70,6 @@ void field_index_unref(field_index_t **self_p);
 static inline void field_index_destroy(field_index_t **self_p) { field_index_unref(self_p); }
 
 const index_t *field_index_of(const field_index_t *self);
-size_t field_index_bytes(const field_index_t *self);    /* of memory and maps */
+size_t field_index_bytes(const field_index_t *self);    /* of memory, and of maps that stay */
 
 #endif

@@ -313,6 +313,17 @@ static err_t s_local_map(ctx_t *ctx, void *impl, const char *key, void **ret_ptr
     return err;
 }
 
+static int s_local_file(void *impl, const char *key)
+{
+    const local_t *self = impl;
+    int fd = s_fault(EIO) ? -1 : openat(self->root_fd, key,
+                                        O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    int above = fd < 0 ? -1 : fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (fd >= 0)
+        close(fd);
+    return above;
+}
+
 static err_t s_local_head(ctx_t *ctx, void *impl, const char *key, uint64_t *ret_object_len)
 {
     local_t *self = impl;
@@ -395,7 +406,7 @@ err_t store_local_open(ctx_t *ctx, const char *dir, store_t **ret)
 {
     static const store_driver_t driver = {
         .name = "local", .put = s_local_put, .get = s_local_get, .map = s_local_map,
-        .head = s_local_head, .list = local_list, .remove = s_local_remove,
+        .file = s_local_file, .head = s_local_head, .list = local_list, .remove = s_local_remove,
         .destroy = s_local_destroy,
     };
     check(ret && *ret == NULL);

@@ -11,8 +11,11 @@
  */
 #include "core/store/store.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #include "core/base/clock.h"
 #include "core/base/limits.h"
@@ -391,8 +394,31 @@ err_t store_map(ctx_t *ctx, store_t *store, const char *key, store_mapping_t *re
     return OK;
 }
 
+void store_map_file(store_t *store, const char *key, store_mapping_t *mapping)
+{
+    struct stat st;
+    check(mapping->file == 0);
+    int file = mapping->mapped && store->driver->file ? store->driver->file(store->impl, key) : -1;
+    if (file < 0)
+        return;
+    if (fstat(file, &st) == 0 && (uint64_t)st.st_size == mapping->mapped_len) {
+        (void)posix_fadvise(file, 0, 0, POSIX_FADV_RANDOM);
+        mapping->file = file;
+    } else {
+        close(file);
+    }
+}
+
+void store_map_cool(const store_mapping_t *mapping)
+{
+    if (mapping->mapped)
+        (void)madvise(mapping->mapped, mapping->mapped_len, MADV_DONTNEED);
+}
+
 void store_unmap(store_mapping_t *mapping)
 {
+    if (mapping->file > 0)
+        close(mapping->file);
     if (mapping->mapped)
         munmap(mapping->mapped, mapping->mapped_len);
     arena_fini(&mapping->memory);

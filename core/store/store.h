@@ -72,6 +72,7 @@ err_t must_use store_get_range(ctx_t *ctx, store_t *store, const char *key,
  * (and of the object).  Zeroed to begin with. */
 typedef struct store_mapping {
     view_t body;
+    int file;                   /* store_map_file: body begins at its byte 0; 0: none */
     void *mapped;               /* private: a mapped file, or NULL */
     size_t mapped_len;
     arena_t memory;             /* private: else the bytes are here */
@@ -81,6 +82,15 @@ typedef struct store_mapping {
  * are read into memory.  ERR_KEY_NOT_FOUND, ERR_CORRUPT. */
 err_t must_use store_map(ctx_t *ctx, store_t *store, const char *key, store_mapping_t *ret);
 void store_unmap(store_mapping_t *mapping);
+
+/* Open the file that a mapping is of, for who wants some bytes now and then and none of the rest
+ * in memory: reads of mapping->file leave nothing there that counts as this process's, and go on
+ * after the object was deleted.  Where there is no such file it stays 0, and body is all there is.
+ * The descriptor belongs to the mapping. */
+void store_map_file(store_t *store, const char *key, store_mapping_t *mapping);
+
+/* Give the pages of a mapped file back; they return when body is read. */
+void store_map_cool(const store_mapping_t *mapping);
 
 /* ERR_KEY_NOT_FOUND when it is not there. */
 err_t must_use store_head(ctx_t *ctx, store_t *store, const char *key, uint64_t *ret_len);

@@ -45,6 +45,9 @@ typedef struct store_driver {
     err_t must_use (*map)(ctx_t *ctx, void *impl, const char *key, void **ret_ptr,
                           size_t *ret_len);
 
+    /* A descriptor of the file that map maps, above 2; -1: there is none.  NULL as map. */
+    int (*file)(void *impl, const char *key);
+
     /* Size of the object with its footer.  ERR_KEY_NOT_FOUND. */
     err_t must_use (*head)(ctx_t *ctx, void *impl, const char *key, uint64_t *ret_object_len);
 

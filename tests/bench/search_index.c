@@ -75,7 +75,7 @@ static void s_build(side_t *self, size_t nlist)
     printf("build %.1f %llu\n", s_now_ms() - begin, (unsigned long long)built.bytes);
     index_blob_t blobs[MOST_OBJECTS];
     for (size_t i = 0; i < built.n_objects; i++)
-        blobs[i] = (index_blob_t){ "bench", buf_view(&self->objects[i]) };
+        blobs[i] = (index_blob_t){ .name = "bench", .bytes = buf_view(&self->objects[i]) };
     check(index_open(&self->ctx, blobs, built.n_objects, &self->index) == OK);
 }
 

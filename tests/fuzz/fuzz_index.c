@@ -27,7 +27,7 @@ static void s_split(const uint8_t *data, size_t size, objects_t *ret)
         len = len < size - at ? len : size - at;
         uint8_t *copy = mem_new(len + 1);       /* aligned, and ours to seal */
         memcpy(copy, data + at, len);
-        ret->at[ret->n++] = (index_blob_t){ "fuzz", view_of(copy, len) };
+        ret->at[ret->n++] = (index_blob_t){ .name = "fuzz", .bytes = view_of(copy, len) };
         at += len;
     }
 }

@@ -10,6 +10,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/base/limits.h"
 #include "core/base/rng.h"
@@ -78,6 +79,28 @@ static void a_mapping_outlives_its_object(fixture_t *fx)
         store_unmap(&map);
         store_unmap(&map);
     }
+}
+
+/* Where a mapping has a file, it has the bytes of the body, also when the object is gone. */
+static void a_mapping_may_have_a_file(fixture_t *fx)
+{
+    const char *key = s_key(fx, "file");
+    view_t body = store_test_body(&fx->ctx, 3, 2 * B + 5);
+    store_mapping_t map = {0};
+    uint8_t *got = ctx_new(&fx->ctx, body.len);
+    ok(store_put(&fx->ctx, fx->store, key, body));
+    ok(store_map(&fx->ctx, fx->store, key, &map));
+    store_map_file(fx->store, key, &map);
+    assert_true((map.file > 2) == (fx->store->driver->file != NULL));
+    ok(store_delete(&fx->ctx, fx->store, key));
+    store_map_cool(&map);
+    if (map.file) {
+        assert_int_equal(pread(map.file, got, body.len, 0), body.len);
+        assert_true(view_eq(view_of(got, body.len), body));
+    }
+    assert_true(view_eq(map.body, body));
+    store_unmap(&map);
+    assert_int_equal(map.file, 0);
 }
 
 static void ranges_agree_with_the_body(fixture_t *fx)
@@ -509,6 +532,7 @@ static void s_run_case(const plan_t *plan, const char *name, void (*run)(fixture
 #define CASES(X) \
     X(bodies_of_all_sizes_come_back) \
     X(a_mapping_outlives_its_object) \
+    X(a_mapping_may_have_a_file) \
     X(ranges_agree_with_the_body) \
     X(a_range_past_the_end_is_refused) \
     X(what_is_not_there_is_not_found) \
