@@ -16,6 +16,7 @@ struct build_job {
     Elanus__BuildAsk *ask;
     field_t field;              /* names are the question's */
     index_pair_t *params;
+    index_spec_t spec;          /* without its seed */
     index_built_t built;
     _Atomic unsigned percent;
 };
@@ -52,14 +53,10 @@ static err_t s_read_spec(ctx_t *ctx, build_job_t *self)
     self->params = ctx_new(&self->memory, (build->n_params + 1) * sizeof *self->params);
     for (size_t i = 0; i < build->n_params; i++)
         self->params[i] = (index_pair_t){ build->params[i]->key, build->params[i]->value };
-    cell_t cells;
-    index_spec_t spec;
-    if (!field_index_cells(self->field.type, &cells) || self->field.dim <= 0)
-        return ctx_fail(ctx, ERR_INDEX_TYPE, "field %s of type %s and dimension %d has no index "
-                        "that is built", field->name, type_name(self->field.type),
-                        (int)self->field.dim);
-    return index_spec_read(ctx, self->params, build->n_params, cells, (size_t)self->field.dim,
-                           &spec);
+    if (type_is_dense_vector(self->field.type) && self->field.dim <= 0)
+        return ctx_fail(ctx, ERR_INDEX_TYPE, "field %s of type %s has no dimension", field->name,
+                        type_name(self->field.type));
+    return field_index_spec(ctx, &self->field, self->params, build->n_params, &self->spec);
 }
 
 err_t build_job_new(ctx_t *ctx, const build_job_options_t *options, view_t payload,

@@ -5,6 +5,7 @@
 
 #include "core/base/limits.h"
 #include "core/catalog/catalog.h"
+#include "core/segment/field_index.h"
 #include "proxy/placeholders.h"
 #include "proxy/read_filter.h"
 
@@ -128,34 +129,36 @@ static const char *s_index_type(const search_target_t *target, const field_t *fi
     return NULL;
 }
 
-static void s_add_knob(ctx_t *ctx, const char *key, size_t value, Elanus__Search *ask)
+static Elanus__Pair *s_new_pair(ctx_t *ctx, const index_pair_t *from)
 {
-    if (value == 0)
-        return;
     Elanus__Pair *pair = ctx_new(ctx, sizeof *pair);
     elanus__pair__init(pair);
-    pair->key = (char *)(uintptr_t)key;
-    pair->value = ctx_printf(ctx, "%zu", value);
-    ask->knobs[ask->n_knobs++] = pair;
+    pair->key = (char *)(uintptr_t)from->key;
+    pair->value = (char *)(uintptr_t)from->value;
+    return pair;
 }
 
-/* Checked where the field's index would read them; with another type they do not count. */
+/* Checked where the field's index would read them; with another type they do not count.
+ *   k  as index_knobs_read's */
 static err_t s_knobs(ctx_t *ctx, const search_target_t *target, const field_t *field,
-                     const Milvus__SearchRequest *request, Elanus__Search *ask)
+                     const Milvus__SearchRequest *request, size_t k, Elanus__Search *ask)
 {
-    const char *type = s_index_type(target, field);
-    index_type_t known;
+    const char *name = s_index_type(target, field);
+    cell_t cells;
+    index_type_t type;
     index_knobs_t knobs;
-    index_pair_t *pairs = ctx_new(ctx, (request->n_search_params + 1) * sizeof *pairs);
-    if (!type || !index_type_parse(type, &known))
+    size_t n = request->n_search_params;
+    index_pair_t *pairs = ctx_new(ctx, (n + 1) * sizeof *pairs);
+    if (!name || !field_index_cells(field->type, &cells) || !index_type_parse(name, cells, &type))
         return OK;
-    for (size_t i = 0; i < request->n_search_params; i++)
+    for (size_t i = 0; i < n; i++)
         pairs[i] = (index_pair_t){ request->search_params[i]->key,
                                    request->search_params[i]->value };
-    TRY(index_knobs_read(ctx, pairs, request->n_search_params, &knobs));
-    ask->knobs = ctx_new(ctx, 2 * sizeof *ask->knobs);
-    s_add_knob(ctx, "nprobe", knobs.nprobe, ask);
-    s_add_knob(ctx, "max_empty_result_buckets", knobs.max_empty_result_buckets, ask);
+    TRY(index_knobs_read(ctx, type, pairs, n, k, &knobs));
+    ask->n_knobs = index_knobs_pairs(ctx, &knobs, &pairs);
+    ask->knobs = ctx_new(ctx, (ask->n_knobs + 1) * sizeof *ask->knobs);
+    for (size_t i = 0; i < ask->n_knobs; i++)
+        ask->knobs[i] = s_new_pair(ctx, &pairs[i]);
     return OK;
 }
 
@@ -299,9 +302,10 @@ err_t search_request_read(ctx_t *ctx, const search_target_t *target,
     TRY(s_filter(ctx, target, request, ret->ask));
     TRY(s_metric(ctx, target, field, ret->args.metric, &metric, &ret->metric));
     TRY(search_args_range(ctx, &ret->args, metric, metric_descends(ret->metric)));
-    TRY(s_knobs(ctx, target, field, request, ret->ask));
     TRY(s_queries(ctx, request, field, ret->nq, ret->ask));
     s_fill(ctx, target, field, outputs, ret);
+    bool less = ret->args.has_radius || ret->args.iterator_v2;   /* hits than k may be right */
+    TRY(s_knobs(ctx, target, field, request, less ? 0 : ret->ask->topk, ret->ask));
     ret->ask->metric = (char *)(uintptr_t)metric;
     return OK;
 }

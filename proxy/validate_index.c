@@ -3,6 +3,8 @@
  * The parameters go into the catalog as the client sent them; what an index
  * without a type becomes is decided here.
  */
+#include <stdlib.h>
+
 #include "core/segment/field_index.h"
 #include "proxy/validate_index.h"
 
@@ -11,8 +13,9 @@ typedef enum { FOR_DENSE = 1, FOR_BINARY = 2, FOR_SPARSE = 4, FOR_SCALAR = 8 } i
 static const struct { const char *name; int use; } s_types[] = {
     { "AUTOINDEX", FOR_DENSE | FOR_BINARY | FOR_SPARSE | FOR_SCALAR },
     { "FLAT", FOR_DENSE }, { "IVF_FLAT", FOR_DENSE }, { "IVF_SQ8", FOR_DENSE },
-    { "IVF_PQ", FOR_DENSE }, { "HNSW", FOR_DENSE }, { "DISKANN", FOR_DENSE },
-    { "SCANN", FOR_DENSE }, { "BIN_FLAT", FOR_BINARY }, { "BIN_IVF_FLAT", FOR_BINARY },
+    { "IVF_PQ", FOR_DENSE }, { "HNSW", FOR_DENSE }, { "HNSW_SQ", FOR_DENSE },
+    { "DISKANN", FOR_DENSE }, { "SCANN", FOR_DENSE }, { "BIN_FLAT", FOR_BINARY },
+    { "BIN_IVF_FLAT", FOR_BINARY },
     { "SPARSE_INVERTED_INDEX", FOR_SPARSE }, { "SPARSE_WAND", FOR_SPARSE },
     { "STL_SORT", FOR_SCALAR }, { "Trie", FOR_SCALAR }, { "TRIE", FOR_SCALAR },
     { "INVERTED", FOR_SCALAR }, { "BITMAP", FOR_SCALAR },
@@ -67,19 +70,28 @@ static err_t s_metric(ctx_t *ctx, type_t type, const char *metric)
                     BAD_PARAMS, type == TYPE_BINARY_VECTOR ? "binary" : "float", metric);
 }
 
-/* What the type itself needs, for types that are built. */
-static err_t s_params(ctx_t *ctx, type_t type, const char *index, Elanus__Pair *const *pairs,
-                      size_t n)
+static size_t s_dim(const Elanus__Field *field)
+{
+    for (size_t i = 0; i < field->n_type_params; i++)
+        if (strcmp(field->type_params[i]->key, "dim") == 0)
+            return (size_t)strtoul(field->type_params[i]->value, NULL, 10);
+    return 0;
+}
+
+/* What the type itself needs, as who builds it will read it; FLAT needs nothing. */
+static err_t s_params(ctx_t *ctx, const Elanus__Field *field, const char *index,
+                      Elanus__Pair *const *pairs, size_t n)
 {
     cell_t cells;
     index_type_t known;
     index_spec_t spec;
-    if (!index_type_parse(index, &known) || !field_index_cells(type, &cells))
+    if (!field_index_cells((type_t)field->type, &cells) ||
+        !index_type_parse(index, cells, &known))
         return OK;
     index_pair_t *texts = ctx_new(ctx, (n + 1) * sizeof *texts);
     for (size_t i = 0; i < n; i++)
         texts[i] = (index_pair_t){ pairs[i]->key, pairs[i]->value };
-    return index_spec_read(ctx, texts, n, cells, 0, &spec);
+    return index_spec_read(ctx, texts, n, cells, s_dim(field), &spec);
 }
 
 /* --- scalar fields ------------------------------------------------------------------ */
@@ -163,7 +175,7 @@ err_t validate_index(ctx_t *ctx, const Elanus__Field *field, Elanus__Pair ***pai
     TRY(s_kind(ctx, index, type));
     if (type_is_vector(type)) {
         TRY(s_metric(ctx, type, s_value(*pairs, *n, "metric_type")));
-        TRY(s_params(ctx, type, index, *pairs, *n));
+        TRY(s_params(ctx, field, index, *pairs, *n));
     } else {
         TRY(s_scalar(ctx, index, field));
     }

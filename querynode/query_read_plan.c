@@ -47,7 +47,7 @@ static err_t s_knobs(ctx_t *ctx, const Elanus__Search *ask, index_knobs_t *ret)
     index_pair_t *pairs = ctx_new(ctx, (ask->n_knobs + 1) * sizeof *pairs);
     for (size_t i = 0; i < ask->n_knobs; i++)
         pairs[i] = (index_pair_t){ ask->knobs[i]->key, ask->knobs[i]->value };
-    return index_knobs_read(ctx, pairs, ask->n_knobs, ret);
+    return index_knobs_read(ctx, INDEX_NONE, pairs, ask->n_knobs, 0, ret);
 }
 
 static err_t s_search_plan(ctx_t *ctx, query_read_t *read, search_plan_t *plan)

@@ -5,6 +5,7 @@
 
 #include "core/catalog/catalog.h"
 #include "core/catalog/picture.h"
+#include "core/segment/field_index.h"
 
 struct builds {
     picture_t *picture;
@@ -111,11 +112,6 @@ const char *builds_key(ctx_t *ctx, uint64_t collection, uint64_t segment, uint64
 
 /* --- what is built ----------------------------------------------------------------------- */
 
-/* The one place that says which types are; whoever teaches core/index another adds it here. */
-static const struct { const char *index; bool binary; } s_made[] = {
-    { "IVF_FLAT", false }, { "BIN_IVF_FLAT", true },
-};
-
 static const Elanus__Field *s_field(const Elanus__Collection *coll, int64_t id)
 {
     for (size_t i = 0; i < coll->n_fields; i++)
@@ -128,13 +124,7 @@ bool builds_makes(const Elanus__Collection *coll, const Elanus__Index *index)
 {
     const char *type = catalog_pair(index->params, index->n_params, "index_type");
     const Elanus__Field *field = s_field(coll, index->field_id);
-    if (!type || !field || !type_is_dense_vector((type_t)field->type))
-        return false;
-    bool binary = (type_t)field->type == TYPE_BINARY_VECTOR;
-    for (size_t i = 0; i < ARRAY_LEN(s_made); i++)
-        if (strcmp(s_made[i].index, type) == 0 && binary == s_made[i].binary)
-            return true;
-    return false;
+    return type && field && field_index_made((type_t)field->type, type);
 }
 
 bool builds_wants(const Elanus__Segment *segment, uint64_t min_rows)

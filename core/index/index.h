@@ -27,8 +27,10 @@ typedef enum index_type {
     INDEX_HNSW, INDEX_HNSW_SQ, INDEX_DISKANN, INDEX_SPARSE_INVERTED, INDEX_SPARSE_WAND, INDEX_TYPES
 } index_type_t;
 
-/* "IVF_FLAT" …; false: this type is not built. */
-bool index_type_parse(const char *name, index_type_t *ret);
+/* What a field of such cells gets by this name: "IVF_FLAT" …, "AUTOINDEX".  False: nothing that
+ * could be built; it is scanned, or the name is none of these cells. */
+bool index_type_parse(const char *name, cell_t cells, index_type_t *ret);
+bool index_type_built(index_type_t type);       /* else it is scanned, too */
 const char *index_type_name(index_type_t type);
 
 /* Parameters as clients give them and as metadata keeps them. */
@@ -51,8 +53,10 @@ typedef struct index_spec {
 } index_spec_t;
 
 /* Read index_type, metric_type and what the type needs, from pairs of their own or out of the
- * JSON object under the key `params`.  The seed is the caller's to set.
- * Errors  ERR_INDEX_TYPE     a type that is not built
+ * JSON object under the key `params`.  The seed is the caller's to set.  The same for whoever
+ * checks a definition and whoever builds by it; AUTOINDEX takes none and has its own.
+ *   dim  0: not known, or sparse
+ * Errors  ERR_INDEX_TYPE     a name that is none of a type that could be built
  *         ERR_PARAM_INVALID  Milvus's text: out of range, or such vectors have no such index */
 err_t must_use index_spec_read(ctx_t *ctx, const index_pair_t *pairs, size_t n, cell_t cells,
                                size_t dim, index_spec_t *ret);
@@ -143,9 +147,15 @@ typedef struct index_knobs {
 } index_knobs_t;
 
 /* From pairs as in index_spec_read.
+ *   type  what else there is belongs to other types; INDEX_NONE: read all
+ *   k     hits asked for, which ef, reorder_k and search_list may not be below; 0: they may, as
+ *         in a search within a range
  * Errors  ERR_UNEXPECTED  Milvus's text (of 2.3.5, behind the names of its nodes) */
-err_t must_use index_knobs_read(ctx_t *ctx, const index_pair_t *pairs, size_t n,
-                                index_knobs_t *ret);
+err_t must_use index_knobs_read(ctx_t *ctx, index_type_t type, const index_pair_t *pairs,
+                                size_t n, size_t k, index_knobs_t *ret);
+
+/* The other way: those that are set, as pairs in the arena.  Returns how many. */
+size_t index_knobs_pairs(ctx_t *ctx, const index_knobs_t *knobs, index_pair_t **ret);
 
 typedef struct index_ask {
     const void *queries;        /* [n_queries] prepared for index_kernel, one after the other;

@@ -25,9 +25,9 @@ enum { NORMS_NONE, NORMS_BEING_MADE, NORMS_THERE };
 static bool s_kernel(type_t type, metric_t metric, simd_kernel_t *ret)
 {
     cell_t cells;
-    if (field_index_cells(type, &cells))
-        return metric_kernel(metric, cells, ret);
-    return type == TYPE_SPARSE_VECTOR && metric == METRIC_IP;
+    if (!field_index_cells(type, &cells))
+        return false;
+    return cells == CELL_SPARSE ? metric == METRIC_IP : metric_kernel(metric, cells, ret);
 }
 
 static void s_set_range(scorer_t *self, const search_plan_t *plan)

@@ -15,17 +15,41 @@ struct field_index {
 
 bool field_index_cells(type_t type, cell_t *ret)
 {
-    static const struct { type_t type; cell_t cells; } dense[] = {
+    static const struct { type_t type; cell_t cells; } vectors[] = {
         { TYPE_FLOAT_VECTOR, CELL_F32 }, { TYPE_FLOAT16_VECTOR, CELL_F16 },
         { TYPE_BFLOAT16_VECTOR, CELL_BF16 }, { TYPE_INT8_VECTOR, CELL_I8 },
-        { TYPE_BINARY_VECTOR, CELL_BIN },
+        { TYPE_BINARY_VECTOR, CELL_BIN }, { TYPE_SPARSE_VECTOR, CELL_SPARSE },
     };
-    for (size_t i = 0; i < ARRAY_LEN(dense); i++)
-        if (dense[i].type == type) {
-            *ret = dense[i].cells;
+    for (size_t i = 0; i < ARRAY_LEN(vectors); i++)
+        if (vectors[i].type == type) {
+            *ret = vectors[i].cells;
             return true;
         }
     return false;
+}
+
+bool field_index_made(type_t type, const char *name)
+{
+    cell_t cells;
+    index_type_t index;
+    return field_index_cells(type, &cells) && index_type_parse(name, cells, &index) &&
+           index_type_built(index);
+}
+
+err_t field_index_spec(ctx_t *ctx, const field_t *field, const index_pair_t *params, size_t n,
+                       index_spec_t *ret)
+{
+    cell_t cells;
+    index_spec_t spec;
+    if (!field_index_cells(field->type, &cells))
+        return ctx_fail(ctx, ERR_INDEX_TYPE, "field %s of %s has no index that is built",
+                        field->name, type_name(field->type));
+    TRY(index_spec_read(ctx, params, n, cells, (size_t)field->dim, &spec));
+    if (!index_type_built(spec.type))
+        return ctx_fail(ctx, ERR_INDEX_TYPE, "index type %s is not built: its field is scanned",
+                        index_type_name(spec.type));
+    *ret = spec;
+    return OK;
 }
 
 /* --- the vectors -------------------------------------------------------------------------- */
@@ -117,13 +141,9 @@ static err_t s_put(ctx_t *ctx, void *arg, size_t number, view_t bytes)
 err_t field_index_build(ctx_t *ctx, store_t *store, const field_index_job_t *job,
                         index_built_t *ret)
 {
-    cell_t cells;
     index_spec_t spec;
     parts_t parts = {0};
-    if (!field_index_cells(job->field->type, &cells))
-        return ctx_fail(ctx, ERR_INDEX_TYPE, "field %s of %s has no index that is built",
-                        job->field->name, type_name(job->field->type));
-    TRY(index_spec_read(ctx, job->params, job->n_params, cells, (size_t)job->field->dim, &spec));
+    TRY(field_index_spec(ctx, job->field, job->params, job->n_params, &spec));
     spec.seed = job->seed;
     output_t out = { store, job->prefix };
     index_source_t source = { .n_rows = (size_t)job->n_rows, .read = s_read, .arg = &parts };

@@ -29,8 +29,17 @@
 #include "core/schema/schema.h"
 #include "core/store/store.h"
 
-/* The cells of a vector field as indexes and kernels see them; false: not a dense vector. */
+/* The cells of a vector field as indexes and kernels see them; false: not a vector. */
 bool field_index_cells(type_t type, cell_t *ret);
+
+/* Does anybody build an index of this name (index_type) of such a field?  If not, FLAT for one,
+ * the field is scanned. */
+bool field_index_made(type_t type, const char *name);
+
+/* What to build, read from an index's definition.  The seed is the caller's to set.
+ * Errors  of index_spec_read; ERR_INDEX_TYPE  nobody builds it */
+err_t must_use field_index_spec(ctx_t *ctx, const field_t *field, const index_pair_t *params,
+                                size_t n, index_spec_t *ret);
 
 /* --- building ------------------------------------------------------------------------------- */
 
@@ -47,8 +56,7 @@ typedef struct field_index_job {
 } field_index_job_t;
 
 /* Read the field's binlogs, build, put the objects.
- * Errors  ERR_INDEX_TYPE  such an index is not built by anybody: the field is scanned
- *         of index_spec_read, index_build, store_map, store_put; ERR_CORRUPT  the binlogs
+ * Errors  of field_index_spec, index_build, store_map, store_put; ERR_CORRUPT  the binlogs
  * Thread  blocks and computes */
 err_t must_use field_index_build(ctx_t *ctx, store_t *store, const field_index_job_t *job,
                                  index_built_t *ret);

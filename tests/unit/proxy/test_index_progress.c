@@ -110,7 +110,7 @@ static void what_is_scanned_counts_as_built(void **state)
     world_t *w = *state;
     w->segments[0].rows = 1023;
     s_expect(w, COMMON__INDEX_STATE__InProgress, 7023, 1023, 6000);
-    w->type.value = (char *)"HNSW";
+    w->type.value = (char *)"FLAT";
     s_expect(w, COMMON__INDEX_STATE__Finished, 7023, 7023, 0);
 }
 

@@ -240,12 +240,22 @@ static void knobs(void **state)
     s_pair_refused(f, "params", "{\"nprobe\": 0}", 65535, range);
     s_pair_refused(f, "params", "{\"nprobe\": \"65537\"}", 65535, range);
     s_pair_refused(f, "nprobe", "-1", 65535, range);
+    s_pair_refused(f, "nprobe", "many", 65535, "failed to search: invalid value in json: stoi");
     s_pair_refused(f, "params", "{\"nprobe\": true}", 65535, "failed to search: type conflict in "
                    "json: param nprobe should be integer");
     f->type.value = (char *)"HNSW";
     s_set(f, "params", "{\"nprobe\": 0}");
     assert_int_equal(s_read(f, false), OK);
     assert_int_equal(f->got.ask->n_knobs, 0);
+    const char *less = "failed to search: out of range in json: ef(9) should be larger than k(10)";
+    s_pair_refused(f, "params", "{\"ef\": 9}", 65535, less);
+    s_set(f, "params", "{\"ef\": 9, \"radius\": 1}");
+    assert_int_equal(s_read(f, false), OK);
+    assert_string_equal(f->got.ask->knobs[0]->key, "ef");
+    f->type.value = (char *)"AUTOINDEX";
+    s_pair_refused(f, "params", "{\"ef\": 9}", 65535, less);
+    s_set(f, "params", "{\"ef\": 10}");
+    assert_int_equal(s_read(f, false), OK);
 }
 
 static void groups(void **state)

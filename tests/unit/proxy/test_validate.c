@@ -305,7 +305,12 @@ static const index_row_t s_indexes[] = {
     { TYPE_FLOAT_VECTOR, 0, "FLAT", "IP", NULL, 0, "IP" },
     { TYPE_FLOAT_VECTOR, 0, "AUTOINDEX", NULL, "nlist", 65535,
       "only metric type can be passed when use AutoIndex" },
-    { TYPE_FLOAT_VECTOR, 0, "IVF_FLAT", "L2", NULL, 0, "L2" },
+    { TYPE_FLOAT_VECTOR, 0, "IVF_FLAT", "L2", NULL, 1100,
+      "nlist out of range: [1, 65536]: " BAD },
+    { TYPE_FLOAT_VECTOR, 0, "SCANN", "L2", "nlist", 1100,
+      "dimension must be able to be divided by 2, dimension: 15: " BAD },
+    { TYPE_SPARSE_VECTOR, 0, "SPARSE_WAND", "IP", "drop_ratio_build", 1100,
+      "invalid drop_ratio_build: 1, must be in range [0, 1): " BAD },
     { TYPE_FLOAT_VECTOR, 0, "IVF_FLAT", "L2", "nlist", 0, "1" },
     { TYPE_FLOAT_VECTOR, 0, "IVF_FLAT", "L2", "params", 1100,
       "nlist out of range: [1, 65536]: " BAD },
@@ -333,6 +338,11 @@ static void indexes_fit_their_field(void **state)
         Elanus__Field field = ELANUS__FIELD__INIT;
         field.type = row->type;
         field.element = row->element;
+        Elanus__Pair dim = ELANUS__PAIR__INIT, *dims[] = { &dim };
+        dim.key = (char *)"dim";
+        dim.value = (char *)"15";
+        field.type_params = dims;
+        field.n_type_params = 1;
         Elanus__Pair pairs[3], *list[3], **got = list;
         bool json = row->extra && strcmp(row->extra, "params") == 0;
         const char *given[3][2] = { { "index_type", row->index }, { "metric_type", row->metric },
