@@ -171,13 +171,12 @@ static void s_released(void *node, void *arg, const event_t *ev, actions_t *act)
 {
     data_node_t *self = node;
     data_channel_t *channel = arg;
-    if (channel->state != CHANNEL_CLOSING)
-        (void)ev;                               /* a stopping node did not wait for it */
-    else if (ev->err != OK && !self->stopping)
+    bool waited = channel->state == CHANNEL_CLOSING;        /* a stopping node does not */
+    if (waited && ev->err != OK && !self->stopping)
         data_channel_try_again(channel, AGAIN_MS, act);
-    else if (channel->reopen && !self->stopping)
+    else if (waited && channel->reopen && !self->stopping)
         s_claim(channel, ev, act);
-    else
+    else if (waited)
         s_gone(channel, ERR_MOVED, "the channel was given up", act);
     data_channel_release(&channel);
 }

@@ -148,17 +148,21 @@ static void s_segment(const data_opening_t *self, const shape_t *shape, data_sha
         data_segment_add(shard, (uint64_t)entry->segment, (uint64_t)entry->partition);
 }
 
-/* True: it was written before.  The entries of one request have one timestamp. */
+/* True: it was written before, and its writer could not know.  One who knew wrote it because
+ * the first time was too long ago to be remembered: that is a new request.  The entries of one
+ * request have one timestamp. */
 static bool s_remember(data_opening_t *self, wal_position_t at, const wal_entry_t *entry)
 {
     if ((!entry->request[0] && !entry->request[1]) || PLANTED(BUG_FORGET_REQUESTS))
         return false;
-    const data_request_t *first = data_requests_find(self->requests, entry->vchannel,
-                                                     entry->request);
+    data_request_t *first = data_requests_find(self->requests, entry->vchannel, entry->request);
+    bool again = first && first->ts != entry->timestamp;
+    if (again && !entry->early)
+        data_requests_forget(self->requests, take(first));
     if (!first)
         data_requests_add(self->requests, entry->vchannel, entry->request, entry->timestamp, at,
                           NULL);
-    if (!first || first->ts == entry->timestamp)
+    if (!again || !entry->early)
         return false;
     vec_push(&self->twins, &(data_twin_t){ first->at, at });
     return true;

@@ -15,7 +15,8 @@
  * everybody wait whose request was under way at that moment, which is who a takeover is about.
  * So such a request is taken and acknowledged, and may be in the log twice.  The second
  * time does not count: data_write_replayed finds it, and so does every later replay, because it
- * meets both; data_channel.twins keeps checkpoints from coming between them.  The
+ * meets both, and the second says that it was early (wal_entry_t); data_channel.twins keeps
+ * checkpoints from coming between them.  The
  * effect is the first one's, at a time between the request and its answer, as it should be.
  *
  * A reading that fails is tried again for as long as the channel is ours: the store may come

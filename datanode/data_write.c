@@ -249,6 +249,7 @@ static err_t s_copy_entries(ctx_t *ctx, inbox_t *in, data_write_t *write, action
         if (!more)
             return OK;
         entry.timestamp = write->ts;
+        entry.early = !in->channel->replayed;
         entry.segment = 0;
         entry.note = view_of(NULL, 0);
         data_segment_t *segment = entry.n_fields ? s_choose(in, &entry, act) : NULL;

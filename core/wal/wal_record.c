@@ -6,7 +6,7 @@
 #include "core/base/crc.h"
 
 enum {
-    VERSION = 1, CRC_AT = 84, ENTRY_BYTES = 64, COLUMN_BYTES = 24, FLAG_DELETES = 1,
+    VERSION = 1, CRC_AT = 84, ENTRY_BYTES = 64, COLUMN_BYTES = 24, FLAG_DELETES = 1, FLAG_EARLY = 2,
 };
 static const char s_magic[4] = { 'E', 'W', 'A', 'L' }, s_end[4] = { 'L', 'A', 'W', 'E' };
 
@@ -82,7 +82,7 @@ static void s_write_entry(buf_t *into, const wal_entry_t *entry, size_t len)
     uint8_t head[ENTRY_BYTES];
     store_u32(head, (uint32_t)len);
     head[4] = (uint8_t)entry->kind;
-    head[5] = entry->deletes ? FLAG_DELETES : 0;
+    head[5] = (uint8_t)((entry->deletes ? FLAG_DELETES : 0) | (entry->early ? FLAG_EARLY : 0));
     store_u16(head + 6, (uint16_t)entry->vchannel.len);
     store_u64(head + 8, entry->timestamp);
     store_i64(head + 16, entry->collection);
@@ -301,7 +301,8 @@ static err_t s_read_entry(ctx_t *ctx, wal_reader_t *reader, view_t bytes, wal_en
     size_t name_len = load_u16(p + 6), note_len = load_u32(p + 60), n_fields = load_u32(p + 56);
     uint8_t kind = p[4], flags = p[5];
     if (kind < WAL_INSERT || kind > WAL_BARRIER || (n_fields > 0) != s_has_rows(kind) ||
-        flags != (s_has_deletes(kind) ? FLAG_DELETES : 0) || n_fields > LIMIT_WAL_FIELDS)
+        (flags & ~FLAG_EARLY) != (s_has_deletes(kind) ? FLAG_DELETES : 0) ||
+        n_fields > LIMIT_WAL_FIELDS)
         return s_bad_entry(ctx, reader, "kind and columns do not go together");
     size_t left = bytes.len - ENTRY_BYTES;
     if (name_len > LIMIT_WAL_NAME_BYTES || s_pad(name_len) > left ||
@@ -310,7 +311,7 @@ static err_t s_read_entry(ctx_t *ctx, wal_reader_t *reader, view_t bytes, wal_en
     wal_entry_t entry = {
         .kind = (wal_kind_t)kind, .timestamp = load_u64(p + 8), .collection = load_i64(p + 16),
         .partition = load_i64(p + 24), .segment = load_i64(p + 32),
-        .request = { load_u64(p + 40), load_u64(p + 48) },
+        .request = { load_u64(p + 40), load_u64(p + 48) }, .early = flags & FLAG_EARLY,
         .vchannel = view_of(p + ENTRY_BYTES, name_len),
         .note = view_of(p + ENTRY_BYTES + s_pad(name_len), note_len),
         .deletes = flags & FLAG_DELETES ? &reader->deletes : NULL,

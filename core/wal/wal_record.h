@@ -28,7 +28,7 @@
  *     offset  size  entry
  *     0       4     its length, a multiple of 8
  *     4       1     kind, WAL_KIND_TABLE
- *     5       1     flags: 1 a column of primary keys to delete comes first
+ *     5       1     flags: 1 a column of primary keys to delete comes first; 2 early
  *     6       2     length of the vchannel's name, up to LIMIT_WAL_NAME_BYTES
  *     8       8     timestamp, not below the entry's before
  *     16      8     collection
@@ -91,6 +91,8 @@ typedef struct wal_entry {
     uint64_t timestamp;
     int64_t collection, partition, segment;
     uint64_t request[2];
+    bool early;                 /* its writer did not know yet what the epochs before had: when
+                                   they had this request, this entry does not count */
     view_t vchannel, note;
     const column_t *deletes;    /* primary keys; NULL for INSERT and BARRIER */
     const wal_field_t *fields;  /* [n_fields], of equally many rows */

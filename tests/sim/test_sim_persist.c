@@ -444,13 +444,14 @@ static void t_note(const Elanus__Segment *record)
     t_world.dropped += record->state == ELANUS__SEGMENT_STATE__SEGMENT_DROPPED;
 }
 
-/* The owner's channel, if it is ACTIVE and nothing is durable and not applied yet. */
+/* The owner's channel, if it is ACTIVE, has all of its log and nothing durable is not applied. */
 static const data_channel_t *t_channel(sim_t *sim, ctx_t *ctx, int number)
 {
     const Elanus__Owner *owner = t_owner(ctx, number);
     const data_node_t *node = owner ? sim_node(sim, t_node_of(owner)) : NULL;
     const data_channel_t *channel = node ? data_channel_live(node, t_pchannels[number]) : NULL;
     return channel && channel->epoch == owner->epoch && !channel->first &&
+           channel->replayed &&
            node->member.self->incarnation == owner->incarnation ? channel : NULL;
 }
 
@@ -614,6 +615,20 @@ static uint64_t t_env(const char *name, uint64_t otherwise)
     return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
+/* Seeds that found a bug once.  79: a request that came again long after it had been forgotten
+ * was a new one to its owner, and a repeated one to the replay after that. */
+static void old_bugs_stay_away(void **state)
+{
+    (void)state;
+    static const uint64_t seeds[] = { 79 };
+    data_planted = BUG_NONE;
+    for (size_t i = 0; i < ARRAY_LEN(seeds); i++) {
+        t_history(seeds[i]);
+        if (t_world.wrong)
+            fail_msg("seed %" PRIu64 ": %s: %s", seeds[i], t_world.wrong, t_world.why);
+    }
+}
+
 static void nothing_is_lost_and_nothing_comes_back(void **state)
 {
     (void)state;
@@ -764,6 +779,7 @@ static void the_checker_finds_planted_bugs(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(old_bugs_stay_away),
         cmocka_unit_test(nothing_is_lost_and_nothing_comes_back),
         cmocka_unit_test(in_peace_everything_is_merged_and_garbage_goes),
         cmocka_unit_test(the_checker_finds_planted_bugs),

@@ -40,9 +40,9 @@ static err_t s_fill(ctx_t *ctx, wal_batch_t *batch, const rows_t *rows)
                       .segment = 9, .request = { 1, 2 }, .vchannel = view_str("ch0_7v0"),
                       .fields = fields, .n_fields = 2 };
     TRY(wal_batch_add(ctx, batch, &e));
-    e.kind = WAL_UPSERT, e.timestamp = 51, e.deletes = &ids;
+    e.kind = WAL_UPSERT, e.timestamp = 51, e.deletes = &ids, e.early = true;
     TRY(wal_batch_add(ctx, batch, &e));
-    e.kind = WAL_DELETE, e.timestamp = 52, e.fields = NULL, e.n_fields = 0;
+    e.kind = WAL_DELETE, e.early = false, e.timestamp = 52, e.fields = NULL, e.n_fields = 0;
     TRY(wal_batch_add(ctx, batch, &e));
     e.kind = WAL_BARRIER, e.deletes = NULL, e.note = view_str("flush");
     return wal_batch_add(ctx, batch, &e);
@@ -96,6 +96,7 @@ static void entries_come_back(void **state)
         assert_true(view_eq(e.vchannel, view_str("ch0_7v0")));
         assert_int_equal(e.n_fields, i < 2 ? 2 : 0);
         assert_int_equal(e.deletes != NULL, i == 1 || i == 2);
+        assert_int_equal(e.early, i == 1);
         for (size_t row = 0; e.n_fields && row < 100; row++) {
             assert_int_equal(load_i64(column_cell(&e.fields[0].column, row).ptr), (int64_t)row * 7);
             assert_int_equal(column_is_null(&e.fields[1].column, row), row % 3 == 2);
