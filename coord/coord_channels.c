@@ -8,9 +8,11 @@
  * compare-and-swap of owner/<pchannel>, so a leader that is wrong about a death,
  * or two leaders at once, cost a takeover and nothing else; and a new leader
  * needs to know nothing but owner/.  An owner that lives and cannot write its log says so
- * (OPEN_CHANNEL, to us); then others are asked, who look at the store before they claim.  An
- * owner is not moved to level the load: a takeover interrupts writes, a new collection finds
- * the emptier node.
+ * (OPEN_CHANNEL, to us); then others are asked, who look at the store before they claim.
+ *
+ * While every channel is well and one node has two more than another, one moves at a time: its
+ * owner is asked to give it up, answers what is under way and writes RELEASED; the rest is as
+ * above.  A difference of one is left alone, so nothing goes to and fro.
  */
 #include "coord/coord_int.h"
 #include "core/wire/pb.h"
@@ -20,6 +22,8 @@ enum {
     RECOVER_MS = 30000,         /* a node may be RECOVERING for so long */
     STALLED_MS = 1500,          /* an owner that cannot write says so more often */
     SETTLE_MS = 500,            /* after OK: until owner/ must have shown it */
+    LEVEL_MS = 2000,            /* a difference lasts so long before a channel moves */
+    CLOSE_MS = 3000,
     BACKOFF_MS = 100, BACKOFF_MOST_MS = 1000,   /* what fails may come right at any moment */
 };
 
@@ -266,6 +270,74 @@ static void s_look_at(coord_node_t *self, look_t *look, channel_t *channel, view
         s_ask(self, look, channel, name);
 }
 
+/* --- levelling -------------------------------------------------------------------------- */
+
+static void s_closing(void *node, void *arg, const event_t *ev, actions_t *act)
+{
+    (void)node, (void)arg, (void)act;           /* what comes of it, owner/ tells */
+    if (ev->err != OK)
+        log_event(LOG_WARN, "channel_not_moved", "why=\"%s\"", ev->text);
+}
+
+/* Every channel that is used has an owner that lives and is ACTIVE. */
+static bool s_all_well(coord_node_t *self, look_t *look)
+{
+    view_t name;
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->channels, &at, &name, &value); ) {
+        const channel_t *channel = value;
+        const char *text = ctx_printf(look->ev->ctx, "%.*s", (int)name.len,
+                                      (const char *)name.ptr);
+        const Elanus__Owner *owner = directory_owner(self->directory, text, NULL);
+        if (channel->needed &&
+            (channel->asking || !owner || owner->state != ELANUS__OWNER_STATE__OWNER_ACTIVE ||
+             s_is_stalled(look, channel, owner) ||
+             !s_lives(self, look, owner->node, owner->incarnation)))
+            return false;
+    }
+    return true;
+}
+
+/* Its first channel that is used. */
+static void s_ask_to_close(coord_node_t *self, look_t *look, const place_t *from)
+{
+    const Elanus__Owner **owners = NULL;
+    size_t n = directory_owners(self->directory, look->ev->ctx, &owners);
+    for (size_t i = 0; i < n; i++) {
+        const channel_t *channel = map_get_str(self->channels, owners[i]->pchannel);
+        if (owners[i]->incarnation != from->peer->incarnation || !channel || !channel->needed)
+            continue;
+        Elanus__OpenChannel close = ELANUS__OPEN_CHANNEL__INIT;
+        close.pchannel = owners[i]->pchannel;
+        log_event(LOG_INFO, "channel_moves", "channel=%s from=datanode-%llu", close.pchannel,
+                  (unsigned long long)owners[i]->node);
+        act_call(look->act, from->peer->address, ELANUS__METHOD__METHOD_CLOSE_CHANNEL,
+                 pb_pack(look->ev->ctx, &close), CLOSE_MS,
+                 wait_once(self->member.waits, look->act, s_closing, NULL));
+        return;
+    }
+}
+
+static void s_level(coord_node_t *self, look_t *look)
+{
+    const place_t *most = NULL, *least = NULL;
+    for (size_t i = 0; i < look->n_places; i++) {
+        const place_t *place = &look->places[i];
+        most = !most || place->n > most->n ? place : most;
+        least = !least || place->n < least->n ? place : least;
+    }
+    int64_t now = look->ev->now_ms;
+    if (!most || most->n < least->n + 2 || !s_all_well(self, look)) {
+        self->level_at_ms = 0;
+        return;
+    }
+    if (self->level_at_ms && now >= self->level_at_ms)
+        s_ask_to_close(self, look, most);
+    if (!self->level_at_ms || now >= self->level_at_ms)
+        self->level_at_ms = now + LEVEL_MS;
+    s_due(look, self->level_at_ms);
+}
+
 void coord_channels_look(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms)
 {
     look_t look = { .ev = ev, .act = act, .due_ms = due_ms };
@@ -276,6 +348,7 @@ void coord_channels_look(coord_node_t *self, const event_t *ev, actions_t *act, 
     for (size_t at = 0; map_next(self->channels, &at, &name, &channel); )
         if (((channel_t *)channel)->needed)
             s_look_at(self, &look, channel, name);
+    s_level(self, &look);
 }
 
 void coord_channels_stalled(coord_node_t *self, const event_t *ev, actions_t *act)

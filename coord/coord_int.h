@@ -73,6 +73,7 @@ struct coord_node {
     directory_t *directory;     /* owner/, replica/, place/ and rg/ */
     segments_t *segments;       /* seg/ */
     map_t *channels;            /* leader: name -> channel_t, owned (coord_channels.c) */
+    int64_t level_at_ms;        /* one of them may move then; 0: they are level */
     bool replicas_queued;       /* a look at the replicas waits among the changes */
     int64_t patient_until_ms;   /* a new leader waits so long for nodes it has not seen */
     size_t groups_most;         /* quotaAndLimits.limits.maxResourceGroupNumOfQueryNode */

@@ -184,8 +184,8 @@ static void a_dead_wire_is_given_up(void **state)
 static void who_overslept_suspects_nobody(void **state)
 {
     world_t *world = *state;
-    s_pair(world, 20);
-    int64_t until = clock_mono_ms() + 400;
+    s_pair(world, 100);
+    int64_t until = clock_mono_ms() + 800;
     while (clock_mono_ms() < until)
         continue;
     for (int i = 0; i < 20; i++)
