@@ -116,6 +116,7 @@
 #define LIMIT_INDEX_DEGREE      2048            /* HNSW: M */
 #define LIMIT_INDEX_ROWS        (1u << 28)      /* of one segment, as LIMIT_SEGMENT_ROWS */
 #define LIMIT_INDEX_OBJECT_BYTES (512u << 20)   /* one object; a build holds one at a time */
+#define LIMIT_SCALAR_BITMAPS    1000            /* values of a BITMAP; of more it keeps lists */
 
 /* The write-ahead log */
 #define LIMIT_WAL_OBJECT_BYTES  (128u << 20)    /* one object: a request of 64 MiB and its frame */

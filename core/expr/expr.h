@@ -105,4 +105,72 @@ err_t must_use expr_eval(ctx_t *ctx, const expr_t *self, const column_t *const *
 err_t must_use expr_narrow(ctx_t *ctx, const expr_t *self, const column_t *const *columns,
                            size_t n_rows, bitset_t *bits);
 
+/* --- answers from elsewhere ------------------------------------------------------------------
+ *
+ * Some predicates can be answered for many rows at once by who keeps the field's values in
+ * order: an index.  It is told what they ask, and what it answers stands for reading the
+ * column; all that is not answered is evaluated. */
+
+typedef enum expr_ask_kind {
+    EXPR_ASK_SPAN,              /* numbers, Bool: of low_int..high_int, low..high */
+    EXPR_ASK_TEXT,              /* VarChar: between two texts */
+    EXPR_ASK_IN,                /* one of the set */
+    EXPR_ASK_LIKE,
+    EXPR_ASK_ANY, EXPR_ASK_ALL, /* Array: has one of the set, has all of it */
+    EXPR_ASK_NULL,
+} expr_ask_kind_t;
+
+/* Constants without repeats; doubles that are whole are among the ints, also where the field
+ * is a Float. */
+typedef struct expr_ask_set {
+    const int64_t *ints;        /* [n_ints] sorted, as the others */
+    const double *doubles;
+    const view_t *strings;
+    size_t n_ints, n_doubles, n_strings;
+    bool has[2];                /* false, true */
+} expr_ask_set_t;
+
+typedef struct expr_ask {
+    expr_ask_kind_t kind;
+    size_t leaf;                /* its number in the plan */
+    size_t field;               /* place in the schema */
+    bool negate;                /* of the rows that have a value, those of which it is not true */
+    bool empty;                 /* SPAN: of no value */
+    int64_t low_int, high_int;  /* SPAN of integers and Bool: both included */
+    double low, high;           /* SPAN of Float and Double: both included, may be NaN */
+    bool has_low, has_high;     /* TEXT: there is such a bound … */
+    bool low_open, high_open;   /* … and it is not included */
+    view_t low_text, high_text;
+    expr_ask_set_t set;
+    const struct like *like;    /* core/expr/like.h */
+} expr_ask_t;
+
+/* The next predicate that an index could answer, from leaf *at on; false: there is none.
+ *   at   in and out, 0 at first
+ *   ret  borrowed from the plan */
+bool expr_next_ask(const expr_t *self, size_t *at, expr_ask_t *ret);
+
+/* What somebody says of one predicate, a bit a row. */
+typedef struct expr_answer {
+    size_t leaf;
+    const uint64_t *truth;      /* it is true of the row; where it is null it does not matter */
+    const uint64_t *valid;      /* 0: null, so neither true nor false; NULL: no row is */
+} expr_answer_t;
+
+typedef struct expr_answers {
+    const expr_answer_t *at;    /* [n] by leaf */
+    size_t n;
+    size_t n_rows;              /* of every answer */
+    size_t first;               /* the row of theirs that is row 0 here */
+} expr_answers_t;
+
+/* Which fields have still to be read?  ret: [schema_len] */
+void expr_needs_beside(const expr_t *self, const expr_answers_t *answers, bool *ret);
+
+/* As expr_narrow.
+ *   columns   those of fields that expr_needs_beside denies may be NULL
+ *   answers   borrowed; NULL: none */
+err_t must_use expr_narrow_beside(ctx_t *ctx, const expr_t *self, const column_t *const *columns,
+                                  const expr_answers_t *answers, size_t n_rows, bitset_t *bits);
+
 #endif

@@ -33,6 +33,7 @@ typedef struct run {
     ctx_t *ctx;
     const expr_t *plan;
     const column_t *const *columns;
+    const expr_answers_t *answers;      /* NULL: none */
     size_t from, n_words;       /* the block */
     bits_t *held;               /* [height] */
     care_t *care;               /* [height] */
@@ -424,6 +425,7 @@ static bool s_test(run_t *r, const leaf_t *leaf, view_t bytes, size_t row)
 
 static const column_t *s_column(const run_t *r, uint32_t field)
 {
+    check(r->columns[field]);
     return r->columns[field];
 }
 
@@ -533,6 +535,36 @@ static void s_leaf(run_t *r, const leaf_t *leaf, const care_t *care, bits_t *out
         out->truth[w] &= ~out->null[w];
 }
 
+/* --- answers from elsewhere --------------------------------------------------------------- */
+
+static const expr_answer_t *s_answer(const run_t *r, size_t leaf)
+{
+    const expr_answers_t *from = r->answers;
+    for (size_t i = 0; from && i < from->n; i++)
+        if (from->at[i].leaf == leaf)
+            return &from->at[i];
+    return NULL;
+}
+
+/* 64 bits from bit `at` of n on; those behind the end are 0. */
+static uint64_t s_word_at(const uint64_t *words, size_t n, size_t at)
+{
+    size_t i = at / 64, shift = at % 64, n_words = (n + 63) / 64;
+    uint64_t word = i < n_words ? words[i] >> shift : 0;
+    if (shift && i + 1 < n_words)
+        word |= words[i + 1] << (64 - shift);
+    return word;
+}
+
+static void s_take(const run_t *r, const expr_answer_t *answer, bits_t *out)
+{
+    size_t n = r->answers->n_rows, at = r->answers->first + r->from;
+    for (size_t w = 0; w < r->n_words; w++, at += 64) {
+        out->null[w] = answer->valid ? ~s_word_at(answer->valid, n, at) : 0;
+        out->truth[w] = s_word_at(answer->truth, n, at) & ~out->null[w];
+    }
+}
+
 /* --- the program -------------------------------------------------------------------------- */
 
 static void s_not(bits_t *b, size_t n)
@@ -581,10 +613,15 @@ static void s_run_block(run_t *r)
         const step_t *step = &r->plan->steps[i];
         bits_t *top = &r->held[r->n_held];
         switch (step->kind) {
-        case STEP_LEAF:
-            s_leaf(r, step->leaf, &r->care[r->n_care - 1], top);
+        case STEP_LEAF: {
+            const expr_answer_t *answer = s_answer(r, i);
+            if (answer)
+                s_take(r, answer, top);
+            else
+                s_leaf(r, step->leaf, &r->care[r->n_care - 1], top);
             r->n_held++;
             break;
+        }
         case STEP_NOT:
             s_not(top - 1, r->n_words);
             break;
@@ -630,13 +667,20 @@ static err_t s_run(run_t *r, bitset_t *bits)
     return OK;
 }
 
-err_t expr_narrow(ctx_t *ctx, const expr_t *self, const column_t *const *columns, size_t n_rows,
-                  bitset_t *bits)
+static void s_check_columns(const expr_t *self, const column_t *const *columns,
+                            const expr_answers_t *answers, size_t n_rows)
+{
+    check(!answers || answers->first + n_rows <= answers->n_rows);
+    for (size_t i = 0; i < schema_len(self->schema); i++)
+        check(!self->needs[i] || (columns[i] ? columns[i]->n == n_rows : answers != NULL));
+}
+
+err_t expr_narrow_beside(ctx_t *ctx, const expr_t *self, const column_t *const *columns,
+                         const expr_answers_t *answers, size_t n_rows, bitset_t *bits)
 {
     check(bits->n_bits == n_rows);
-    for (size_t i = 0; i < schema_len(self->schema); i++)
-        check(!self->needs[i] || (columns[i] && columns[i]->n == n_rows));
-    run_t r = { .ctx = ctx, .plan = self, .columns = columns };
+    s_check_columns(self, columns, answers, n_rows);
+    run_t r = { .ctx = ctx, .plan = self, .columns = columns, .answers = answers };
     r.held = mem_try(ctx, (self->height + 1) * sizeof *r.held);
     r.care = mem_try(ctx, (self->height + 1) * sizeof *r.care);
     r.found = mem_try(ctx, (self->most_found + 1) * sizeof *r.found);
@@ -647,6 +691,12 @@ err_t expr_narrow(ctx_t *ctx, const expr_t *self, const column_t *const *columns
     mem_free(r.found);
     buf_fini(&r.scratch);
     return err;
+}
+
+err_t expr_narrow(ctx_t *ctx, const expr_t *self, const column_t *const *columns, size_t n_rows,
+                  bitset_t *bits)
+{
+    return expr_narrow_beside(ctx, self, columns, NULL, n_rows, bits);
 }
 
 err_t expr_eval(ctx_t *ctx, const expr_t *self, const column_t *const *columns, size_t n_rows,
