@@ -7,6 +7,8 @@ const index_ops_t *index_ops_of(index_type_t type)
     static const index_ops_t *const ops[INDEX_TYPES] = {
         [INDEX_IVF_FLAT] = &ivf_ops,
         [INDEX_BIN_IVF_FLAT] = &ivf_ops,
+        [INDEX_HNSW] = &hnsw_ops,
+        [INDEX_HNSW_SQ] = &hnsw_ops,
     };
     return type < INDEX_TYPES ? ops[type] : NULL;
 }
