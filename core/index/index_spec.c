@@ -204,6 +204,7 @@ static const param_t s_build[] = {
     { "M", BIT(HNSW), PARAM_SIZE, true, 1, LIMIT_INDEX_DEGREE, 0, SPEC(degree), NULL },
     { "M", BIT(HNSW_SQ), PARAM_SIZE, false, 1, LIMIT_INDEX_DEGREE, 30, SPEC(degree), NULL },
     { "sq_type", BIT(HNSW_SQ), PARAM_WORD, false, 0, 0, 0, 0, "SQ4U SQ6 SQ8 BF16 FP16" },
+    { "refine", BIT(HNSW_SQ), PARAM_NOT, false, 0, 0, 0, SPEC(without_raw), NULL },
     { "refine_type", BIT(HNSW_SQ), PARAM_WORD, false, 0, 0, 0, 0, "SQ6 SQ8 BF16 FP16 FP32 FLAT" },
     { "max_degree", BIT(DISKANN), PARAM_SIZE, false, 1, LIMIT_INDEX_DEGREE, 56, SPEC(degree),
       NULL },

@@ -314,7 +314,8 @@ static void nonsense_is_corrupt(void **state)
         { SECTION_LINKS, 0, N }, { SECTION_LINKS, 0, UINT32_MAX }, { SECTION_UPPER, 0, N },
         { SECTION_UPPER, 200, 0x7fffffff }, { SECTION_PARAMS, 0, 0 },
         { SECTION_PARAMS, 0, 1 << 30 }, { SECTION_PARAMS, 4, 0 }, { SECTION_PARAMS, 4, 99 },
-        { SECTION_PARAMS, 8, 2 }, { SECTION_PARAMS, 12, 1 }, { SECTION_PARAMS, 16, 1 }, { SECTION_PARAMS, 20, N + 1 },
+        { SECTION_PARAMS, 8, 2 }, { SECTION_PARAMS, 12, 1 }, { SECTION_PARAMS, 16, 1 },
+        { SECTION_PARAMS, 20, N + 1 },
         { SECTION_CODES, 24, 0x7fc00000 }, { SECTION_CODES, 28, 0x7f800000 },
         { SECTION_IDS, 0, N }, { SECTION_IDS, 8, 0 },
     };
