@@ -9,6 +9,7 @@ const index_ops_t *index_ops_of(index_type_t type)
         [INDEX_BIN_IVF_FLAT] = &ivf_ops,
         [INDEX_HNSW] = &hnsw_ops,
         [INDEX_HNSW_SQ] = &hnsw_ops,
+        [INDEX_DISKANN] = &disk_ops,
     };
     return type < INDEX_TYPES ? ops[type] : NULL;
 }
@@ -71,6 +72,11 @@ const index_spec_t *index_spec(const index_t *self)     { return &self->head.spe
 size_t index_rows(const index_t *self)                  { return (size_t)self->head.rows; }
 size_t index_bytes(const index_t *self)                 { return self->bytes; }
 simd_kernel_t index_kernel(const index_t *self)         { return self->kernel; }
+
+uint64_t index_reads(const index_t *self)
+{
+    return self->reads ? *self->reads : 0;
+}
 
 err_t index_search(ctx_t *ctx, const index_t *self, const index_ask_t *ask, topk_t *const *best)
 {

@@ -133,6 +133,9 @@ size_t index_bytes(const index_t *self);                /* of memory, without th
                                                            one that reads files all that stays */
 simd_kernel_t index_kernel(const index_t *self);        /* how queries are to be prepared */
 
+/* Reads of files that searches made so far; 0 for an index that makes none.  Thread: any */
+uint64_t index_reads(const index_t *self);
+
 /* --- searching -------------------------------------------------------------------------------- */
 
 /* How a search may be tuned; 0: the index's default. */

@@ -310,3 +310,10 @@ err_t index_reader_get(ctx_t *ctx, const index_reader_t *self, section_t kind, s
     *ret = view_of(blob->bytes.ptr + entry->offset, (size_t)len);
     return OK;
 }
+
+int index_reader_file(const index_reader_t *self, section_t kind, size_t i)
+{
+    const index_entry_t *entry = s_entry(self, kind, i);
+    check(entry);
+    return self->blobs[entry->object].file;
+}

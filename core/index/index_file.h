@@ -107,4 +107,7 @@ uint64_t index_reader_len(const index_reader_t *self, section_t kind, size_t i);
 err_t must_use index_reader_get(ctx_t *ctx, const index_reader_t *self, section_t kind, size_t i,
                                 uint64_t len, view_t *ret);
 
+/* The file of the object that section i of a kind is in, as index_blob_t has it. */
+int index_reader_file(const index_reader_t *self, section_t kind, size_t i);
+
 #endif

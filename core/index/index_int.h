@@ -10,6 +10,7 @@ struct index {
     index_head_t head;
     simd_kernel_t kernel;
     size_t bytes;
+    _Atomic uint64_t *reads;    /* of files; NULL: it makes none */
 };
 
 /* Of one type.  The calls are those of index.h; their arguments are checked already. */
@@ -22,7 +23,7 @@ typedef struct index_ops {
     void (*destroy)(index_t *self);
 } index_ops_t;
 
-extern const index_ops_t ivf_ops, hnsw_ops;
+extern const index_ops_t ivf_ops, hnsw_ops, disk_ops;
 
 /* NULL: the type is not built. */
 const index_ops_t *index_ops_of(index_type_t type);
