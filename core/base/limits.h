@@ -113,7 +113,7 @@
 
 /* Indexes */
 #define LIMIT_INDEX_LISTS       65536           /* nlist and nprobe; Milvus's */
-#define LIMIT_INDEX_DEGREE      2048            /* HNSW: M */
+#define LIMIT_INDEX_DEGREE      2048            /* HNSW: M; DISKANN: max_degree */
 #define LIMIT_INDEX_ROWS        (1u << 28)      /* of one segment, as LIMIT_SEGMENT_ROWS */
 #define LIMIT_INDEX_EF          32768           /* HNSW: rows kept on the way */
 #define LIMIT_INDEX_OBJECT_BYTES (512u << 20)   /* one object; a build holds one at a time */

@@ -252,7 +252,7 @@ static void s_cut_item(void *arg, size_t item)
     s_give(s);
 }
 
-/* --- batches ----------------------------------------------------------------------------------- */
+/* --- batches -------------------------------------------------------------------------------- */
 
 static size_t s_items(size_t n)
 {
@@ -288,7 +288,7 @@ static err_t s_do_batches(ctx_t *ctx, build_t *b)
     return crew_run(ctx, b->how, s_cut_item, b, s_items(n));
 }
 
-/* --- where walks begin ------------------------------------------------------------------------- */
+/* --- where walks begin ---------------------------------------------------------------------- */
 
 /* The node nearest to the middle of all. */
 static err_t s_find_entry(ctx_t *ctx, build_t *b)
@@ -335,7 +335,7 @@ static void s_shuffle(build_t *b, uint64_t seed)
         }
 }
 
-/* --- all of it --------------------------------------------------------------------------------- */
+/* --- all of it ------------------------------------------------------------------------------ */
 
 static err_t s_scratch_init(ctx_t *ctx, const build_t *b, scratch_t *s)
 {
@@ -406,10 +406,10 @@ err_t disk_graph_build(ctx_t *ctx, disk_graph_t *ret, const disk_points_t *point
 {
     check(points->n > 0 && points->n <= LIMIT_INDEX_ROWS && degree > 0 && list > 0);
     *ret = (disk_graph_t){ .n = points->n, .degree = degree, .stride = 1 + degree + degree / 2 };
-    build_t b = { .points = points, .how = how, .graph = ret,
-                  .ops = &simd()->ops[SIMD_F32_L2], .list = list,
+    build_t b = { .points = points, .how = how, .graph = ret, .ops = &simd()->ops[SIMD_F32_L2],
+                  .list = list < points->n ? list : points->n,
                   .n_scratches = how && how->pool && how->threads ? how->threads : 1 };
-    b.pool_most = 2 * list > POOL_MOST ? 2 * list : POOL_MOST;
+    b.pool_most = 2 * b.list > POOL_MOST ? 2 * b.list : POOL_MOST;
     b.pool_most = b.pool_most > 2 * ret->stride ? b.pool_most : 2 * ret->stride;
     b.touched_most = 1 + b.pool_most * (ret->stride - 1);
     b.touched_most = b.touched_most < points->n ? b.touched_most : points->n;

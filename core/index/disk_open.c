@@ -82,7 +82,7 @@ static err_t s_open_parts(ctx_t *ctx, const index_reader_t *reader, disk_t *self
     return left == 0 ? OK : s_corrupt(ctx, reader, "records are missing");
 }
 
-/* --- what stays in memory ----------------------------------------------------------------------- */
+/* --- what stays in memory ------------------------------------------------------------------- */
 
 static err_t s_open_ids(ctx_t *ctx, const index_reader_t *reader, disk_t *self)
 {

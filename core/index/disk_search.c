@@ -337,7 +337,7 @@ static err_t s_search_query(ctx_t *ctx, work_t *w)
     return codes <= walk ? s_by_codes(ctx, w) : s_by_walk(ctx, w);
 }
 
-/* --- all of them ------------------------------------------------------------------------------- */
+/* --- all of them ---------------------------------------------------------------------------- */
 
 static err_t s_search(ctx_t *ctx, work_t *w)
 {

@@ -241,7 +241,7 @@ static void a_build_keeps_to_its_budget(void **state)
     ctx_fini(&ctx);
 }
 
-/* --- opening ----------------------------------------------------------------------------------- */
+/* --- opening -------------------------------------------------------------------------------- */
 
 /* Any byte of any object: never opened, the object is named. */
 static void any_flipped_byte_is_corrupt(void **state)
@@ -332,7 +332,8 @@ static void sealed_nonsense_is_corrupt(void **state)
     ctx_fini(&ctx);
 }
 
-static err_t s_ask(index_data_t *data, ctx_t *ctx, const index_t *index, size_t list, topk_t **best)
+static err_t s_ask(index_data_t *data, ctx_t *ctx, const index_t *index, size_t list,
+                   topk_t **best)
 {
     index_ask_t ask = { .queries = data->queries, .factors = data->factors,
                         .n_queries = data->n_queries, .want = TOPK,
@@ -386,7 +387,7 @@ static void every_fault_of_a_search_is_reported(void **state)
     ctx_fini(&ctx);
 }
 
-/* --- files --------------------------------------------------------------------------------------- */
+/* --- files ---------------------------------------------------------------------------------- */
 
 /* From files as from memory; reads are counted, no more than steps; little stays in memory. */
 static void files_are_read_and_not_kept(void **state)
@@ -462,7 +463,7 @@ static void files_that_change_are_noticed(void **state)
     ctx_fini(&ctx);
 }
 
-/* --- searching ----------------------------------------------------------------------------------- */
+/* --- searching ------------------------------------------------------------------------------ */
 
 /* Scores have the bits of a scan, by a walk and by codes, with nulls and a first row. */
 static void scores_are_those_of_a_scan(void **state)
@@ -508,7 +509,7 @@ static void scores_are_those_of_a_scan(void **state)
     }
 }
 
-/* Whatever a filter leaves, and wherever: as many hits as there are rows, and those that it keeps. */
+/* Whatever a filter leaves, and wherever: as many hits as there are rows, only those it keeps. */
 static void a_filter_never_makes_an_answer_short(void **state)
 {
     (void)state;
@@ -531,7 +532,8 @@ static void a_filter_never_makes_an_answer_short(void **state)
         for (size_t n = 0; n < kept[i]; n++) {          /* the farthest ones */
             size_t far = 0;
             for (size_t row = 0; row < ROWS; row++)
-                if (!bitset_has(&keep, row) && (bitset_has(&keep, far) || scores[row] > scores[far]))
+                if (!bitset_has(&keep, row) &&
+                    (bitset_has(&keep, far) || scores[row] > scores[far]))
                     far = row;
             bitset_set(&keep, far);
         }
