@@ -82,6 +82,7 @@ KERNEL_asan := -fno-var-tracking --param asan-instrumentation-with-call-threshol
 FLAGS_core/simd/scalar := $(KERNEL_$(MODE))
 # On emulated instructions even more so; nobody waits for their result.
 FLAGS_tests/unit/simd/test_emulated := $(KERNEL_$(MODE)) -O0 -U_FORTIFY_SOURCE
+FLAGS_tests/unit/simd/test_codes := $(FLAGS_tests/unit/simd/test_emulated)
 # The only two sources for more than the baseline; see core/simd/cpu.h.
 ifeq ($(shell uname -m),x86_64)
 FLAGS_core/simd/avx2 := $(KERNEL_$(MODE)) -mavx2 -mfma -mf16c -mpopcnt

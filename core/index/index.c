@@ -10,6 +10,9 @@ const index_ops_t *index_ops_of(index_type_t type)
         [INDEX_HNSW] = &hnsw_ops,
         [INDEX_HNSW_SQ] = &hnsw_ops,
         [INDEX_DISKANN] = &disk_ops,
+        [INDEX_IVF_SQ8] = &ivf_ops,
+        [INDEX_IVF_PQ] = &ivf_ops,
+        [INDEX_SCANN] = &ivf_ops,
     };
     return type < INDEX_TYPES ? ops[type] : NULL;
 }

@@ -68,6 +68,19 @@ ALWAYS_INLINE vf vf_part_f16(const uint8_t *p, size_t n)
     return _mm256_cvtph_ps(s_upto_16(p, n * 2));
 }
 
+ALWAYS_INLINE vf s_bytes_to_floats(__m128i bytes)
+{
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(bytes));
+}
+ALWAYS_INLINE vf vf_load_u8(const uint8_t *p)
+{
+    return s_bytes_to_floats(_mm_loadl_epi64((const __m128i *)p));
+}
+ALWAYS_INLINE vf vf_part_u8(const uint8_t *p, size_t n)
+{
+    return s_bytes_to_floats(s_upto_16(p, n));
+}
+
 ALWAYS_INLINE vs vs_sub(vs a, vs b) { return _mm256_sub_epi16(a, b); }
 ALWAYS_INLINE vs vs_load_i16(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
 ALWAYS_INLINE vs vs_load_i8(const uint8_t *p)  { return _mm256_cvtepi8_epi16(s_16(p)); }
@@ -95,6 +108,40 @@ ALWAYS_INLINE int32_t vi_sum(vi v)
 }
 
 ALWAYS_INLINE uint64_t pop64(uint64_t x) { return (uint64_t)_mm_popcnt_u64(x); }
+
+/* Bytes are added four at a time, which cannot overflow; then even rows and odd ones apart, the
+ * even ones with the odd ones still above them, which the end takes away. */
+static uint32_t s_nibbles(const uint8_t *tables, const uint8_t *codes, size_t groups,
+                          uint16_t least, uint16_t *ret)
+{
+    const __m256i low = _mm256_set1_epi8(15);
+    const __m256i *table = (const __m256i *)tables, *code = (const __m256i *)codes;
+    __m256i both = _mm256_setzero_si256(), odd = both;
+    for (size_t g = 0; g < groups; g++, table += 4, code += 2) {
+        __m256i a = _mm256_loadu_si256(code), b = _mm256_loadu_si256(code + 1);
+        __m256i a_high = _mm256_and_si256(_mm256_srli_epi16(a, 4), low);
+        __m256i b_high = _mm256_and_si256(_mm256_srli_epi16(b, 4), low);
+        a = _mm256_shuffle_epi8(_mm256_loadu_si256(table), _mm256_and_si256(a, low));
+        b = _mm256_shuffle_epi8(_mm256_loadu_si256(table + 1), _mm256_and_si256(b, low));
+        a_high = _mm256_shuffle_epi8(_mm256_loadu_si256(table + 2), a_high);
+        b_high = _mm256_shuffle_epi8(_mm256_loadu_si256(table + 3), b_high);
+        __m256i sum = _mm256_add_epi8(_mm256_add_epi8(a, b), _mm256_add_epi8(a_high, b_high));
+        both = _mm256_add_epi16(both, sum);
+        odd = _mm256_add_epi16(odd, _mm256_srli_epi16(sum, 8));
+    }
+    __m256i even = _mm256_sub_epi16(both, _mm256_slli_epi16(odd, 8));
+    __m256i limit = _mm256_set1_epi16((short)(least - 1));
+    __m256i mask = _mm256_blendv_epi8(_mm256_cmpgt_epi16(even, limit),
+                                      _mm256_cmpgt_epi16(odd, limit),
+                                      _mm256_set1_epi16((short)0xff00));
+    uint32_t bits = (uint32_t)_mm256_movemask_epi8(mask);
+    if (bits == 0)
+        return 0;
+    __m256i first = _mm256_unpacklo_epi16(even, odd), second = _mm256_unpackhi_epi16(even, odd);
+    _mm256_storeu_si256((__m256i *)ret, _mm256_permute2x128_si256(first, second, 0x20));
+    _mm256_storeu_si256((__m256i *)(ret + 16), _mm256_permute2x128_si256(first, second, 0x31));
+    return bits;
+}
 
 #define LEVEL CPU_AVX2
 #define LEVEL_TABLE simd_avx2

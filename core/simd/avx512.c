@@ -69,6 +69,19 @@ ALWAYS_INLINE vf vf_part_f16(const uint8_t *p, size_t n)
 }
 ALWAYS_INLINE vf vf_part_bf16(const uint8_t *p, size_t n) { return s_bf16(s_part_halves(p, n)); }
 
+ALWAYS_INLINE vf s_bytes_to_floats(__m128i bytes)
+{
+    return _mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(bytes));
+}
+ALWAYS_INLINE vf vf_load_u8(const uint8_t *p)
+{
+    return s_bytes_to_floats(_mm_loadu_si128((const void *)p));
+}
+ALWAYS_INLINE vf vf_part_u8(const uint8_t *p, size_t n)
+{
+    return s_bytes_to_floats(_mm_maskz_loadu_epi8(s_first_16(n), p));
+}
+
 ALWAYS_INLINE vs vs_sub(vs a, vs b) { return _mm512_sub_epi16(a, b); }
 ALWAYS_INLINE vs vs_load_i16(const uint8_t *p) { return _mm512_loadu_si512(p); }
 ALWAYS_INLINE vs vs_load_i8(const uint8_t *p)  { return _mm512_cvtepi8_epi16(s_halves(p)); }
@@ -96,6 +109,39 @@ ALWAYS_INLINE int32_t vi_sum(vi v)
 }
 
 ALWAYS_INLINE uint64_t pop64(uint64_t x) { return (uint64_t)_mm_popcnt_u64(x); }
+
+/* As in avx2.c, with the first two codes of a group in the lower half and the others above. */
+static uint32_t s_nibbles(const uint8_t *tables, const uint8_t *codes, size_t groups,
+                          uint16_t least, uint16_t *ret)
+{
+    const __m512i low = _mm512_set1_epi8(15);
+    __m512i both = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
+    for (size_t g = 0; g < groups; g++, tables += SIMD_TABLE_BYTES, codes += SIMD_GROUP_BYTES) {
+        __m512i code = _mm512_loadu_si512(codes);
+        __m512i high = _mm512_and_si512(_mm512_srli_epi16(code, 4), low);
+        __m512i a = _mm512_shuffle_epi8(_mm512_loadu_si512(tables), _mm512_and_si512(code, low));
+        __m512i b = _mm512_shuffle_epi8(_mm512_loadu_si512(tables + 64), high);
+        __m512i sum = _mm512_add_epi8(a, b);
+        both = _mm512_add_epi16(both, sum);
+        odd = _mm512_add_epi16(odd, _mm512_srli_epi16(sum, 8));
+    }
+    __m256i odds = _mm256_add_epi16(_mm512_castsi512_si256(odd),
+                                    _mm512_extracti64x4_epi64(odd, 1));
+    __m256i evens = _mm256_add_epi16(_mm512_castsi512_si256(both),
+                                     _mm512_extracti64x4_epi64(both, 1));
+    evens = _mm256_sub_epi16(evens, _mm256_slli_epi16(odds, 8));
+    __m256i limit = _mm256_set1_epi16((short)(least - 1));
+    __m256i mask = _mm256_blendv_epi8(_mm256_cmpgt_epi16(evens, limit),
+                                      _mm256_cmpgt_epi16(odds, limit),
+                                      _mm256_set1_epi16((short)0xff00));
+    uint32_t bits = (uint32_t)_mm256_movemask_epi8(mask);
+    if (bits == 0)
+        return 0;
+    __m256i first = _mm256_unpacklo_epi16(evens, odds), second = _mm256_unpackhi_epi16(evens, odds);
+    _mm256_storeu_si256((void *)ret, _mm256_permute2x128_si256(first, second, 0x20));
+    _mm256_storeu_si256((void *)(ret + 16), _mm256_permute2x128_si256(first, second, 0x31));
+    return bits;
+}
 
 #define LEVEL CPU_AVX512
 #define LEVEL_TABLE simd_avx512

@@ -72,6 +72,17 @@ ALWAYS_INLINE vf vf_part_bf16(const uint8_t *p, size_t n)
     return s_bf16(simd_rest(p, n * 2).low);
 }
 
+ALWAYS_INLINE vf s_bytes_to_floats(uint32_t bytes)
+{
+    return (vf){ (float)(bytes & 255), (float)(bytes >> 8 & 255), (float)(bytes >> 16 & 255),
+                 (float)(bytes >> 24) };
+}
+ALWAYS_INLINE vf vf_load_u8(const uint8_t *p)           { return s_bytes_to_floats(load_u32(p)); }
+ALWAYS_INLINE vf vf_part_u8(const uint8_t *p, size_t n)
+{
+    return s_bytes_to_floats((uint32_t)simd_rest(p, n).low);
+}
+
 ALWAYS_INLINE vs s_i16(uint64_t cells)
 {
     vs v;
@@ -109,6 +120,24 @@ ALWAYS_INLINE uint64_t pop64(uint64_t x)
     x = (x & 0x3333333333333333ull) + ((x >> 2) & 0x3333333333333333ull);
     x = (x + (x >> 4)) & 0x0f0f0f0f0f0f0f0full;
     return (x * 0x0101010101010101ull) >> 56;
+}
+
+static uint32_t s_nibbles(const uint8_t *tables, const uint8_t *codes, size_t groups,
+                          uint16_t least, uint16_t *ret)
+{
+    uint16_t sums[SIMD_BLOCK_ROWS] = {0};
+    uint32_t bits = 0;
+    for (size_t g = 0; g < groups; g++, tables += SIMD_TABLE_BYTES, codes += SIMD_GROUP_BYTES)
+        for (size_t r = 0; r < SIMD_BLOCK_ROWS; r++) {
+            uint8_t a = codes[r], b = codes[SIMD_BLOCK_ROWS + r];
+            sums[r] = (uint16_t)(sums[r] + tables[a & 15] + tables[32 + (b & 15)] +
+                                 tables[64 + (a >> 4)] + tables[96 + (b >> 4)]);
+        }
+    for (uint32_t r = 0; r < SIMD_BLOCK_ROWS; r++)
+        bits |= (uint32_t)(sums[r] >= least) << r;
+    if (bits)
+        memcpy(ret, sums, sizeof sums);
+    return bits;
 }
 
 #define LEVEL CPU_SCALAR

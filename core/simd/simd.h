@@ -37,7 +37,11 @@ typedef enum simd_kernel {
     SIMD_I8_L2, SIMD_I8_IP, SIMD_BIN_HAMMING, SIMD_BIN_JACCARD, SIMD_KERNELS
 } simd_kernel_t;
 
-enum { SIMD_SCREEN_Q = 16 };    /* queries that are screened together */
+enum {
+    SIMD_SCREEN_Q = 16,         /* queries that are screened together */
+    SIMD_BLOCK_ROWS = 32,       /* rows whose four-bit codes lie together */
+    SIMD_GROUP_CODES = 4, SIMD_GROUP_BYTES = 64, SIMD_TABLE_BYTES = 128,    /* of `nibbles` */
+};
 
 /* Of one kernel.  query: prepared (simd_prepare).  Any thread, no state. */
 typedef struct simd_ops {
@@ -61,6 +65,22 @@ typedef struct simd_codes {
     /* ret[i] += by * x[i];  ret[i] += (from - x[i])²;  i < n */
     void (*add_products)(float *ret, const float *x, size_t n, float by);
     void (*add_squares)(float *ret, const float *x, size_t n, float from);
+    /* Scores of rows of a byte a cell, at ids[0..n) of a stretch, or all n when ids is NULL:
+     *   l2  Σ (query[i] - step[i] * row[i])²      ip  Σ query[i] * row[i]
+     * A row's score has the same bits either way; the bound is that of floats above. */
+    void (*bytes_l2)(const float *query, const float *step, const void *rows, const uint32_t *ids,
+                     size_t n, size_t dim, float *ret);
+    void (*bytes_ip)(const float *query, const void *rows, const uint32_t *ids, size_t n,
+                     size_t dim, float *ret);
+    /* Sums of table values for SIMD_BLOCK_ROWS rows of codes of four bits, exact integers at
+     * every level; bit r of what it returns: the sum of row r is at least `least`.
+     *   codes   [groups][2][SIMD_BLOCK_ROWS]: a group is four codes of each row, the first in
+     *           the low halves of the first bytes, the second in their high halves, and so on
+     *   tables  [groups][4][32]: of the first, third, second and fourth code of a group, each
+     *           twice over; the greatest of the four together at most 255, of all 32767
+     *   ret     [SIMD_BLOCK_ROWS]; only written when a bit is returned */
+    uint32_t (*nibbles)(const uint8_t *tables, const uint8_t *codes, size_t groups,
+                        uint16_t least, uint16_t *ret);
 } simd_codes_t;
 
 typedef struct simd {

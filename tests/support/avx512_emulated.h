@@ -151,7 +151,57 @@ EMU emu_si_t emu_madd_epi16(emu_si_t a, emu_si_t b)
     return r;
 }
 
+EMU emu_si_t emu_set1_epi8(int x) { emu_si_t r; memset(r.bytes, x, 64); return r; }
+EMU emu_si_t emu_and_si512(emu_si_t a, emu_si_t b)
+{
+    EMU_LANES(64, a.bytes[i] &= b.bytes[i]);
+    return a;
+}
+EMU emu_si_t emu_add_epi8(emu_si_t a, emu_si_t b)
+{
+    EMU_LANES(64, a.bytes[i] = (uint8_t)(a.bytes[i] + b.bytes[i]));
+    return a;
+}
+EMU emu_si_t emu_add_epi16(emu_si_t a, emu_si_t b)
+{
+    EMU_LANES(32, a.i16[i] = (int16_t)(a.i16[i] + b.i16[i]));
+    return a;
+}
+EMU emu_si_t emu_srli_epi16(emu_si_t a, unsigned n)
+{
+    EMU_LANES(32, a.i16[i] = (int16_t)((uint16_t)a.i16[i] >> n));
+    return a;
+}
+/* Bytes of each quarter by the low four bits of b's; none where b's highest bit is set. */
+EMU emu_si_t emu_shuffle_epi8(emu_si_t a, emu_si_t b)
+{
+    emu_si_t r;
+    EMU_LANES(64, r.bytes[i] = b.bytes[i] & 128 ? 0 : a.bytes[(i & ~15u) | (b.bytes[i] & 15)]);
+    return r;
+}
+EMU emu_si_t emu_cvtepu8_epi32(__m128i a)
+{
+    uint8_t from[16];
+    emu_si_t r;
+    memcpy(from, &a, 16);
+    EMU_LANES(16, r.i32[i] = from[i]);
+    return r;
+}
+EMU emu_ps_t emu_cvtepi32_ps(emu_si_t a)
+{
+    emu_ps_t r;
+    EMU_LANES(16, r.lane[i] = (float)a.i32[i]);
+    return r;
+}
+EMU __m128i emu_maskz_loadu_epi8_128(emu_mask_t mask, const void *p)
+{
+    __m128i r;
+    emu_masked_copy(&r, p, mask, 16, 1);
+    return r;
+}
+
 /* Some of the compiler's own are macros. */
+#undef _mm512_srli_epi16
 #undef _mm512_cmp_ps_mask
 #undef _mm512_extractf32x8_ps
 #undef _mm512_extracti64x4_epi64
@@ -183,5 +233,14 @@ EMU emu_si_t emu_madd_epi16(emu_si_t a, emu_si_t b)
 #define _mm512_sub_epi16          emu_sub_epi16
 #define _mm512_add_epi32          emu_add_epi32
 #define _mm512_madd_epi16         emu_madd_epi16
+#define _mm512_set1_epi8          emu_set1_epi8
+#define _mm512_and_si512          emu_and_si512
+#define _mm512_add_epi8           emu_add_epi8
+#define _mm512_add_epi16          emu_add_epi16
+#define _mm512_srli_epi16         emu_srli_epi16
+#define _mm512_shuffle_epi8       emu_shuffle_epi8
+#define _mm512_cvtepu8_epi32      emu_cvtepu8_epi32
+#define _mm512_cvtepi32_ps        emu_cvtepi32_ps
+#define _mm_maskz_loadu_epi8      emu_maskz_loadu_epi8_128
 
 #endif
