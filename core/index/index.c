@@ -13,6 +13,8 @@ const index_ops_t *index_ops_of(index_type_t type)
         [INDEX_IVF_SQ8] = &ivf_ops,
         [INDEX_IVF_PQ] = &ivf_ops,
         [INDEX_SCANN] = &ivf_ops,
+        [INDEX_SPARSE_INVERTED] = &sparse_ops,
+        [INDEX_SPARSE_WAND] = &sparse_ops,
     };
     return type < INDEX_TYPES ? ops[type] : NULL;
 }
@@ -85,6 +87,7 @@ err_t index_search(ctx_t *ctx, const index_t *self, const index_ask_t *ask, topk
 {
     check(!ask->keep || ask->keep->n_bits == self->head.rows);
     check((ask->factors != NULL) == (self->head.spec.metric == METRIC_COSINE));
+    check((ask->offsets != NULL) == (self->head.spec.cells == CELL_SPARSE));
     if (ask->n_queries == 0 || self->head.indexed == 0 || (ask->keep && ask->n_kept == 0))
         return OK;
     return self->ops->search(ctx, self, ask, best);

@@ -23,7 +23,7 @@ typedef struct index_ops {
     void (*destroy)(index_t *self);
 } index_ops_t;
 
-extern const index_ops_t ivf_ops, hnsw_ops, disk_ops;
+extern const index_ops_t ivf_ops, hnsw_ops, disk_ops, sparse_ops;
 
 /* NULL: the type is not built. */
 const index_ops_t *index_ops_of(index_type_t type);
