@@ -8,7 +8,10 @@
 #include "core/segment/field_index.h"
 #include "core/wire/pb.h"
 
-enum { ROW_BYTES = 16 };        /* of a row, beside its vector: see index_build */
+enum {
+    ROW_BYTES = 16,             /* of a row, beside its vector: see index_build */
+    SORT_TIMES = 4, SORT_BYTES = 192 << 20,     /* sparse: a page is sorted, and written */
+};
 
 struct build_job {
     ctx_t memory;               /* of the question; cancelled from outside */
@@ -91,9 +94,18 @@ void build_job_destroy(build_job_t **self_p)
 
 const Elanus__BuildAsk *build_job_ask(const build_job_t *self) { return self->ask; }
 
+/* How long sparse vectors are nobody says; all of the segment is no less. */
+static uint64_t s_need_sparse(const Elanus__Segment *segment)
+{
+    uint64_t sort = segment->bytes * SORT_TIMES;
+    return segment->bytes + (sort < SORT_BYTES ? sort : SORT_BYTES) + segment->rows * ROW_BYTES;
+}
+
 uint64_t build_job_need(const build_job_t *self)
 {
     uint64_t rows = self->ask->segment->rows;
+    if (!type_is_dense_vector(self->field.type))
+        return s_need_sparse(self->ask->segment);
     uint64_t vectors = rows * type_width(self->field.type, self->field.dim);
     uint64_t object = vectors < LIMIT_INDEX_OBJECT_BYTES ? vectors : LIMIT_INDEX_OBJECT_BYTES;
     return vectors + object + rows * ROW_BYTES;

@@ -92,6 +92,7 @@ static err_t s_ask(ctx_t *ctx, const index_part_t *p, const room_t *r, size_t q,
     const scorer_t *scorer = &self->scorer;
     index_ask_t ask = p->ask;
     ask.queries = scorer->queries + q * scorer->query_bytes;
+    ask.offsets = scorer->sparse ? scorer->offsets + q : NULL;
     ask.factors = scorer->factors ? scorer->factors + q : NULL;
     ask.n_queries = n;
     ask.want = r->k;

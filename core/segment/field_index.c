@@ -121,7 +121,8 @@ static err_t s_read(ctx_t *ctx, void *arg, size_t from, index_rows_t *ret)
         from -= parts->at[i].column.n;
     const column_t *c = &parts->at[i].column;
     check(from == 0);
-    *ret = (index_rows_t){ .cells = c->cells, .n = c->n, .valid = c->valid };
+    *ret = (index_rows_t){ .cells = c->cells, .offsets = c->width ? NULL : c->offsets, .n = c->n,
+                           .valid = c->valid };
     return OK;
 }
 

@@ -177,19 +177,30 @@ static growing_t *s_grow(world_t *world, size_t segment, size_t n_segments, size
     return g;
 }
 
-/* An index of each dense vector field; which metric, changes from segment to segment. */
-static void s_index(world_t *world, const sealed_files_t *files, sealed_t *s)
+/* Index type and metric of a field; those change from segment to segment. */
+static void s_index_params(size_t f, uint64_t segment, index_pair_t *type, index_pair_t *metric)
 {
     static const char *const metrics[] = { "L2", "IP", "COSINE" };
+    *type = (index_pair_t){ "index_type", "IVF_FLAT" };
+    *metric = (index_pair_t){ "metric_type", metrics[segment % 3] };
+    if (f == W_BITS) {
+        type->value = "BIN_IVF_FLAT";
+        metric->value = segment % 2 ? "HAMMING" : "JACCARD";
+    } else if (f == W_SPARSE) {
+        type->value = segment % 2 ? "SPARSE_INVERTED_INDEX" : "SPARSE_WAND";
+        metric->value = "IP";
+    }
+}
+
+/* An index of each vector field. */
+static void s_index(world_t *world, const sealed_files_t *files, sealed_t *s)
+{
     uint64_t segment = files->id.segment;
-    for (size_t f = W_F32; f <= W_BITS; f++) {
+    for (size_t f = W_F32; f <= W_SPARSE; f++) {
         field_index_t *index = NULL;
         index_built_t built;
-        bool bits = f == W_BITS;
-        index_pair_t params[] = {
-            { "index_type", bits ? "BIN_IVF_FLAT" : "IVF_FLAT" }, { "params", "{\"nlist\": 16}" },
-            { "metric_type", bits ? segment % 2 ? "HAMMING" : "JACCARD" : metrics[segment % 3] },
-        };
+        index_pair_t params[] = { { "params", "{\"nlist\": 16}" }, { NULL, NULL }, { NULL, NULL } };
+        s_index_params(f, segment, &params[1], &params[2]);
         field_index_job_t job = {
             .segment = segment, .n_rows = files->n_rows, .field = schema_at(world->schema, f),
             .binlogs = files->binlogs, .n_binlogs = files->n_parts * (W_FIELDS + 1),

@@ -133,7 +133,8 @@ err_t sparse_data_build(sparse_data_t *self, ctx_t *ctx, const index_how_t *how)
 err_t sparse_data_open(sparse_data_t *self, ctx_t *ctx, index_t **ret)
 {
     for (size_t i = 0; i < self->built.n_objects; i++)
-        self->blobs[i] = (index_blob_t){ "object", buf_view(&self->objects[i]) };
+        self->blobs[i] = (index_blob_t){ .name = "object",
+                                           .bytes = buf_view(&self->objects[i]) };
     return index_open(ctx, self->blobs, self->built.n_objects, ret);
 }
 

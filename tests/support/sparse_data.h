@@ -37,7 +37,8 @@ typedef struct sparse_data {
 void sparse_data_init(sparse_data_t *self, index_type_t type, const sparse_shape_t *shape);
 void sparse_data_fini(sparse_data_t *self);
 
-/* Build into self->objects.  Errors of index_build; ERR_MEMORY, ERR_STORE  a fault that was armed */
+/* Build into self->objects.
+ * Errors  of index_build; ERR_MEMORY, ERR_STORE  a fault that was armed */
 err_t must_use sparse_data_build(sparse_data_t *self, ctx_t *ctx, const index_how_t *how);
 
 /* Open what was built. */

@@ -1,12 +1,12 @@
-/* Inverted indexes: both types answer as a scan does, bit for bit, whatever the data; what is
- * built is the same for the same rows and is refused when it is damaged; every fault is reported. */
+/* Indexes of sparse vectors: both types answer as a scan does, bit for bit, whatever the data;
+ * what is built is the same for the same rows and is refused when it is damaged; every fault is
+ * reported. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
 
 #include "core/base/fault.h"
-#include "core/index/sparse_int.h"
 #include "tests/support/sparse_data.h"
 
 enum { TOPK = 10 };
