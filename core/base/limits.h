@@ -118,6 +118,7 @@
 #define LIMIT_INDEX_EF          32768           /* HNSW: rows kept on the way */
 #define LIMIT_INDEX_OBJECT_BYTES (512u << 20)   /* one object; a build holds one at a time */
 #define LIMIT_SCALAR_BITMAPS    1000            /* values of a BITMAP; of more it keeps lists */
+#define LIMIT_SCALAR_ANSWERS    32              /* bitmaps of a segment that a filter may hold */
 
 /* The write-ahead log */
 #define LIMIT_WAL_OBJECT_BYTES  (128u << 20)    /* one object: a request of 64 MiB and its frame */

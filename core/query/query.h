@@ -19,7 +19,10 @@
  * A sealed segment that has an index of the field and metric (sealed_set_index) is searched by it,
  * as a part of its own; all else is scanned, which is exact.
  *
- * But for indexes, the answer depends on the rows alone: not on threads, on the order of parts or
+ * Where a sealed segment has indexes of scalar fields (sealed_set_scalar), they answer what is
+ * cheaper so of a filter (query_answers.h); the rows it takes are the same.
+ *
+ * But for indexes of vectors, the answer depends on the rows alone: not on threads, on the order of parts or
  * on how rows are spread over segments.  Equal scores are ordered by primary
  * key, the smaller first.
  */
@@ -86,6 +89,9 @@ void search_destroy(search_t **self_p);
 /* How many pieces of work of about equal size; may be 0. */
 size_t search_parts(const search_t *self);
 
+/* Predicates of the filter that scalar indexes answered so far, in all segments. */
+size_t search_answered(const search_t *self);
+
 /* Do part i, once.  Errors: of expr_eval, brute_search, sealed_column.  Thread  any */
 err_t must_use search_run(ctx_t *ctx, search_t *self, size_t i);
 
@@ -126,6 +132,7 @@ err_t must_use retrieve_new(ctx_t *ctx, const retrieve_plan_t *plan, const query
                             size_t n_sources, retrieve_t **ret);
 void retrieve_destroy(retrieve_t **self_p);
 size_t retrieve_parts(const retrieve_t *self);
+size_t retrieve_answered(const retrieve_t *self);       /* as search_answered */
 err_t must_use retrieve_run(ctx_t *ctx, retrieve_t *self, size_t i);
 err_t must_use retrieve_finish(ctx_t *ctx, retrieve_t *self, retrieved_t *ret);
 

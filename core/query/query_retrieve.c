@@ -145,6 +145,11 @@ size_t retrieve_parts(const retrieve_t *self)
     return self->find ? self->scan.n_sources : self->scan.n_parts;
 }
 
+size_t retrieve_answered(const retrieve_t *self)
+{
+    return scan_answered(&self->scan);
+}
+
 /* --- lists ------------------------------------------ */
 
 /* By key, the newest row of a key first. */

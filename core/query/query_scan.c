@@ -15,15 +15,16 @@ static size_t s_pieces(const scan_t *self, const scan_block_t *block, size_t par
     return (block->n + part_rows - 1) / part_rows;
 }
 
-static void s_take_source(scan_source_t *into, const query_source_t *from, uint64_t read_ts)
+static void s_take_source(scan_t *self, scan_source_t *into, const query_source_t *from)
 {
     check(!from->growing != !from->sealed);
     if (from->sealed) {
         into->sealed = sealed_ref(from->sealed);
+        into->answers = self->filter ? answers_new(self->filter, self->schema, into->sealed) : NULL;
         return;
     }
     into->growing = growing_ref(from->growing);
-    into->snap = growing_at(into->growing, read_ts);
+    into->snap = growing_at(into->growing, self->read_ts);
 }
 
 static size_t s_source_blocks(const scan_source_t *source)
@@ -112,7 +113,7 @@ err_t scan_init(ctx_t *ctx, scan_t *self, schema_t *schema, expr_t *filter, uint
     if (!self->sources)
         return ctx_fail(ctx, ERR_MEMORY, "no memory to read %zu segments", n_sources);
     for (; self->n_sources < n_sources; self->n_sources++)
-        s_take_source(&self->sources[self->n_sources], &sources[self->n_sources], read_ts);
+        s_take_source(self, &self->sources[self->n_sources], &sources[self->n_sources]);
     return s_list_blocks(ctx, self);
 }
 
@@ -143,6 +144,7 @@ void scan_fini(scan_t *self)
         growing_unref(&self->sources[s].growing);
         sealed_unref(&self->sources[s].sealed);
         field_index_unref(&self->sources[s].index);
+        answers_destroy(&self->sources[s].answers);
     }
     mem_free(self->sources);
     mem_free(self->blocks);
@@ -232,19 +234,33 @@ static void s_drop_nulls(bitset_t *bits, const uint64_t *valid)
         bits->words[word] &= valid[word];
 }
 
+size_t scan_answered(const scan_t *self)
+{
+    size_t n = 0;
+    for (size_t s = 0; s < self->n_sources; s++)
+        n += answers_count(self->sources[s].answers);
+    return n;
+}
+
+/* Fields whose predicates are all answered are not read. */
 static err_t s_filter(ctx_t *ctx, const scan_t *self, size_t b, size_t from, size_t n,
                       bitset_t *bits)
 {
     column_t columns[LIMIT_FIELDS + 1];
     const column_t *at[LIMIT_FIELDS + 1] = {0};
+    const scan_block_t *block = &self->blocks[b];
+    expr_answers_t answers = {0};
+    const bool *needs = NULL;
     check(schema_len(self->schema) <= ARRAY_LEN(columns));
+    TRY(answers_of(ctx, self->sources[block->source].answers, block->first + from, &answers,
+                   &needs));
     for (size_t f = 0; f < schema_len(self->schema); f++)
-        if (expr_needs(self->filter, f)) {
+        if (needs ? needs[f] : expr_needs(self->filter, f)) {
             TRY(scan_column(ctx, self, b, f, &columns[f]));
             columns[f] = column_slice(&columns[f], from, n);
             at[f] = &columns[f];
         }
-    return expr_narrow(ctx, self->filter, at, n, bits);
+    return expr_narrow_beside(ctx, self->filter, at, answers.n ? &answers : NULL, n, bits);
 }
 
 err_t scan_keep(ctx_t *ctx, const scan_t *self, size_t b, size_t from, size_t n,

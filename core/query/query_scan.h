@@ -7,6 +7,7 @@
 #ifndef CORE_QUERY_QUERY_SCAN_H
 #define CORE_QUERY_QUERY_SCAN_H
 
+#include "core/query/query_answers.h"
 #include "core/query/query_int.h"
 
 typedef struct scan_block {
@@ -30,6 +31,7 @@ typedef struct scan_source {
     sealed_t *sealed;
     growing_snapshot_t snap;
     field_index_t *index;       /* a reference; NULL: it is scanned */
+    answers_t *answers;         /* owned; NULL: no predicate of the filter has an index */
     size_t begin, end;          /* its blocks */
 } scan_source_t;
 
@@ -71,6 +73,9 @@ bool scan_find(const scan_t *self, size_t source, view_t pk, size_t *ret_block, 
  * Errors  of scan_column; ERR_MEMORY; ERR_UNEXPECTED  the answer's bound */
 err_t must_use scan_copy(ctx_t *ctx, const scan_t *self, size_t field, const scan_place_t *places,
                          size_t n, answer_t *answer, column_builder_t *into);
+
+/* Predicates of the filter that indexes have answered so far, in all segments. */
+size_t scan_answered(const scan_t *self);
 
 /* Which of rows [from, from + n) of block b does a reader at read_ts see, the filter take?
  *   cells   a column of these rows whose nulls do not take part; NULL: none

@@ -139,6 +139,11 @@ size_t search_parts(const search_t *self)
 {
     return self->scan.n_parts;
 }
+
+size_t search_answered(const search_t *self)
+{
+    return scan_answered(&self->scan);
+}
 /* --- groups ------------------------------------------ */
 
 /* Once a block; other parts read it after they took the lock for their own blocks or for

@@ -2,9 +2,7 @@
 #include "core/segment/field_index.h"
 
 #include <stdatomic.h>
-#include <stdlib.h>
-
-#include "core/segment/binlog.h"
+#include "core/segment/field_parts.h"
 
 struct field_index {
     _Atomic int refs;
@@ -54,72 +52,14 @@ err_t field_index_spec(ctx_t *ctx, const field_t *field, const index_pair_t *par
 
 /* --- the vectors -------------------------------------------------------------------------- */
 
-/* The field of one part. */
-typedef struct part {
-    store_mapping_t map;
-    binlog_t *binlog;
-    void *memory;               /* owned */
-    column_t column;
-} part_t;
-
-typedef struct parts {
-    part_t *at;                 /* owned; [n] */
-    size_t n, rows;
-} parts_t;
-
-static void s_parts_fini(parts_t *self)
-{
-    for (size_t i = 0; i < self->n; i++) {
-        mem_free(self->at[i].memory);
-        binlog_destroy(&self->at[i].binlog);
-        store_unmap(&self->at[i].map);
-    }
-    mem_free(self->at);
-}
-
-/* Keys are …/<field>/<attempt>-<part> (core/segment/flush.c). */
-static bool s_is_of(const char *key, int64_t field)
-{
-    const char *last = strrchr(key, '/'), *at = last;
-    while (at && at > key && at[-1] != '/')
-        at--;
-    char *end = NULL;
-    return at && at != last && strtoll(at, &end, 10) == field && end == last;
-}
-
-static err_t s_open_part(ctx_t *ctx, store_t *store, const field_index_job_t *job, const char *key,
-                         parts_t *parts)
-{
-    part_t *part = &parts->at[parts->n++];
-    TRY(store_map(ctx, store, key, &part->map));
-    TRY(binlog_open(ctx, part->map.body, key, &part->binlog));
-    TRY(binlog_expect(ctx, part->binlog, job->field, job->segment, parts->rows));
-    TRY(binlog_load(ctx, part->binlog, &part->memory, &part->column));
-    parts->rows += part->column.n;
-    return OK;
-}
-
-static err_t s_open_parts(ctx_t *ctx, store_t *store, const field_index_job_t *job, parts_t *parts)
-{
-    parts->at = mem_new(job->n_binlogs * sizeof *parts->at);
-    for (size_t i = 0; i < job->n_binlogs; i++)
-        if (s_is_of(job->binlogs[i], job->field->id))
-            TRY(s_open_part(ctx, store, job, job->binlogs[i], parts));
-    if (parts->rows != job->n_rows)
-        return ctx_fail(ctx, ERR_CORRUPT, "segment %llu has %zu vectors of field %lld in its "
-                        "files, expected were %llu", (unsigned long long)job->segment, parts->rows,
-                        (long long)job->field->id, (unsigned long long)job->n_rows);
-    return OK;
-}
-
 static err_t s_read(ctx_t *ctx, void *arg, size_t from, index_rows_t *ret)
 {
     (void)ctx;
-    const parts_t *parts = arg;
+    const field_parts_t *parts = arg;
     size_t i = 0;
-    for (; from >= parts->at[i].column.n; i++)
-        from -= parts->at[i].column.n;
-    const column_t *c = &parts->at[i].column;
+    for (; from >= parts->columns[i].n; i++)
+        from -= parts->columns[i].n;
+    const column_t *c = &parts->columns[i];
     check(from == 0);
     *ret = (index_rows_t){ .cells = c->cells, .offsets = c->width ? NULL : c->offsets, .n = c->n,
                            .valid = c->valid };
@@ -143,16 +83,17 @@ err_t field_index_build(ctx_t *ctx, store_t *store, const field_index_job_t *job
                         index_built_t *ret)
 {
     index_spec_t spec;
-    parts_t parts = {0};
+    field_parts_t parts;
+    field_parts_of_t of = { job->segment, job->n_rows, job->field, job->binlogs, job->n_binlogs };
     TRY(field_index_spec(ctx, job->field, job->params, job->n_params, &spec));
     spec.seed = job->seed;
     output_t out = { store, job->prefix };
     index_source_t source = { .n_rows = (size_t)job->n_rows, .read = s_read, .arg = &parts };
     index_sink_t sink = { s_put, &out };
-    err_t err = s_open_parts(ctx, store, job, &parts);
+    err_t err = field_parts_init(ctx, &parts, store, &of);
     if (err == OK)
         err = index_build(ctx, &spec, &source, &sink, job->how, ret);
-    s_parts_fini(&parts);
+    field_parts_fini(&parts);
     return err;
 }
 

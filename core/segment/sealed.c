@@ -5,7 +5,7 @@
  *     order: rows by primary key; NULL when rows lie in that order already
  *
  * Locks: `lock` guards loading a slot and is held across the read, so that a field is
- * read once; `death_lock` guards making `died`; `index_lock` guards `indexes`.  None is taken
+ * read once; `death_lock` guards making `died`; `index_lock` guards `indexes` and `scalars`.
  * under another.
  */
 #include "core/segment/sealed.h"
@@ -40,6 +40,7 @@ struct sealed {
     size_t pk;                  /* the key's place in the schema */
     uint32_t *order;            /* [n_rows]; NULL: rows are in order */
     field_index_t **indexes;    /* owned; [fields] a reference each, or NULL */
+    field_scalar_t **scalars;   /* the same, of scalar fields */
     pthread_mutex_t lock, death_lock, index_lock;
     _Atomic(_Atomic uint64_t *) died;   /* [n_rows]; NULL: everybody lives */
     _Atomic size_t bytes;
@@ -349,6 +350,7 @@ static sealed_t *s_new(store_t *store, schema_t *schema, const sealed_files_t *f
     pthread_mutex_init(&self->death_lock, NULL);
     pthread_mutex_init(&self->index_lock, NULL);
     self->indexes = mem_new(schema_len(schema) * sizeof(field_index_t *));
+    self->scalars = mem_new(schema_len(schema) * sizeof(field_scalar_t *));
     return self;
 }
 
@@ -397,9 +399,12 @@ void sealed_unref(sealed_t **self_p)
     mem_free(self->order);
     mem_free(s_died(self));
     pthread_mutex_destroy(&self->lock);
-    for (size_t i = 0; i < schema_len(self->schema); i++)
+    for (size_t i = 0; i < schema_len(self->schema); i++) {
         field_index_unref(&self->indexes[i]);
+        field_scalar_unref(&self->scalars[i]);
+    }
     mem_free(self->indexes);
+    mem_free(self->scalars);
     pthread_mutex_destroy(&self->death_lock);
     pthread_mutex_destroy(&self->index_lock);
     schema_unref(&self->schema);
@@ -503,6 +508,31 @@ field_index_t *sealed_index(sealed_t *self, size_t field)
         field_index_ref(index);
     pthread_mutex_unlock(&self->index_lock);
     return index;
+}
+
+void sealed_set_scalar(sealed_t *self, size_t field, field_scalar_t **scalar)
+{
+    check(field < schema_len(self->schema));
+    check(!*scalar || scalar_index_rows(field_scalar_of(*scalar)) == self->n_rows);
+    s_add_bytes(self, *scalar ? field_scalar_bytes(*scalar) : 0);
+    pthread_mutex_lock(&self->index_lock);
+    field_scalar_t *was = self->scalars[field];
+    self->scalars[field] = take(*scalar);
+    pthread_mutex_unlock(&self->index_lock);
+    if (was)
+        atomic_fetch_sub_explicit(&self->bytes, field_scalar_bytes(was), memory_order_relaxed);
+    field_scalar_unref(&was);
+}
+
+field_scalar_t *sealed_scalar(sealed_t *self, size_t field)
+{
+    check(field < schema_len(self->schema));
+    pthread_mutex_lock(&self->index_lock);
+    field_scalar_t *scalar = self->scalars[field];
+    if (scalar)
+        field_scalar_ref(scalar);
+    pthread_mutex_unlock(&self->index_lock);
+    return scalar;
 }
 
 uint64_t sealed_died(const sealed_t *self, size_t row)

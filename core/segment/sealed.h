@@ -9,6 +9,7 @@
 #define CORE_SEGMENT_SEALED_H
 
 #include "core/segment/field_index.h"
+#include "core/segment/field_scalar.h"
 #include "core/segment/segment.h"
 #include "core/store/store.h"
 
@@ -76,6 +77,10 @@ void sealed_set_index(sealed_t *self, size_t field, field_index_t **index);
 
 /* A reference to the index of a field, the caller's; NULL: there is none.  Any thread. */
 field_index_t *sealed_index(sealed_t *self, size_t field);
+
+/* The same for the index of a scalar field, which answers filters. */
+void sealed_set_scalar(sealed_t *self, size_t field, field_scalar_t **scalar);
+field_scalar_t *sealed_scalar(sealed_t *self, size_t field);
 
 /* When a row died, SEGMENT_ALIVE when it did not. */
 uint64_t sealed_died(const sealed_t *self, size_t row);

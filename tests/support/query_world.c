@@ -218,6 +218,34 @@ static void s_index(world_t *world, const sealed_files_t *files, sealed_t *s)
     }
 }
 
+/* An index of each scalar field; of which type, changes too. */
+static void s_index_scalars(world_t *world, const sealed_files_t *files, sealed_t *s)
+{
+    static const char *const types[] = { "INVERTED", "BITMAP", "STL_SORT", "Trie", "AUTOINDEX" };
+    uint64_t segment = files->id.segment;
+    for (size_t f = 0; f < W_F32; f++) {
+        const field_t *field = schema_at(world->schema, f);
+        field_scalar_t *scalar = NULL;
+        index_built_t built;
+        size_t type = (segment + f) % ARRAY_LEN(types);
+        while (!field_scalar_made(field->type, field->element, types[type]))
+            type = (type + 1) % ARRAY_LEN(types);
+        index_pair_t params[] = { { "index_type", types[type] } };
+        field_index_job_t job = {
+            .segment = segment, .n_rows = files->n_rows, .field = field,
+            .binlogs = files->binlogs, .n_binlogs = files->n_parts * (W_FIELDS + 1),
+            .params = params, .n_params = ARRAY_LEN(params), .seed = segment,
+            .prefix = ctx_printf(&world->ctx, "index/%zu/%llu", f, (unsigned long long)segment),
+        };
+        check(field_scalar_build(&world->ctx, world->store, &job, &built) == OK);
+        check(built.n_objects == 1 && built.rows == files->n_rows);
+        const char *object = ctx_printf(&world->ctx, "%s/0", job.prefix);
+        check(field_scalar_open(&world->ctx, world->store, &object, 1, field, sealed_rows(s),
+                                &scalar) == OK);
+        sealed_set_scalar(s, f, &scalar);
+    }
+}
+
 static sealed_t *s_seal(world_t *world, growing_t *g, size_t delete_from)
 {
     owned(flush) flush = NULL;
@@ -227,8 +255,10 @@ static sealed_t *s_seal(world_t *world, growing_t *g, size_t delete_from)
     check(flush_put(&world->ctx, flush, world->store) == OK);
     check(sealed_open(&world->ctx, world->store, world->schema, flush_files(flush), false, &s) ==
           OK);
-    if (world->indexed)
+    if (world->indexed) {
         s_index(world, flush_files(flush), s);
+        s_index_scalars(world, flush_files(flush), s);
+    }
     for (size_t i = delete_from; i < world->n_ops; i++) {
         const world_op_t *op = &world->ops[i];
         random_rows_t batch;

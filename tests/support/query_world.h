@@ -37,7 +37,7 @@ typedef struct world {
     world_op_t ops[WORLD_OPS];
     size_t n_ops;
     uint64_t next_segment;
-    bool indexed;               /* sealed segments get indexes, of a metric by turns */
+    bool indexed;               /* sealed segments get indexes, of types and metrics by turns */
 } world_t;
 
 void world_init(world_t *self, type_t pk, uint64_t seed, size_t n_ops);

@@ -15,6 +15,7 @@ static const size_t s_outputs[] = { W_TAG, W_TEXT, W_SPARSE };
 /* --- the model ------------------------------------------ */
 
 static const world_t *s_world;
+static size_t s_answered;       /* predicates, by indexes */
 
 /* By key; of one key the newest first. */
 static int s_order(const void *a, const void *b)
@@ -66,6 +67,7 @@ static err_t s_retrieve(ctx_t *ctx, const retrieve_plan_t *plan, const layout_t 
     owned(retrieve) retrieve = NULL;
     TRY(retrieve_new(ctx, plan, layout->sources, layout->n, &retrieve));
     err_t err = world_run(seed, n_threads, s_part, retrieve, retrieve_parts(retrieve));
+    s_answered += retrieve_answered(retrieve);
     if (err != OK)
         return ctx_fail(ctx, err, "a part");
     return retrieve_finish(ctx, retrieve, ret);
@@ -130,10 +132,12 @@ static void s_round(world_t *w, const layout_t *layouts, size_t n_layouts)
     column_builder_fini(&keys);
 }
 
-static void s_all_layouts(type_t pk, uint64_t seed)
+static void s_all_layouts(type_t pk, uint64_t seed, bool indexed)
 {
     world_t w;
     world_init(&w, pk, seed, 80);
+    w.indexed = indexed;
+    s_answered = 0;
     static const struct { size_t n; unsigned sealed; } how[] = {
         { 1, 0 }, { 1, 1 }, { 2, 0 }, { 4, 0xa }, { 5, 0x1f },
     };
@@ -142,6 +146,7 @@ static void s_all_layouts(type_t pk, uint64_t seed)
         layout_init(&layouts[i], &w, how[i].n, how[i].sealed);
     for (int round = 0; round < 120; round++)
         s_round(&w, layouts, ARRAY_LEN(how));
+    assert_true(indexed ? s_answered > 100 : s_answered == 0);
     for (size_t i = 0; i < ARRAY_LEN(how); i++)
         layout_fini(&layouts[i]);
     world_fini(&w);
@@ -150,13 +155,20 @@ static void s_all_layouts(type_t pk, uint64_t seed)
 static void every_way_in_every_layout_number_keys(void **state)
 {
     (void)state;
-    s_all_layouts(TYPE_INT64, 1);
+    s_all_layouts(TYPE_INT64, 1, false);
 }
 
 static void every_way_in_every_layout_text_keys(void **state)
 {
     (void)state;
-    s_all_layouts(TYPE_VARCHAR, 2);
+    s_all_layouts(TYPE_VARCHAR, 2, false);
+}
+
+static void every_way_with_scalar_indexes(void **state)
+{
+    (void)state;
+    s_all_layouts(TYPE_INT64, 3, true);
+    s_all_layouts(TYPE_VARCHAR, 4, true);
 }
 
 /* --- many rows, bounds, cancelling, faults ------------------------------------------ */
@@ -281,6 +293,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_way_in_every_layout_number_keys),
         cmocka_unit_test(every_way_in_every_layout_text_keys),
+        cmocka_unit_test(every_way_with_scalar_indexes),
         cmocka_unit_test(the_least_keys_of_many_are_found),
         cmocka_unit_test(bounds_and_types_are_kept),
         cmocka_unit_test(a_cancelled_query_stops),
