@@ -263,6 +263,13 @@ static err_t s_filter(ctx_t *ctx, const scan_t *self, size_t b, size_t from, siz
     return expr_narrow_beside(ctx, self->filter, at, answers.n ? &answers : NULL, n, bits);
 }
 
+bool scan_keeps_all(const scan_t *self, size_t b)
+{
+    const sealed_t *sealed = self->sources[self->blocks[b].source].sealed;
+    return !self->filter && sealed && sealed_shows_all(sealed, self->read_ts) &&
+           self->expire_ts <= sealed_min_ts(sealed);
+}
+
 err_t scan_keep(ctx_t *ctx, const scan_t *self, size_t b, size_t from, size_t n,
                 const column_t *cells, bitset_t *ret, size_t *ret_n)
 {

@@ -77,6 +77,9 @@ err_t must_use scan_copy(ctx_t *ctx, const scan_t *self, size_t field, const sca
 /* Predicates of the filter that indexes have answered so far, in all segments. */
 size_t scan_answered(const scan_t *self);
 
+/* Do all rows of the segment that block b is of take part?  In O(1); false may be wrong. */
+bool scan_keeps_all(const scan_t *self, size_t b);
+
 /* Which of rows [from, from + n) of block b does a reader at read_ts see, the filter take?
  *   cells   a column of these rows whose nulls do not take part; NULL: none
  *   ret     made here, of n bits; the caller's to fini, on failure too

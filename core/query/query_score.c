@@ -202,6 +202,10 @@ err_t stretch_open_keep(ctx_t *ctx, const scan_t *scan, size_t b, stretch_t *ret
 {
     const scan_block_t *block = &scan->blocks[b];
     *ret = (stretch_t){ .block = b, .n = block->n, .first = block->first };
+    if (scan_keeps_all(scan, b)) {
+        ret->n_kept = ret->n;
+        return OK;
+    }
     return scan_keep(ctx, scan, b, 0, block->n, NULL, &ret->keep, &ret->n_kept);
 }
 

@@ -65,7 +65,8 @@ typedef struct stretch {
 err_t must_use stretch_open(ctx_t *ctx, const scan_t *scan, const scorer_t *scorer, size_t b,
                             size_t from, size_t n, stretch_t *ret);
 
-/* All of a block without its vectors: for a segment's index. */
+/* All of a block without its vectors: for a segment's index.  Where every row takes part there
+ * is no bitmap. */
 err_t must_use stretch_open_keep(ctx_t *ctx, const scan_t *scan, size_t b, stretch_t *ret);
 void stretch_fini(stretch_t *self);
 

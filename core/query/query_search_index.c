@@ -35,10 +35,13 @@ static err_t s_join_keeps(ctx_t *ctx, index_part_t *p)
     TRY(bitset_init(ctx, &p->keep, w->part->n));
     for (size_t s = 0; s < w->n; s++) {
         const bitset_t *from = &w->stretches[s].keep;
-        for (size_t at = 0; at < (from->n_bits + 63) / 64; at++)
-            for (uint64_t word = from->words[at]; word; word &= word - 1)
-                bitset_set(&p->keep, w->stretches[s].first + 64 * at +
-                                     (size_t)__builtin_ctzll(word));
+        size_t shift = w->stretches[s].first % 64;
+        uint64_t *into = p->keep.words + w->stretches[s].first / 64;
+        for (size_t at = 0; at < (from->n_bits + 63) / 64; at++) {
+            into[at] |= from->words[at] << shift;
+            if (shift && from->words[at] >> (64 - shift))
+                into[at + 1] |= from->words[at] >> (64 - shift);
+        }
     }
     p->ask.keep = &p->keep;
     return OK;

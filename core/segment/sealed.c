@@ -1,7 +1,8 @@
 /* sealed - see sealed.h
  *
  *     slots[part][field] ──▶ column, and the memory or map under it
- *     ts of all rows in one array; died of all rows, made by the first delete that hits
+ *     ts of all rows in one array; died of all rows, made by the first delete that hits, and
+ *     behind it a bit a row, set when it died: few do, and a reader looks at those only
  *     order: rows by primary key; NULL when rows lie in that order already
  *
  * Locks: `lock` guards loading a slot and is held across the read, so that a field is
@@ -17,6 +18,8 @@
 #include "core/base/limits.h"
 #include "core/segment/binlog.h"
 #include "core/segment/delta.h"
+
+enum { WORD = 64 };
 
 typedef struct slot {
     _Atomic bool loaded;
@@ -42,7 +45,7 @@ struct sealed {
     field_index_t **indexes;    /* owned; [fields] a reference each, or NULL */
     field_scalar_t **scalars;   /* the same, of scalar fields */
     pthread_mutex_t lock, death_lock, index_lock;
-    _Atomic(_Atomic uint64_t *) died;   /* [n_rows]; NULL: everybody lives */
+    _Atomic(_Atomic uint64_t *) died;   /* [n_rows], then the bits; NULL: everybody lives */
     _Atomic size_t bytes;
 };
 
@@ -257,6 +260,22 @@ static _Atomic uint64_t *s_died(const sealed_t *self)
     return atomic_load_explicit(&self->died, memory_order_acquire);
 }
 
+static size_t s_words(const sealed_t *self)
+{
+    return (self->n_rows + WORD - 1) / WORD;
+}
+
+/* Which of rows [row, row + 64) died at some time. */
+static uint64_t s_dead(const sealed_t *self, const _Atomic uint64_t *died, size_t row)
+{
+    const _Atomic uint64_t *bits = died + self->n_rows;
+    size_t at = row / WORD, shift = row % WORD;
+    uint64_t low = atomic_load_explicit(&bits[at], memory_order_relaxed) >> shift;
+    if (shift == 0 || at + 1 == s_words(self))
+        return low;
+    return low | atomic_load_explicit(&bits[at + 1], memory_order_relaxed) << (WORD - shift);
+}
+
 static err_t s_make_died(ctx_t *ctx, sealed_t *self)
 {
     if (s_died(self))
@@ -264,10 +283,11 @@ static err_t s_make_died(ctx_t *ctx, sealed_t *self)
     pthread_mutex_lock(&self->death_lock);
     _Atomic uint64_t *died = s_died(self);
     if (!died) {
-        died = mem_try(ctx, self->n_rows * sizeof *died);
+        size_t bytes = (self->n_rows + s_words(self)) * sizeof *died;
+        died = mem_try(ctx, bytes);
         for (size_t i = 0; died && i < self->n_rows; i++)
             atomic_init(&died[i], SEGMENT_ALIVE);
-        s_add_bytes(self, died ? self->n_rows * sizeof *died : 0);
+        s_add_bytes(self, died ? bytes : 0);
         atomic_store_explicit(&self->died, died, memory_order_release);
     }
     pthread_mutex_unlock(&self->death_lock);
@@ -276,11 +296,14 @@ static err_t s_make_died(ctx_t *ctx, sealed_t *self)
 }
 
 /* Lower a death; false when the row was dead by then already. */
-static bool s_lower_death(_Atomic uint64_t *died, uint64_t ts)
+static bool s_lower_death(const sealed_t *self, size_t row, uint64_t ts)
 {
-    uint64_t now = atomic_load_explicit(died, memory_order_relaxed);
+    _Atomic uint64_t *died = s_died(self), *bits = died + self->n_rows;
+    uint64_t now = atomic_load_explicit(&died[row], memory_order_relaxed);
+    if (now == SEGMENT_ALIVE)
+        atomic_fetch_or_explicit(&bits[row / WORD], 1ull << row % WORD, memory_order_relaxed);
     while (ts < now)
-        if (atomic_compare_exchange_weak_explicit(died, &now, ts, memory_order_release,
+        if (atomic_compare_exchange_weak_explicit(&died[row], &now, ts, memory_order_release,
                                                   memory_order_relaxed))
             return true;
     return false;
@@ -298,7 +321,7 @@ static err_t s_kill(ctx_t *ctx, sealed_t *self, view_t pk, uint64_t ts, size_t *
             continue;
         if (!ret_n)
             return s_make_died(ctx, self);
-        *ret_n += s_lower_death(&s_died(self)[row], ts);
+        *ret_n += s_lower_death(self, row, ts);
     }
     return OK;
 }
@@ -450,11 +473,21 @@ void sealed_hide_rows(const sealed_t *self, size_t i, size_t from, uint64_t read
     for (size_t at = 0; read_ts < self->max_ts && at < bits->n_bits; at++)
         if (ts[at] > read_ts)
             bitset_clear(bits, at);
-    for (size_t at = 0; died && at < bits->n_bits; at++) {
-        uint64_t death = atomic_load_explicit(&died[rows.first + from + at], memory_order_relaxed);
-        if (death <= read_ts && death != SEGMENT_ALIVE)
-            bitset_clear(bits, at);
+    size_t first = rows.first + from;
+    for (size_t at = 0; died && at < bits->n_bits; at += WORD) {
+        uint64_t dead = s_dead(self, died, first + at) & bits->words[at / WORD];
+        for (; dead; dead &= dead - 1) {
+            size_t bit = at + (size_t)__builtin_ctzll(dead);
+            uint64_t death = atomic_load_explicit(&died[first + bit], memory_order_relaxed);
+            if (death <= read_ts && death != SEGMENT_ALIVE)
+                bitset_clear(bits, bit);
+        }
     }
+}
+
+bool sealed_shows_all(const sealed_t *self, uint64_t read_ts)
+{
+    return read_ts >= self->max_ts && !s_died(self);
 }
 
 void sealed_hide(const sealed_t *self, size_t i, uint64_t read_ts, bitset_t *bits)

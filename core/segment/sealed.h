@@ -65,6 +65,9 @@ void sealed_hide(const sealed_t *self, size_t i, uint64_t read_ts, bitset_t *bit
 void sealed_hide_rows(const sealed_t *self, size_t i, size_t from, uint64_t read_ts,
                       bitset_t *bits);
 
+/* Does a reader at read_ts see every row?  In O(1); false may be wrong.  Any thread. */
+bool sealed_shows_all(const sealed_t *self, uint64_t read_ts);
+
 /* Memory that lives with a field's block, for what a reader derives from its cells (the
  * norms of vectors): made at the first ask, zeroed; every later ask gets the same, whatever
  * bytes it names.  Who uses it keeps several threads apart in it.  ERR_MEMORY.  Any thread. */
