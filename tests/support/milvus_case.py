@@ -59,11 +59,13 @@ def vector_fields(schema):
     return [f for f in schema.fields if f.dtype.name.endswith("_VECTOR")]
 
 
-def create_index(stub, name, field, kind, metric):
+def create_index(stub, name, field, kind, metric, params=None):
     """As the client's, which sleeps half a second before it looks whether it is made."""
     request = milvus_pb2.CreateIndexRequest(collection_name=name, field_name=field)
     request.extra_params.add(key="index_type", value=kind)
     request.extra_params.add(key="metric_type", value=metric)
+    if params:
+        request.extra_params.add(key="params", value=json.dumps(params))
     done = stub.CreateIndex(request, timeout=T)
     assert done.error_code == 0, done.reason
 
