@@ -229,8 +229,24 @@ bench-simd: $(OUT)/bench/bench_simd              ## distance kernels beside the 
 bench-query: $(OUT)/bench/bench_query            ## searches of one segment beside the bare kernels
 	@$<
 
-bench-index: $(OUT)/bench/search_index           ## IVF_FLAT beside faiss: one thread, one run
-	@$$(scripts/faiss.sh) tests/bench/bench_index.py $< $(BENCH)
+# Only what an index needs, once more, for Python to load; see tests/bench/ann/ann_shim.c.
+ANNSRC := $(filter core/base/% core/simd/% core/index/%,$(SRC)) tests/bench/ann/ann_shim.c
+ANNOBJ := $(ANNSRC:%.c=$(OUT)/pic/%.o)
+DEPS += $(ANNOBJ:.o=.d)
+$(OUT)/pic/%.o: %.c | $(GENSRC) $(GEN)/methods.inc
+	@mkdir -p $(@D)
+	$(CC) $(CFLAGS) $(FLAGS_$*) -fPIC -fvisibility=hidden -MMD -MP -c -o $@ $<
+
+$(OUT)/bench/libann.so: $(ANNOBJ)
+	@mkdir -p $(@D)
+	$(CC) $(LDFLAGS) -shared -Wl,-z,defs -Wl,--as-needed -o $@ $^ \
+	    $(filter-out -Wl% -l:%,$(LIBS))
+
+# QUICK=1: three minutes; DATASETS= ROWS= INDEXES= PEERS= ROUNDS=: some of it only.
+bench-index: $(OUT)/bench/libann.so              ## indexes beside hnswlib, faiss, ScaNN, DiskANN
+	@DATASETS="$(DATASETS)" ROWS=$(ROWS) INDEXES="$(INDEXES)" PEERS="$(PEERS)" \
+	    ROUNDS=$(ROUNDS) QUICK=$(QUICK) $$(scripts/ann_venv.sh) tests/bench/bench_index.py $<
+
 
 bench-door: $(OUT)/bench/bench_door              ## the proxy's door: calls/s, and p99 beside floods
 	@$<
