@@ -1,104 +1,330 @@
 #!/usr/bin/env python3
-"""bench_index - IVF_FLAT beside faiss's IVF-Flat: same vectors, same machine, one thread, one run.
+"""bench_index - every index beside the best there is: recall@10 against queries per second
 
-    tests/bench/bench_index.py PROGRAM [ROWS] [DIM] [NLIST]    PROGRAM: of search_index.c
+    make bench-index [QUICK=1] [DATASETS=glove,minilm] [ROWS=100000] [INDEXES=HNSW,SCANN]
+                     [PEERS=hnswlib,scann] [ROUNDS=3]
 
-Clustered float32 vectors from a fixed seed, 1,000 queries, L2, top 10.  For each
-nprobe: recall@10 against an exact scan, queries per second one at a time and all at
-once, and ours over faiss's.  Seconds are of CPU time, so a busy machine does not blur
-them.  Numbers are saved in build/bench/index.json.
+    sets      glove, minilm (ann/ann_data.py): vectors of length 1, inner product, top 10,
+              2,000 queries that are not in the base
+    method    each index lives in a process of its own; one at a time works: it builds (one
+              thread; Elanus's also with two), is saved, and loaded by a fresh process.  Then
+              every setting is measured round by round, one library after the other, a query a
+              call, one thread, called from Python alike; medians of the rounds count.
+    printed   build seconds, memory; queries per second at recalls 0.90, 0.95, 0.99 between the
+              measured points; the same with filters; what issue asks and whether it is met
+
+Saves build/bench/index.json (every point), index.md (the tables), index.png and index.svg.
+QUICK=1: 20,000 rows of one set, few settings, one round.
 """
+import collections
 import json
 import os
+import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
 import time
 
-os.environ["OMP_NUM_THREADS"] = "1"
-import faiss  # noqa: E402
-import numpy as np  # noqa: E402
+import numpy as np
 
-K, QUERIES, ROUNDS, NPROBES = 10, 1000, 3, [1, 4, 8, 16, 32, 64]
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(HERE))
+sys.path.insert(0, os.path.join(HERE, "ann"))
+sys.dont_write_bytecode = True
+import ann_data  # noqa: E402
+import ann_report  # noqa: E402
 
-
-def vectors(rows, dim):
-    rng = np.random.default_rng(5)
-    centres = rng.standard_normal((rows // 500 + 1, dim)) * 0.5
-    def some(n):
-        return (centres[rng.integers(len(centres), size=n)] +
-                0.6 * rng.standard_normal((n, dim))).astype(np.float32)
-    return some(rows), some(QUERIES)
-
-
-def recall(found, exact):
-    return float(np.mean([len(set(f) & set(e)) / K for f, e in zip(found, exact)]))
+K = ann_data.K
+SHARES = (0.01, 0.1, 0.5, 0.9)  # of the rows, that a filter keeps
+FILTERED = 500                  # queries of the filter tables
+MEASURED_S = 0.3                # of one setting in one round, about
+ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
+                                     "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")}
 
 
-def timed(call):
-    begin = time.process_time()
-    result = call()
-    return time.process_time() - begin, result
+def words(name, default):
+    return [w for w in os.environ.get(name, "").replace(",", " ").split()] or default
 
 
-def run_faiss(base, queries, nlist):
-    index = faiss.index_factory(base.shape[1], f"IVF{nlist},Flat")
-    build, _ = timed(lambda: (index.train(base), index.add(base)))
-    out = {"build_s": build, "search": {}}
-    for nprobe in NPROBES:
-        index.nprobe = nprobe
-        single = [timed(lambda: [index.search(queries[i:i + 1], K) for i in range(QUERIES)])[0]
-                  for _ in range(ROUNDS)]
-        batch = [timed(lambda: index.search(queries, K)) for _ in range(ROUNDS)]
-        out["search"][nprobe] = {"single": QUERIES / sorted(single)[ROUNDS // 2],
-                                 "batch": QUERIES / sorted(b[0] for b in batch)[ROUNDS // 2],
-                                 "found": batch[0][1][1]}
-    return out
+# --- what is measured -----------------------------------------------------------------------
+
+Subject = collections.namedtuple("Subject", "name library spec params peers")
 
 
-def run_ours(program, place, base, queries, nlist):
-    base.tofile(f"{place}/base")
-    queries.tofile(f"{place}/queries")
-    said = subprocess.run([program, f"{place}/base", f"{place}/queries", str(base.shape[1]),
-                           str(nlist), str(K), str(ROUNDS), f"{place}/hits", *map(str, NPROBES)],
-                          check=True, capture_output=True, text=True).stdout.splitlines()
-    hits = np.fromfile(f"{place}/hits", dtype=np.uint32).reshape(len(NPROBES), QUERIES, K)
-    out = {"build_s": float(said[0].split()[1]) / 1e3, "search": {}}
-    for line, found in zip(said[1:], hits):
-        _, nprobe, single, batch = line.split()
-        out["search"][int(nprobe)] = {"single": float(single), "batch": float(batch),
-                                      "found": found}
-    return out
+def subjects(rows, dim, quick):
+    """Name, library, what to build, settings from fast to good, and who it is compared with."""
+    nlist = 2 ** round(np.log2(1.6 * rows ** 0.5))
+    leaves = round(rows ** 0.5 * 3.16)
+    half = dim // 2
+    some = slice(None, None, 2) if quick else slice(None)
+    ef = [{"ef": n} for n in (16, 24, 40, 64, 100, 140, 200, 300, 500)[some]]
+    nprobe = [{"nprobe": n} for n in (1, 2, 4, 8, 16, 32, 64, 128) if n <= nlist][some]
+    pairs = [{"nprobe": n, "reorder_k": r} for n, r in (
+        (10, 50), (20, 50), (30, 70), (40, 100), (60, 100), (80, 100), (100, 100), (100, 150),
+        (150, 150), (200, 200), (300, 300)) if n <= leaves][some]
+    fast = [{"nprobe": n, "reorder_k": r} for n, r in (
+        (8, 50), (16, 50), (24, 100), (32, 100), (48, 100), (64, 100), (64, 150), (96, 150),
+        (128, 200)) if n <= nlist][some]
+    lists = [{"search_list": n, "beamwidth": 4} for n in (10, 16, 24, 40, 64, 100, 150)][some]
+    m = {"degree": 16, "ef_construction": 200}
+    disk = {"degree": 56, "ef_construction": 100}
+    def ours(kind, params, peers=(), **spec):
+        return Subject(f"Elanus {kind}", "elanus", {"type": kind, **spec}, params, peers)
+    def faiss(name, factory, params, **spec):
+        return Subject(name, "faiss", {"factory": factory, **spec}, params, ())
+    return [
+        ours("FLAT", [{}], ["faiss Flat"]),
+        ours("IVF_FLAT", nprobe, ["faiss IVF_FLAT"], nlist=nlist),
+        ours("IVF_SQ8", nprobe, ["faiss IVF_SQ8"], nlist=nlist),
+        ours("IVF_PQ", nprobe, ["faiss IVF_PQ"], nlist=nlist, m=half, nbits=8),
+        ours("SCANN", pairs, ["ScaNN", "faiss fast scan"], nlist=leaves),
+        ours("HNSW", ef, ["hnswlib", "faiss HNSW"], **m),
+        ours("HNSW_SQ", ef, ["hnswlib"], **m),
+        ours("DISKANN", lists, ["diskannpy"], **disk),
+        faiss("faiss Flat", "Flat", [{}]),
+        faiss("faiss IVF_FLAT", f"IVF{nlist},Flat", nprobe),
+        faiss("faiss IVF_SQ8", f"IVF{nlist},SQ8", nprobe),
+        faiss("faiss IVF_PQ", f"IVF{nlist},PQ{half}x8", nprobe),
+        faiss("faiss fast scan", f"IVF{nlist},PQ{half}x4fs,RFlat", fast),
+        faiss("faiss HNSW", "HNSW16", ef, efConstruction=200),
+        Subject("ScaNN", "scann", {"leaves": leaves}, pairs, ()),
+        Subject("hnswlib", "hnswlib", {"M": 16, "efConstruction": 200}, ef, ()),
+        Subject("diskannpy", "diskannpy", {"degree": 56, "search_list": 100, "share": 0.25},
+                lists, ()),
+    ]
+
+
+# --- processes ---------------------------------------------------------------------------------
+
+class Failed(Exception):
+    """A library that cannot be had here, or did not do it."""
+
+
+class Worker:
+    def __init__(self, subject, program, threads=1):
+        self.name = subject.name
+        environment = dict(os.environ, **{k: str(threads) for k in ONE_THREAD})
+        command = [pythons(subject.library), os.path.join(HERE, "ann", "ann_worker.py"),
+                   subject.library, json.dumps(subject.spec)]
+        if subject.library == "elanus":
+            command.append(os.path.abspath(program))
+        self.log = tempfile.TemporaryFile("w+", errors="replace")
+        self.process = subprocess.Popen(command, env=environment, text=True, stderr=self.log,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.version = self._answer()["version"]
+
+    def _answer(self):
+        line = self.process.stdout.readline()
+        if not line:
+            self.process.wait()
+            self.log.seek(0)
+            said = [text for text in self.log.read().splitlines() if text.strip()]
+            raise Failed(f"it died ({self.process.returncode}): {said[-1] if said else ''}")
+        answer = json.loads(line)
+        for bad in ("missing", "failed"):
+            if bad in answer:
+                self.stop()
+                raise Failed(answer[bad])
+        return answer
+
+    def ask(self, do, **what):
+        try:
+            self.process.stdin.write(json.dumps({"do": do, **what}) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            pass                                # _answer says why
+        return self._answer()
+
+    def stop(self):
+        self.process.stdin.close()
+        self.process.wait()
+        self.log.close()
+
+
+def pythons(library, found={}):
+    """Who can import it: diskannpy's environment is one of its own."""
+    if library != "diskannpy":
+        return sys.executable
+    if library not in found:
+        got = subprocess.run([os.path.join(ROOT, "scripts", "ann_venv.sh"), library],
+                             stdout=subprocess.PIPE, check=False, text=True)
+        found[library] = got.stdout.strip() or sys.executable
+    return found[library]
+
+
+# --- one set -----------------------------------------------------------------------------------
+
+class Bench:
+    def __init__(self, name, base, queries, options):
+        self.name, self.base, self.queries, self.options = name, base, queries, options
+        self.place = options["place"]
+        self.paths = {what: os.path.join(self.place, f"{what}.npy") for what in ("base", "queries")}
+        np.save(self.paths["base"], base)
+        np.save(self.paths["queries"], queries)
+        self.workers, self.result = {}, {}
+        self.asked = [s for s in subjects(*base.shape, options["quick"]) if self._is_asked(s)]
+
+    def _is_asked(self, subject):
+        if subject.library == "elanus":
+            return subject.name.split()[1] in self.options["indexes"]
+        wanted = {peer for s in subjects(*self.base.shape, False) for peer in s.peers
+                  if s.name.split()[1] in self.options["indexes"]}
+        return subject.name in wanted and subject.library in self.options["peers"]
+
+    def say(self, text):
+        print(f"  {self.name}: {text}", flush=True)
+
+    def run(self):
+        truth = ann_data.Truth(self.base, self.queries)
+        for subject in self.asked:
+            try:
+                self.result[subject.name] = self._build(subject)
+            except Failed as why:
+                self.say(f"{subject.name} is left out: {why}")
+        self.asked = [s for s in self.asked if s.name in self.result]
+        self._find(truth)
+        self._measure()
+        self._memory_after()
+        filters = self._filters()
+        for worker in self.workers.values():
+            worker.stop()
+        return {"rows": len(self.base), "dim": self.base.shape[1], "indexes": self.result,
+                "filters": filters}
+
+    def _build(self, subject):
+        """Build with one thread, load in a fresh process; that one stays."""
+        out = {"builds": {}, "peers": list(subject.peers), "points": []}
+        ours = subject.library == "elanus" and subject.name != "Elanus FLAT"
+        where = None
+        for threads in ((2, 1) if ours and not self.options["quick"] else (1,)):
+            if where:
+                shutil.rmtree(where)
+            where = tempfile.mkdtemp(dir=self.place)
+            builder = Worker(subject, self.options["program"], threads)
+            out["builds"][threads] = builder.ask("build", base=self.paths["base"], where=where,
+                                                 threads=threads)
+            out["version"] = builder.version
+            builder.stop()
+        worker = Worker(subject, self.options["program"])
+        out["load"] = worker.ask("load", where=where, queries=self.paths["queries"])
+        self.workers[subject.name] = worker
+        took = ", ".join(f"{b['wall']:.1f} s with {t}" for t, b in out["builds"].items())
+        self.say(f"{subject.name} built: {took}")
+        return out
+
+    def _find(self, truth):
+        """Each setting once over all queries: its recall, and how fast it is, about."""
+        into = os.path.join(self.place, "found.npy")
+        for subject in self.asked:
+            for params in subject.params:
+                took = self.workers[subject.name].ask(
+                    "find", k=K, params=params, n=len(self.queries), into=into)
+                self.result[subject.name]["points"].append(
+                    {"params": params, "recall": truth.recall(np.load(into)),
+                     "n": self._many(took), "wall": [], "cpu": [], "loop": []})
+        self.say("recalls are known")
+
+    def _many(self, took):
+        return int(min(max(MEASURED_S * took["n"] / took["wall"], 100), took["n"]))
+
+    def _measure(self):
+        longest = max(len(s.params) for s in self.asked)
+        for _ in range(self.options["rounds"]):
+            for number in range(longest):
+                for subject in self.asked:
+                    if number < len(subject.params):
+                        self._measure_one(subject, self.result[subject.name]["points"][number])
+        for subject in self.asked:
+            for point in self.result[subject.name]["points"]:
+                for clock in ("wall", "cpu", "loop"):
+                    point[clock] = statistics.median(point[clock]) if point[clock] else None
+        self.say("speeds are measured")
+
+    def _measure_one(self, subject, point):
+        worker, n = self.workers[subject.name], point["n"]
+        took = worker.ask("measure", k=K, params=point["params"], n=n)
+        point["wall"].append(n / took["wall"])
+        point["cpu"].append(n / took["cpu"])
+        if subject.library == "elanus":
+            took = worker.ask("loop", k=K, params=point["params"], n=n)
+            point["loop"].append(n / took["cpu"])
+
+    def _memory_after(self):
+        for subject in self.asked:
+            self.result[subject.name]["searched"] = self.workers[subject.name].ask("memory")
+
+    # --- filters
+
+    def _filters(self):
+        ours = [s for s in self.asked if s.library == "elanus"]
+        if not any(s.name == "Elanus FLAT" for s in ours):
+            return {}
+        rng = np.random.default_rng(11)
+        queries = self.queries[:FILTERED]
+        out = {}
+        for share in (None,) + SHARES:
+            path = None
+            if share:
+                path = os.path.join(self.place, "keep.npy")
+                keep = rng.random(len(self.base)) < share
+                np.save(path, keep)
+            truth = ann_data.Truth(self.base, queries, keep if share else None)
+            out[str(share or 1)] = {s.name: self._filtered(s, path, truth) for s in ours}
+            self._filtered_speed(ours, out[str(share or 1)])
+            for subject in ours:
+                self.workers[subject.name].ask("keep", mask=None)
+        self.say("filters are measured")
+        return out
+
+    def _good(self, subject):
+        """The fastest setting that finds 0.95 without a filter, else the best."""
+        points = self.result[subject.name]["points"]
+        enough = [p for p in points if p["recall"] >= 0.95]
+        return max(enough, key=lambda p: p["cpu"]) if enough else \
+            max(points, key=lambda p: p["recall"])
+
+    def _filtered(self, subject, path, truth):
+        worker, params = self.workers[subject.name], self._good(subject)["params"]
+        into = os.path.join(self.place, "found.npy")
+        worker.ask("keep", mask=path)
+        took = worker.ask("find", k=K, params=params, n=FILTERED, into=into)
+        return {"params": params, "recall": truth.recall(np.load(into)),
+                "n": min(self._many(took), FILTERED), "wall": [], "cpu": []}
+
+    def _filtered_speed(self, ours, into):
+        for _ in range(self.options["rounds"]):
+            for subject in ours:
+                point = into[subject.name]
+                took = self.workers[subject.name].ask("measure", k=K, params=point["params"],
+                                                      n=point["n"])
+                for clock in ("wall", "cpu"):
+                    point[clock].append(point["n"] / took[clock])
+        for point in into.values():
+            for clock in ("wall", "cpu"):
+                point[clock] = statistics.median(point[clock])
 
 
 def main():
-    program = sys.argv[1]
-    rows, dim, nlist = (int(a) for a in (sys.argv[2:] + ["100000", "128", "512"])[:3])
-    faiss.omp_set_num_threads(1)
-    base, queries = vectors(rows, dim)
-    exact = faiss.IndexFlatL2(dim)
-    exact.add(base)
-    truth = exact.search(queries, K)[1]
-    with tempfile.TemporaryDirectory() as place:
-        ours = run_ours(program, place, base, queries, nlist)
-    theirs = run_faiss(base, queries, nlist)
-    print(f"{rows} x {dim}, nlist {nlist}, one thread; faiss {faiss.__version__}")
-    print(f"build   ours {ours['build_s']:.2f} s   faiss {theirs['build_s']:.2f} s   "
-          f"faiss/ours {theirs['build_s'] / ours['build_s']:.2f}")
-    print("nprobe   recall ours faiss   single qps ours faiss ratio   batch qps ours faiss ratio")
-    lines = []
-    for nprobe in NPROBES:
-        a, b = ours["search"][nprobe], theirs["search"][nprobe]
-        line = {"nprobe": nprobe, "recall": [recall(a["found"], truth), recall(b["found"], truth)],
-                "single": [a["single"], b["single"]], "batch": [a["batch"], b["batch"]]}
-        lines.append(line)
-        print(f"{nprobe:6}   {line['recall'][0]:.3f} {line['recall'][1]:.3f}   "
-              f"{a['single']:9.0f} {b['single']:9.0f} {a['single'] / b['single']:6.2f}   "
-              f"{a['batch']:9.0f} {b['batch']:9.0f} {a['batch'] / b['batch']:6.2f}")
-    os.makedirs("build/bench", exist_ok=True)
-    with open("build/bench/index.json", "w", encoding="utf-8") as f:
-        json.dump({"rows": rows, "dim": dim, "nlist": nlist, "searches": lines,
-                   "build_s": [ours["build_s"], theirs["build_s"]]}, f, indent=1)
+    quick = bool(os.environ.get("QUICK"))
+    options = {
+        "quick": quick, "program": sys.argv[1],
+        "rounds": int(os.environ.get("ROUNDS") or (1 if quick else 3)),
+        "indexes": [w.upper() for w in words("INDEXES", [
+            "FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "SCANN", "HNSW", "HNSW_SQ", "DISKANN"])],
+        "peers": words("PEERS", ["hnswlib", "faiss", "scann", "diskannpy"])}
+    rows = int(os.environ.get("ROWS") or (20_000 if quick else 100_000))
+    begin, results = time.monotonic(), {}
+    for name in words("DATASETS", ["glove"] if quick else ["glove", "minilm"]):
+        try:
+            base, queries = ann_data.load(name, rows)
+        except ann_data.Missing as why:
+            print(f"  {name} is left out: {why}")
+            continue
+        print(f"  {name}: {len(base):,} rows x {base.shape[1]}, {len(queries):,} queries", flush=True)
+        with tempfile.TemporaryDirectory(prefix="elanus-bench-") as place:
+            results[name] = Bench(name, base, queries, dict(options, place=place)).run()
+    ann_report.save(results, os.path.join(ROOT, "build", "bench"), time.monotonic() - begin)
 
 
 if __name__ == "__main__":

@@ -90,7 +90,7 @@ class Elanus:
             if search(handle, query.ctypes.data, k, at, rows.ctypes.data, at_scores) < 0:
                 raise RuntimeError(self.lib.ann_error().decode())
             return rows
-        one.knobs = knobs
+        one.alive = knobs, scores               # the library writes there
         return one
 
     def loop(self, queries, k, params):
