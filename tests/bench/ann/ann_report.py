@@ -76,12 +76,16 @@ def sizes(of):
     lines = []
     for name, index in of["indexes"].items():
         one, two = index["builds"].get(1), index["builds"].get(2)
-        lines.append([name, f"{one['wall']:.1f}", number(two and two["wall"], "{:.1f}"),
-                      number(two and one["wall"] / two["wall"], "{:.2f}x"),
-                      f"{one['peak'] / 1e6:,.0f}", f"{one['files'] / of['rows']:,.0f}",
+        any_ = one or two
+        lines.append([name, number(one and one["wall"], "{:.1f}"),
+                      number(two and two["wall"], "{:.1f}"),
+                      number(one and two and one["wall"] / two["wall"], "{:.2f}x"),
+                      f"{any_['cpu']:.1f}",
+                      f"{any_['peak'] / 1e6:,.0f}", f"{any_['files'] / of['rows']:,.0f}",
                       f"{resident(index) / of['rows']:,.0f}",
                       f"{resident(index) / of['rows'] / of['dim'] / 4:.0%}"])
-    return table(["index", "build s, 1 thread", "2 threads", "scales", "build MB",
+    return table(["index", "build s, 1 thread", "2 threads", "scales", "CPU s",
+                  "build MB",
                   "file B/row", "resident B/row", "of raw"], lines)
 
 
@@ -145,7 +149,7 @@ def verdicts(name, of):
         yield f"{name}: DISKANN resident, of raw", f"{share:.0%}", "<= 25%", share <= DISK_SHARE
         yield f"{name}: DISKANN recall", f"{best:.3f}", ">= 0.95", best >= AIM
     for kind, index in found.items():
-        if 2 in index["builds"]:
+        if 1 in index["builds"] and 2 in index["builds"]:
             times = index["builds"][1]["wall"] / index["builds"][2]["wall"]
             yield f"{name}: {kind} build, 2 threads", f"{times:.2f}x", ">= 1.8x", times >= SCALING
     yield from _filters(name, of)
@@ -217,8 +221,9 @@ def plot(results, path):
             points = frontier(name, index)
             ours = name.startswith("Elanus")
             panel.plot([p[0] for p in points], [p[1] for p in points], label=name,
-                       color=plt.get_cmap("tab20")(order[name] % 20), linewidth=2.2 if ours else 1.2,
-                       linestyle="-" if ours else "--", marker="o" if ours else "x", markersize=5)
+                       color=plt.get_cmap("tab20")(order[name] % 20),
+                       linewidth=2.2 if ours else 1.2, linestyle="-" if ours else "--",
+                       marker="o" if ours else "x", markersize=5)
         panel.set_yscale("log")
         panel.set_xlim(0.7, 1.002)
         panel.axvline(AIM, color="0.7", linewidth=0.8)

@@ -82,7 +82,7 @@ static void s_keep_error(const ctx_t *ctx)
 int ann_known(const char *type)
 {
     index_type_t parsed;
-    return index_type_parse(type, &parsed);
+    return index_type_parse(type, CELL_F32, &parsed) && index_type_built(parsed);
 }
 
 const char *ann_simd(void)
@@ -122,7 +122,8 @@ static err_t s_build(ctx_t *ctx, const ann_spec_t *from, vectors_t *vectors, siz
     index_spec_t spec = { .cells = CELL_F32, .dim = from->dim, .seed = 1, .nlist = from->nlist,
                           .m = from->m, .nbits = from->nbits, .without_raw = from->without_raw,
                           .degree = from->degree, .ef_construction = from->ef_construction };
-    if (!index_type_parse(from->type, &spec.type) || !metric_parse(from->metric, &spec.metric))
+    if (!index_type_parse(from->type, CELL_F32, &spec.type) ||
+        !metric_parse(from->metric, &spec.metric))
         return ctx_fail(ctx, ERR_INDEX_TYPE, "%s by %s is not built", from->type, from->metric);
     index_source_t source = { .n_rows = vectors->n, .read = s_read, .arg = vectors };
     index_sink_t sink = { s_put, (void *)dir };
