@@ -22,9 +22,9 @@
  * Where a sealed segment has indexes of scalar fields (sealed_set_scalar), they answer what is
  * cheaper so of a filter (query_answers.h); the rows it takes are the same.
  *
- * But for indexes of vectors, the answer depends on the rows alone: not on threads, on the order of parts or
- * on how rows are spread over segments.  Equal scores are ordered by primary
- * key, the smaller first.
+ * But for indexes of vectors, the answer depends on the rows alone: not on threads, on the order
+ * of parts or on how rows are spread over segments.  Equal scores are ordered by primary key,
+ * the smaller first.
  */
 #ifndef CORE_QUERY_QUERY_H
 #define CORE_QUERY_QUERY_H
