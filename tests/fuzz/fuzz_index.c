@@ -12,7 +12,8 @@
 #include "core/index/index_file.h"
 #include "tests/support/replay.h"
 
-enum { MOST_OBJECTS = 4, BUDGET_BYTES = 8 << 20, MOST_DIM = 4096, TOPK = 5, QUERIES = 3 };
+enum { MOST_OBJECTS = 4, BUDGET_BYTES = 8 << 20, MOST_DIM = 4096, TOPK = 5, QUERIES = 3,
+       SPARSE_BYTES = 64 };
 
 typedef struct objects {
     index_blob_t at[MOST_OBJECTS];
@@ -81,20 +82,44 @@ static void s_check_hits(topk_t *best, const index_t *index, const bitset_t *kee
     }
 }
 
+/* Queries that fit the index; sparse ones have the indexes 0 .. 7, whose values are both signs. */
+static void *s_queries(const index_t *index, uint64_t *offsets)
+{
+    const index_spec_t *spec = index_spec(index);
+    if (spec->cells != CELL_SPARSE) {
+        size_t bytes = simd_query_bytes(index_kernel(index), spec->dim);
+        return memset(mem_new(QUERIES * bytes), 1, bytes);      /* the others are zeros */
+    }
+    uint8_t *cells = mem_new(QUERIES * SPARSE_BYTES);
+    for (size_t q = 0; q < QUERIES; q++) {
+        offsets[q + 1] = (q + 1) * SPARSE_BYTES;
+        for (uint32_t i = 0; i < SPARSE_BYTES / 8; i++) {
+            float value = (i % 3 ? 1.5f : -0.5f) * (float)q;
+            store_u32(cells + q * SPARSE_BYTES + 8 * i, i);
+            memcpy(cells + q * SPARSE_BYTES + 8 * i + 4, &value, sizeof value);
+        }
+    }
+    return cells;
+}
+
 static void s_search(ctx_t *ctx, const index_t *index, const bitset_t *keep, bool range)
 {
     const index_spec_t *spec = index_spec(index);
+    bool sparse = spec->cells == CELL_SPARSE;
+    bool descends = sparse || simd_kernel_descends(index_kernel(index));
     float factors[QUERIES] = { 1, 0.5f, 0 };
+    uint64_t offsets[QUERIES + 1] = {0};
     topk_t *best[QUERIES] = {0};
-    uint8_t *queries = mem_new(QUERIES * simd_query_bytes(index_kernel(index), spec->dim));
-    memset(queries, 1, simd_query_bytes(index_kernel(index), spec->dim));
+    void *queries = s_queries(index, offsets);
     index_ask_t ask = {
-        .queries = queries, .factors = spec->metric == METRIC_COSINE ? factors : NULL,
+        .queries = queries, .offsets = sparse ? offsets : NULL,
+        .factors = spec->metric == METRIC_COSINE ? factors : NULL,
         .n_queries = QUERIES, .keep = keep, .n_kept = keep ? bitset_count(keep) : 0,
-        .want = TOPK, .knobs = { .nprobe = 2 }, .has_range = range, .radius = 1, .inner = 0,
+        .want = TOPK, .has_range = range, .radius = descends ? 0 : 1, .inner = descends ? 1 : 0,
+        .knobs = { .nprobe = 2, .drop_ratio_search = keep ? 0.5f : 0 },
     };
     for (size_t q = 0; q < QUERIES; q++)
-        check(topk_new(NULL, TOPK, simd_kernel_descends(index_kernel(index)), &best[q]) == OK);
+        check(topk_new(NULL, TOPK, descends, &best[q]) == OK);
     err_t err = index_search(ctx, index, &ask, best);
     check(err == OK || err == ERR_MEMORY);
     for (size_t q = 0; q < QUERIES; q++) {

@@ -8,7 +8,7 @@
 #include "core/base/base.h"
 #include "core/base/rng.h"
 
-enum { FILES_MOST = 512, INPUT_MOST = 8192 };
+enum { FILES_MOST = 512, INPUT_MOST = 20 << 10 };
 
 typedef struct corpus {
     size_t n;
@@ -147,13 +147,44 @@ static void s_mutate(rng_t *rng, input_t *in, const corpus_t *corpus)
     }
 }
 
+/* Some bytes, or a number of 2 or 4 that is near, far, or no float. */
+static void s_overwrite(rng_t *rng, input_t *in, const corpus_t *corpus)
+{
+    static const uint32_t odd[] = { 0, 1, 0xff, 0xffff, 0x7fffffff, 0x80000000, UINT32_MAX,
+                                    0x7f800000, 0xff800000, 0x7fc00000, 0x7f7fffff, 1000 };
+    (void)corpus;
+    size_t width = rng_chance(rng, 0.5) ? 4 : rng_chance(rng, 0.5) ? 2 : 1;
+    if (in->len < 8)
+        return;
+    size_t where = rng_below(rng, in->len - width + 1);
+    uint32_t word = 0;
+    memcpy(&word, in->at + where, width);
+    switch (rng_below(rng, 4)) {
+    case 0:
+        word = odd[rng_below(rng, ARRAY_LEN(odd))];
+        break;
+    case 1:
+        word += (uint32_t)rng_below(rng, 5) - 2;
+        break;
+    case 2:
+        word ^= 1u << rng_below(rng, 8 * width);
+        break;
+    default:
+        word = (uint32_t)rng_u64(rng);
+    }
+    memcpy(in->at + where, &word, width);
+}
+
 static uint64_t s_from_env(const char *name, uint64_t otherwise)
 {
     const char *text = getenv(name);
     return text ? strtoull(text, NULL, 10) : otherwise;
 }
 
-void replay_mutations(const char *dir, replay_fn *target, size_t n_runs, uint64_t seed)
+typedef void mutate_fn(rng_t *rng, input_t *in, const corpus_t *corpus);
+
+static void s_replay(const char *dir, replay_fn *target, mutate_fn *mutate, size_t n_runs,
+                     uint64_t seed)
 {
     corpus_t corpus;
     s_load(&corpus, dir);
@@ -168,8 +199,18 @@ void replay_mutations(const char *dir, replay_fn *target, size_t n_runs, uint64_
         memcpy(in.at, corpus.file[start].ptr, corpus.file[start].len);
         in.len = corpus.file[start].len;
         for (uint64_t n = 1 + rng_below(&rng, 6); n > 0; n--)
-            s_mutate(&rng, &in, &corpus);
+            mutate(&rng, &in, &corpus);
         s_run(target, in.at, in.len);
     }
     s_unload(&corpus);
+}
+
+void replay_mutations(const char *dir, replay_fn *target, size_t n_runs, uint64_t seed)
+{
+    s_replay(dir, target, s_mutate, n_runs, seed);
+}
+
+void replay_overwrites(const char *dir, replay_fn *target, size_t n_runs, uint64_t seed)
+{
+    s_replay(dir, target, s_overwrite, n_runs, seed);
 }

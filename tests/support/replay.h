@@ -26,4 +26,8 @@ size_t replay_corpus(const char *dir, replay_fn *target);
 /* Run n_runs mutations of the corpus: flips, cuts, repeats, splices and lying lengths. */
 void replay_mutations(const char *dir, replay_fn *target, size_t n_runs, uint64_t seed);
 
+/* The same, but bytes and words are only overwritten: what has its place by an offset keeps it, so
+ * more of it is read. */
+void replay_overwrites(const char *dir, replay_fn *target, size_t n_runs, uint64_t seed);
+
 #endif

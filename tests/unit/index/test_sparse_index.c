@@ -91,10 +91,221 @@ static void answers_are_those_of_a_scan(void **state)
     }
 }
 
+/* --- builds ------------------------------------------------------------------------------- */
+
+static const sparse_shape_t s_small = {
+    .n_rows = 700, .n_queries = 3, .row_terms = 10, .query_terms = 8, .n_terms = 60,
+    .negative = 0.2, .null = 0.1, .seed = 4,
+};
+
+static void rows_build_the_same_bytes(void **state)
+{
+    (void)state;
+    ctx_t ctx;
+    sparse_data_t a, b;
+    ctx_init(&ctx);
+    sparse_data_init(&a, INDEX_SPARSE_WAND, &s_small);
+    sparse_data_init(&b, INDEX_SPARSE_WAND, &s_small);
+    b.stretch = 64 * 3;
+    assert_int_equal(sparse_data_build(&a, &ctx, NULL), OK);
+    assert_int_equal(sparse_data_build(&b, &ctx, NULL), OK);
+    assert_int_equal(a.built.n_objects, b.built.n_objects);
+    for (size_t i = 0; i < a.built.n_objects; i++)
+        assert_true(view_eq(buf_view(&a.objects[i]), buf_view(&b.objects[i])));
+    sparse_data_fini(&a);
+    sparse_data_fini(&b);
+    ctx_fini(&ctx);
+}
+
+/* No rows, nulls only, empty rows only, one row. */
+static void odd_segments_have_indexes_too(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 8; i++) {
+        ctx_t ctx;
+        sparse_data_t data;
+        owned(index) index = NULL;
+        sparse_shape_t shape = s_small;
+        shape.n_rows = i / 2 == 0 ? 0 : i / 2 == 1 ? 1 : 70;
+        shape.null = i / 2 == 2;
+        shape.row_terms = i / 2 == 3 ? 0 : 10;
+        ctx_init(&ctx);
+        sparse_data_init(&data, s_types[i % 2], &shape);
+        assert_int_equal(sparse_data_build(&data, &ctx, NULL), OK);
+        assert_int_equal(sparse_data_open(&data, &ctx, &index), OK);
+        s_same_as_scan(&data, &ctx, index, &(sparse_ask_t){ .k = 5 });
+        index_destroy(&index);
+        sparse_data_fini(&data);
+        ctx_fini(&ctx);
+    }
+}
+
+/* What is left out are the smallest values, as many as the ratio says, whatever their signs. */
+static void a_share_of_the_values_is_dropped(void **state)
+{
+    (void)state;
+    ctx_t ctx;
+    sparse_data_t data;
+    owned(index) index = NULL;
+    float values[] = { 1, -2, 3, -4, 5, -6, 7, -8 };
+    topk_hit_t hits[8];
+    ctx_init(&ctx);
+    sparse_data_init(&data, INDEX_SPARSE_INVERTED,
+                     &(sparse_shape_t){ .n_rows = 8, .n_queries = 1 });
+    for (size_t i = 0; i < 8; i++) {
+        buf_add_u32(&data.rows, 7);
+        buf_add(&data.rows, &values[i], 4);
+        data.offsets[i + 1] = data.rows.len;
+    }
+    buf_reset(&data.queries);
+    buf_add_u32(&data.queries, 7);
+    buf_add(&data.queries, &values[0], 4);
+    data.query_offsets[1] = data.queries.len;
+    data.spec.drop_ratio_build = 0.3f;              /* 2 of 8: 1 and -2 */
+    assert_int_equal(sparse_data_build(&data, &ctx, NULL), OK);
+    assert_int_equal(sparse_data_open(&data, &ctx, &index), OK);
+    sparse_data_search(&data, &ctx, index, &(sparse_ask_t){ .k = 8 }, hits);
+    for (uint32_t i = 0; i < 3; i++)                /* 7, 5, 3 */
+        assert_int_equal(hits[i].row, 6 - 2 * i);
+    assert_int_equal(hits[3].row, UINT32_MAX);
+    index_destroy(&index);
+    sparse_data_fini(&data);
+    ctx_fini(&ctx);
+}
+
+static void what_is_no_sparse_vector_is_not_built(void **state)
+{
+    (void)state;
+    ctx_t ctx;
+    sparse_data_t data;
+    sparse_shape_t all_valid = s_small;
+    all_valid.null = 0;
+    ctx_init(&ctx);
+    for (size_t damage = 0; damage < 3; damage++) {
+        uint8_t *at;
+        sparse_data_init(&data, INDEX_SPARSE_INVERTED, &all_valid);
+        for (at = data.rows.ptr; load_u32(at) >= load_u32(at + 8); )
+            at += 8;                                /* two of one row */
+        if (damage == 0)
+            store_u32(at + 8, load_u32(at));        /* the same index twice */
+        else if (damage == 1)
+            store_u32(at + 4, 0xff800000);          /* no number */
+        else
+            data.offsets[data.n]--;                 /* half a pair */
+        assert_int_equal(sparse_data_build(&data, &ctx, NULL), ERR_CORRUPT);
+        sparse_data_fini(&data);
+    }
+    ctx_fini(&ctx);
+}
+
+static void every_fault_of_a_build_is_reported(void **state)
+{
+    (void)state;
+    ctx_t ctx;
+    sparse_data_t data;
+    ctx_init(&ctx);
+    sparse_data_init(&data, INDEX_SPARSE_WAND, &s_small);
+    data.spec.drop_ratio_build = 0.2f;
+    data.stretch = 256;
+    for (int nth = 0; ; nth++) {
+        ctx_clear(&ctx);
+        fault_arm(nth);
+        err_t err = sparse_data_build(&data, &ctx, NULL);
+        if (!fault_disarm()) {
+            assert_int_equal(err, OK);
+            assert_true(nth > 15);
+            break;
+        }
+        assert_true(err == ERR_MEMORY || err == ERR_STORE);
+        assert_true(ctx.err == err);
+    }
+    ctx_cancel(&ctx);
+    assert_int_equal(sparse_data_build(&data, &ctx, NULL), ERR_CANCELED);
+    assert_int_equal(data.objects[0].len, 0);
+    sparse_data_fini(&data);
+    ctx_fini(&ctx);
+}
+
+/* --- opening and searching ------------------------------------------------------------------ */
+
+static void any_flipped_byte_is_corrupt(void **state)
+{
+    (void)state;
+    ctx_t ctx;
+    sparse_data_t data;
+    ctx_init(&ctx);
+    sparse_data_init(&data, INDEX_SPARSE_WAND, &s_small);
+    assert_int_equal(sparse_data_build(&data, &ctx, NULL), OK);
+    for (size_t i = 0; i < data.built.n_objects; i++)
+        for (size_t at = 0; at < data.objects[i].len; at += at < 300 ? 1 : 13) {
+            index_t *index = NULL;
+            data.objects[i].ptr[at] ^= 16;
+            err_t err = sparse_data_open(&data, &ctx, &index);
+            assert_true(err == ERR_CORRUPT || err == ERR_VERSION);
+            assert_null(index);
+            data.objects[i].ptr[at] ^= 16;
+        }
+    sparse_data_fini(&data);
+    ctx_fini(&ctx);
+}
+
+static err_t s_ask(sparse_data_t *data, ctx_t *ctx, const index_t *index, topk_t **best)
+{
+    index_ask_t ask = { .queries = data->queries.ptr, .offsets = data->query_offsets,
+                        .n_queries = data->n_queries, .want = TOPK,
+                        .knobs = { .drop_ratio_search = 0.3f } };
+    return index_search(ctx, index, &ask, best);
+}
+
+static void every_fault_of_a_search_is_reported(void **state)
+{
+    (void)state;
+    ctx_t ctx;
+    sparse_data_t data;
+    owned(index) index = NULL;
+    topk_t *best[3] = {0};
+    ctx_init(&ctx);
+    sparse_data_init(&data, INDEX_SPARSE_INVERTED, &s_small);
+    assert_int_equal(sparse_data_build(&data, &ctx, NULL), OK);
+    for (int nth = 0; ; nth++) {
+        fault_arm(nth);
+        err_t err = sparse_data_open(&data, &ctx, &index);
+        if (!fault_disarm())
+            break;
+        assert_int_equal(err, ERR_MEMORY);
+    }
+    assert_non_null(index);
+    for (size_t q = 0; q < 3; q++)
+        assert_int_equal(topk_new(&ctx, TOPK, true, &best[q]), OK);
+    for (int nth = 0; ; nth++) {
+        fault_arm(nth);
+        err_t err = s_ask(&data, &ctx, index, best);
+        if (!fault_disarm()) {
+            assert_int_equal(err, OK);
+            assert_true(nth > 5);
+            break;
+        }
+        assert_int_equal(err, ERR_MEMORY);
+    }
+    ctx_cancel(&ctx);
+    assert_int_equal(s_ask(&data, &ctx, index, best), ERR_CANCELED);
+    for (size_t q = 0; q < 3; q++)
+        topk_destroy(&best[q]);
+    sparse_data_fini(&data);
+    ctx_fini(&ctx);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(answers_are_those_of_a_scan),
+        cmocka_unit_test(rows_build_the_same_bytes),
+        cmocka_unit_test(odd_segments_have_indexes_too),
+        cmocka_unit_test(a_share_of_the_values_is_dropped),
+        cmocka_unit_test(what_is_no_sparse_vector_is_not_built),
+        cmocka_unit_test(every_fault_of_a_build_is_reported),
+        cmocka_unit_test(any_flipped_byte_is_corrupt),
+        cmocka_unit_test(every_fault_of_a_search_is_reported),
     };
     return cmocka_run_group_tests_name("sparse index", tests, NULL, NULL);
 }
