@@ -9,6 +9,8 @@
 #include "proxy/placeholders.h"
 #include "proxy/read_filter.h"
 
+enum { AUTO_EF = 64 };         /* of AUTOINDEX, where Milvus takes max(k, 16) */
+
 /* --- how many vectors ------------------------------------------------------------------ */
 
 static view_t s_group(const Milvus__SearchRequest *request)
@@ -155,6 +157,8 @@ static err_t s_knobs(ctx_t *ctx, const search_target_t *target, const field_t *f
         pairs[i] = (index_pair_t){ request->search_params[i]->key,
                                    request->search_params[i]->value };
     TRY(index_knobs_read(ctx, type, pairs, n, k, &knobs));
+    if (type == INDEX_HNSW && strcmp(name, "AUTOINDEX") == 0 && knobs.ef == 0)
+        knobs.ef = k < AUTO_EF ? AUTO_EF : k;   /* who leaves it to us wants to find them */
     ask->n_knobs = index_knobs_pairs(ctx, &knobs, &pairs);
     ask->knobs = ctx_new(ctx, (ask->n_knobs + 1) * sizeof *ask->knobs);
     for (size_t i = 0; i < ask->n_knobs; i++)
