@@ -6,8 +6,9 @@
  *
  * Filters.  Let n/nlist · nprobe be the rows that a search without one looks at.  When a filter
  * leaves no more than that, all of them are scored and the answer is exact, at no more than the
- * usual cost.  Else nprobe lists are read, and then, for a query that got to see fewer than
- * `want` rows, the next nearest, one at a time.
+ * usual cost.  Else the best that are kept lie farther off than the best of all, so more lists are
+ * read (s_widened), of which most rows are passed over; and then, for a query that got to see
+ * fewer than `want` rows, the next nearest, one at a time.
  *
  * Ranges.  Rows within the range count as seen; behind the nprobe lists a search goes on until
  * some lists in a row had nothing within the radius.
@@ -258,17 +259,27 @@ static void s_fini(ivf_work_t *w)
     mem_free(w);
 }
 
+/* The lists that find as much of what is kept as nprobe lists find of all: twice as many when a
+ * tenth is kept.  The exponent is measured (GloVe, 100 cells, 10 % and 50 % kept). */
+static size_t s_widened(const ivf_work_t *w, size_t nprobe)
+{
+    double share = (double)w->ask->n_kept / (double)w->of->n;
+    return share < 1 ? (size_t)ceil((double)nprobe * pow(share, -0.3)) : nprobe;
+}
+
 /* How many lists each query reads at first, and how. */
 static void s_plan(ivf_work_t *w)
 {
     const ivf_t *of = w->of;
     const index_ask_t *ask = w->ask;
     w->nprobe = ask->knobs.nprobe ? ask->knobs.nprobe : IVF_NPROBE;
-    w->nprobe = w->nprobe < of->nlist ? w->nprobe : of->nlist;
     bool few = ask->keep && ask->n_kept <= (uint64_t)of->n * w->nprobe / of->nlist;
     w->exact = few && ivf_rows_are_alone(of);
     if (few)
         w->nprobe = of->nlist;                  /* exact, for the usual price */
+    else if (ask->keep)
+        w->nprobe = s_widened(w, w->nprobe);
+    w->nprobe = w->nprobe < of->nlist ? w->nprobe : of->nlist;
     w->fast = of->type == INDEX_SCANN && !ask->has_range && !w->exact;
 }
 
