@@ -72,6 +72,7 @@ def programs():
     found = []
     for suite, patterns in {
             "tidy": ["tidy/test_*.py"], "unit": ["unit/*/test_*.c", "unit/*/test_*.py"],
+            "recall": ["recall/test_*.c"],
             "fuzz": ["fuzz/replay_*.c"],
             "sim": ["sim/test_*.c"],
             "integration": ["integration/test_*.c", "integration/test_*.py"],

@@ -55,10 +55,24 @@ view_t random_rows_key(type_t pk, uint64_t i, uint8_t *room)
     return view_of(room, (size_t)snprintf((char *)room, 32, "key-%llu", (unsigned long long)i * 7));
 }
 
+/* Up to 300 bytes of pairs, indexes rising. */
+static view_t s_sparse_cell(rng_t *rng, uint8_t *room)
+{
+    size_t n = (size_t)rng_below(rng, rng_chance(rng, 0.02) ? 37 : 8);
+    for (size_t i = 0; i < n; i++) {
+        float value = (float)rng_below(rng, 9) - 4;
+        store_u32(room + 8 * i, (uint32_t)(40 * i + rng_below(rng, 40)));
+        memcpy(room + 8 * i + 4, &value, sizeof value);
+    }
+    return view_of(room, 8 * n);
+}
+
 static view_t s_cell(const field_t *field, rng_t *rng, uint64_t n_keys, uint8_t *room)
 {
     if (field->primary_key)
         return random_rows_key(field->type, rng_below(rng, n_keys), room);
+    if (field->type == TYPE_SPARSE_VECTOR)
+        return s_sparse_cell(rng, room);
     size_t len = type_width(field->type, field->dim);
     if (field->type == TYPE_BOOL) {
         room[0] = rng_chance(rng, 0.5);
