@@ -175,6 +175,7 @@ static Elanus__Segment *s_segment(coord_node_t *self, ctx_t *ctx, const Elanus__
     segment->vchannel = known->vchannel;
     segment->state = known->state;
     segment->rows = known->rows;
+    segment->bytes = known->bytes;
     segment->parts = known->parts;
     segment->binlogs = ctx_new(ctx, (known->parts + 1) * sizeof *segment->binlogs);
     for (size_t part = 0; part < known->parts; part++)

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 
 #include "core/base/limits.h"
-#include "core/segment/field_index.h"
+#include "core/segment/field_scalar.h"
 #include "core/wire/pb.h"
 
 enum {
@@ -19,7 +19,6 @@ struct build_job {
     Elanus__BuildAsk *ask;
     field_t field;              /* names are the question's */
     index_pair_t *params;
-    index_spec_t spec;          /* without its seed */
     index_built_t built;
     _Atomic unsigned percent;
 };
@@ -46,20 +45,24 @@ static int32_t s_dim(const Elanus__Field *field)
     return 0;
 }
 
-/* The same as field_index_build will find: what cannot be built is not begun. */
+/* The same as the build will find: what cannot be built is not begun. */
 static err_t s_read_spec(ctx_t *ctx, build_job_t *self)
 {
     const Elanus__Build *build = self->ask->build;
     const Elanus__Field *field = self->ask->field;
     self->field = (field_t){ .id = field->id, .name = field->name, .type = (type_t)field->type,
-                             .dim = s_dim(field) };
+                             .element = (type_t)field->element, .dim = s_dim(field) };
     self->params = ctx_new(&self->memory, (build->n_params + 1) * sizeof *self->params);
     for (size_t i = 0; i < build->n_params; i++)
         self->params[i] = (index_pair_t){ build->params[i]->key, build->params[i]->value };
+    scalar_spec_t scalar;
+    index_spec_t spec;
+    if (!type_is_vector(self->field.type))
+        return field_scalar_spec(ctx, &self->field, self->params, build->n_params, &scalar);
     if (type_is_dense_vector(self->field.type) && self->field.dim <= 0)
         return ctx_fail(ctx, ERR_INDEX_TYPE, "field %s of type %s has no dimension", field->name,
                         type_name(self->field.type));
-    return field_index_spec(ctx, &self->field, self->params, build->n_params, &self->spec);
+    return field_index_spec(ctx, &self->field, self->params, build->n_params, &spec);
 }
 
 err_t build_job_new(ctx_t *ctx, const build_job_options_t *options, view_t payload,
@@ -104,6 +107,8 @@ static uint64_t s_need_sparse(const Elanus__Segment *segment)
 uint64_t build_job_need(const build_job_t *self)
 {
     uint64_t rows = self->ask->segment->rows;
+    if (!type_is_vector(self->field.type))
+        return field_scalar_need(&self->field, rows);
     if (!type_is_dense_vector(self->field.type))
         return s_need_sparse(self->ask->segment);
     uint64_t vectors = rows * type_width(self->field.type, self->field.dim);
@@ -127,7 +132,9 @@ err_t build_job_run(ctx_t *ctx, void *job)
         .prefix = ctx_printf(&self->memory, "index/%" PRIu64 "/%" PRIu64, build->id,
                              build->attempt),
     };
-    err_t err = field_index_build(&self->memory, self->options.store, &work, &self->built);
+    err_t err = type_is_vector(self->field.type)
+        ? field_index_build(&self->memory, self->options.store, &work, &self->built)
+        : field_scalar_build(&self->memory, self->options.store, &work, &self->built);
     if (err == OK && self->built.n_objects > LIMIT_BUILD_OBJECTS)
         err = ctx_fail(&self->memory, ERR_PARAM_TOO_LARGE, "an index of %zu objects, %d are most",
                        self->built.n_objects, LIMIT_BUILD_OBJECTS);

@@ -33,11 +33,11 @@ void build_job_destroy(build_job_t **self_p);
 
 const Elanus__BuildAsk *build_job_ask(const build_job_t *self);
 
-/* Memory it will take, about: the vectors, an object, and some bytes a row. */
+/* Memory it will take, about: the cells, an object, and some bytes a row. */
 uint64_t build_job_need(const build_job_t *self);
 
 /* A job_fn.
- * Errors  of field_index_build; ERR_CANCELED by build_job_cancel
+ * Errors  of field_index_build and field_scalar_build; ERR_CANCELED by build_job_cancel
  * Thread  a worker of a builder's pool: seconds to minutes */
 err_t build_job_run(ctx_t *ctx, void *job);
 

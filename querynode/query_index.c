@@ -3,14 +3,15 @@
  *     build/ has it DONE ──job──► open ──► searches that begin from now on use it
  *
  * A segment is held and searched before its indexes are there: a scan gives the same answer.  The
- * change from one to the other is one store in the segment (sealed_set_index), so a search uses
- * the index or the scan, and those under way end as they began.  Another build of the same index
- * takes the place of the one before; an index whose definition or build is gone is let go.
+ * change from one to the other is one store in the segment (sealed_set_index; for filters
+ * sealed_set_scalar), so a search uses the index or the scan, and those under way end as they
+ * began.  Another build of the same index takes the place of the one before; an index whose
+ * definition or build is gone is let go.
  *
  * An index that cannot be opened (its object is damaged, there is no memory) is tried again
  * later and later; meanwhile the segment is scanned.
  */
-#include "core/segment/field_index.h"
+#include "core/segment/field_scalar.h"
 #include "querynode/querynode_int.h"
 
 enum { RETRY_MS = 1000, RETRY_MOST_MS = 60000 };
@@ -55,18 +56,22 @@ static void s_recount(query_piece_t *piece)
     query_held_changed(piece->channel);
 }
 
-static void s_set(sealed_t *sealed, int64_t field, field_index_t **index)
+/* The one that the field has; NULL in it: none any more. */
+static void s_set(sealed_t *sealed, int64_t field, field_index_t **index, field_scalar_t **scalar)
 {
     schema_t *schema = sealed_schema(sealed);
     const field_t *of = schema_by_id(schema, field);
-    if (of)
+    if (of && type_is_vector(of->type))
         sealed_set_index(sealed, schema_index(schema, of), index);
+    else if (of)
+        sealed_set_scalar(sealed, schema_index(schema, of), scalar);
 }
 
 static void s_unset(query_piece_t *piece, size_t i)
 {
-    field_index_t *none = NULL;
-    s_set(piece->sealed, ((used_t *)vec_at(&piece->indexes, i))->field, &none);
+    field_index_t *no_index = NULL;
+    field_scalar_t *no_scalar = NULL;
+    s_set(piece->sealed, ((used_t *)vec_at(&piece->indexes, i))->field, &no_index, &no_scalar);
     vec_swap_remove(&piece->indexes, i);
     s_recount(piece);
 }
@@ -99,6 +104,9 @@ static err_t s_open_job(ctx_t *ctx, void *arg)
         return ctx_fail(ctx, ERR_FIELD_NOT_FOUND, "field not found[field=%lld]",
                         (long long)work->index_field);
     TRY(query_load_fits(ctx, work));
+    if (!type_is_vector(field->type))
+        return field_scalar_open(ctx, work->store, work->files.binlogs, work->files.n_parts, field,
+                                 sealed_rows(work->sealed), &work->scalar);
     return field_index_open(ctx, work->store, work->files.binlogs, work->files.n_parts, field,
                             sealed_rows(work->sealed), &work->index);
 }
@@ -128,7 +136,7 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
     if (same && ev->err != OK)
         s_failed(piece, work, ev);
     if (same && ev->err == OK) {
-        s_set(piece->sealed, work->index_field, &work->index);
+        s_set(piece->sealed, work->index_field, &work->index, &work->scalar);
         used_t *used = s_used(piece, work->index_id);
         used = used ? used : vec_push(&piece->indexes, &(used_t){ .index = work->index_id });
         used->build = work->index_build;

@@ -84,6 +84,7 @@ void query_work_free(query_node_t *self, query_work_t *work)
     s_unref_all(work);
     sealed_unref(&work->sealed);
     field_index_unref(&work->index);
+    field_scalar_unref(&work->scalar);
     schema_unref(&work->schema);
     vec_fini(&work->pieces);
     vec_fini(&work->sealeds);

@@ -181,7 +181,8 @@ struct query_work {
     sealed_t *sealed;           /* owned */
     int64_t index_field;        /* an index: of this field, its objects are files.binlogs */
     uint64_t index_id, index_build, index_attempt;
-    field_index_t *index;       /* owned */
+    field_index_t *index;       /* owned; of a vector */
+    field_scalar_t *scalar;     /* owned; of any other field */
     uint64_t round, delta_ts;
     vec_t pieces;               /* apply: of query_piece_t *, busy */
     query_run_t **runs;

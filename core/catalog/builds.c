@@ -5,7 +5,7 @@
 
 #include "core/catalog/catalog.h"
 #include "core/catalog/picture.h"
-#include "core/segment/field_index.h"
+#include "core/segment/field_scalar.h"
 
 struct builds {
     picture_t *picture;
@@ -124,7 +124,9 @@ bool builds_makes(const Elanus__Collection *coll, const Elanus__Index *index)
 {
     const char *type = catalog_pair(index->params, index->n_params, "index_type");
     const Elanus__Field *field = s_field(coll, index->field_id);
-    return type && field && field_index_made((type_t)field->type, type);
+    return type && field &&
+           (field_index_made((type_t)field->type, type) ||
+            field_scalar_made((type_t)field->type, (type_t)field->element, type));
 }
 
 bool builds_wants(const Elanus__Segment *segment, uint64_t min_rows)

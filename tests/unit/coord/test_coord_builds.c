@@ -239,6 +239,25 @@ static void every_definition_of_a_segment_is_built(void **state)
     s_end();
 }
 
+static bool s_is_made(const char *name, type_t type, type_t element)
+{
+    Elanus__Pair pair = ELANUS__PAIR__INIT, *params[] = { &pair };
+    pair.key = (char *)"index_type";
+    pair.value = (char *)name;
+    Elanus__Field field = ELANUS__FIELD__INIT, *fields[] = { &field };
+    field.id = BW_VECTOR;
+    field.type = type;
+    field.element = element;
+    Elanus__Collection coll = ELANUS__COLLECTION__INIT;
+    coll.fields = fields;
+    coll.n_fields = 1;
+    Elanus__Index index = ELANUS__INDEX__INIT;
+    index.field_id = BW_VECTOR;
+    index.params = params;
+    index.n_params = 1;
+    return builds_makes(&coll, &index);
+}
+
 /* A definition is built where there is code for it; FLAT never is. */
 static void what_core_index_can_is_built(void **state)
 {
@@ -257,21 +276,31 @@ static void what_core_index_can_is_built(void **state)
         { "SPARSE_WAND", TYPE_SPARSE_VECTOR, INDEX_SPARSE_WAND },
     };
     for (size_t i = 0; i < ARRAY_LEN(s_types); i++) {
-        Elanus__Pair type = ELANUS__PAIR__INIT, *params[] = { &type };
-        type.key = (char *)"index_type";
-        type.value = (char *)s_types[i].name;
-        Elanus__Field field = ELANUS__FIELD__INIT, *fields[] = { &field };
-        field.id = BW_VECTOR;
-        field.type = s_types[i].type;
-        Elanus__Collection coll = ELANUS__COLLECTION__INIT;
-        coll.fields = fields;
-        coll.n_fields = 1;
-        Elanus__Index index = ELANUS__INDEX__INIT;
-        index.field_id = BW_VECTOR;
-        index.params = params;
-        index.n_params = 1;
-        assert_int_equal(builds_makes(&coll, &index), index_type_built(s_types[i].as));
+        assert_int_equal(s_is_made(s_types[i].name, s_types[i].type, TYPE_NONE),
+                         index_type_built(s_types[i].as));
     }
+}
+
+/* The same of other fields; what a field cannot have was refused before. */
+static void what_core_scalar_can_is_built(void **state)
+{
+    (void)state;
+    static const struct { const char *name; type_t type, element; bool made; } s_types[] = {
+        { "STL_SORT", TYPE_INT64, TYPE_NONE, true }, { "STL_SORT", TYPE_FLOAT, TYPE_NONE, true },
+        { "STL_SORT", TYPE_VARCHAR, TYPE_NONE, false },
+        { "INVERTED", TYPE_BOOL, TYPE_NONE, true }, { "INVERTED", TYPE_DOUBLE, TYPE_NONE, true },
+        { "INVERTED", TYPE_ARRAY, TYPE_FLOAT, true }, { "INVERTED", TYPE_JSON, TYPE_NONE, false },
+        { "BITMAP", TYPE_INT8, TYPE_NONE, true }, { "BITMAP", TYPE_ARRAY, TYPE_VARCHAR, true },
+        { "BITMAP", TYPE_DOUBLE, TYPE_NONE, false }, { "BITMAP", TYPE_ARRAY, TYPE_FLOAT, false },
+        { "Trie", TYPE_VARCHAR, TYPE_NONE, true }, { "TRIE", TYPE_VARCHAR, TYPE_NONE, true },
+        { "TRIE", TYPE_INT64, TYPE_NONE, false },
+        { "AUTOINDEX", TYPE_INT32, TYPE_NONE, true }, { "AUTOINDEX", TYPE_JSON, TYPE_NONE, false },
+        { "HNSW", TYPE_INT64, TYPE_NONE, false },
+        { "INVERTED", TYPE_FLOAT_VECTOR, TYPE_NONE, false },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(s_types); i++)
+        assert_int_equal(s_is_made(s_types[i].name, s_types[i].type, s_types[i].element),
+                         s_types[i].made);
 }
 
 /* --- who builds ------------------------------------------------------------------------------ */
@@ -664,6 +693,7 @@ int main(void)
         cmocka_unit_test(small_dropped_and_scanned_ones_are_not_built),
         cmocka_unit_test(every_definition_of_a_segment_is_built),
         cmocka_unit_test(what_core_index_can_is_built),
+        cmocka_unit_test(what_core_scalar_can_is_built),
         cmocka_unit_test(nodes_get_no_more_than_they_may_have),
         cmocka_unit_test(many_segments_go_in_many_transactions),
         cmocka_unit_test(without_a_node_builds_wait_for_one),
