@@ -205,7 +205,9 @@ void s_four(const pq_t *self, const float *table, const uint8_t *const *row, boo
             float *ret)
 {
     float sum[4] = { first, first, first, first };
-    for (size_t s = 0; s < self->m; s++, table += self->k)
+    size_t m = self->m, k = self->k;
+    for (size_t s = 0; s < m; s++, table += k)
+#pragma GCC unroll 4
         for (size_t r = 0; r < 4; r++)
             sum[r] += table[wide ? load_u16(row[r] + 2 * s) : row[r][s]];
     memcpy(ret, sum, sizeof sum);
