@@ -1,8 +1,8 @@
 /* query_answers - see query_answers.h
  *
- * Costs are in tenths of a nanosecond, measured on one core over a million rows
- * (tests/bench/bench_scalar.c).  They decide the way only, never the answer; so they need to be
- * right to a factor of two, where both ways cost the same anyway.
+ * Costs are in tenths of a nanosecond, measured on one core over a million rows.  They decide the
+ * way only, never the answer; so they need to be right to a factor of two, where both ways cost
+ * the same anyway.
  */
 #include "core/query/query_answers.h"
 
