@@ -248,6 +248,11 @@ bench-index: $(OUT)/bench/libann.so              ## indexes beside hnswlib, fais
 	    ROUNDS=$(ROUNDS) QUICK=$(QUICK) $$(scripts/ann_venv.sh) tests/bench/bench_index.py $<
 
 
+.PHONY: bench-index-server
+bench-index-server: all                          ## the same through a server; PEERS=milvus too
+	@DATASETS="$(DATASETS)" ROWS=$(ROWS) INDEXES="$(INDEXES)" PEERS="$(PEERS)" ROUNDS=$(ROUNDS) \
+	    $$(scripts/venv.sh 2.6.17) tests/bench/bench_index_server.py
+
 bench-door: $(OUT)/bench/bench_door              ## the proxy's door: calls/s, and p99 beside floods
 	@$<
 

@@ -85,7 +85,7 @@ def subjects(rows, dim, quick):
         faiss("faiss Flat", "Flat", [{}]),
         faiss("faiss IVF_FLAT", f"IVF{nlist},Flat", nprobe),
         faiss("faiss IVF_SQ8", f"IVF{nlist},SQ8", nprobe),
-        faiss("faiss IVF_PQ", f"IVF{nlist},PQ{half}x8", nprobe),
+        faiss("faiss IVF_PQ", f"IVF{nlist},PQ{half}x8np", nprobe),
         faiss("faiss fast scan", f"IVF{nlist},PQ{half}x4fs,RFlat", fast),
         faiss("faiss HNSW", "HNSW16", ef, efConstruction=200),
         Subject("ScaNN", "scann", {"leaves": leaves}, pairs, ()),
