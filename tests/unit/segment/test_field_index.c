@@ -5,6 +5,9 @@
 #include <stddef.h>
 #include <setjmp.h>
 #include <cmocka.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
 
 #include "core/base/fault.h"
 #include "core/segment/field_index.h"
@@ -155,11 +158,77 @@ static void what_does_not_belong_to_the_segment_is_refused(void **state)
     s_close(&f);
 }
 
+static int s_remove(const char *path, const struct stat *st, int kind, struct FTW *at)
+{
+    (void)st, (void)kind, (void)at;
+    return remove(path);
+}
+
+/* The objects of a build, in a store of files. */
+static void s_copy_to(fixture_t *f, store_t *files)
+{
+    for (size_t i = 0; i < f->built.n_objects; i++) {
+        const char *key = ctx_printf(&f->ctx, "index/1/1/%zu", i);
+        view_t body = {0};
+        assert_int_equal(store_get(&f->ctx, f->store, key, &body), OK);
+        assert_int_equal(store_put(&f->ctx, files, key, body), OK);
+    }
+}
+
+static void s_search(fixture_t *f, const index_t *index, topk_hit_t *ret, size_t k)
+{
+    float *query = ctx_new(&f->ctx, index_spec(index)->dim * sizeof *query);
+    index_ask_t ask = { .queries = query, .n_queries = 1, .want = k };
+    topk_t *best = NULL;
+    assert_int_equal(topk_new(&f->ctx, k, false, &best), OK);
+    assert_int_equal(index_search(&f->ctx, index, &ask, &best), OK);
+    assert_int_equal(topk_hits(best, ret), k);
+    topk_destroy(&best);
+}
+
+/* Out of a store of files, records stay in them and are not counted as memory; answers are the
+ * same. */
+static void an_index_on_disk_stays_there(void **state)
+{
+    (void)state;
+    enum { DISKANN = 2, TOPK = 5 };
+    fixture_t f;
+    char dir[] = "/tmp/elanus-field-index-XXXXXX";
+    store_t *memory, *files = NULL;
+    owned(field_index) kept = NULL;
+    owned(field_index) left = NULL;
+    topk_hit_t by_memory[TOPK], by_files[TOPK];
+    s_open(&f, 1);
+    memory = f.store;
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(store_local_open(&f.ctx, dir, &files), OK);
+    assert_int_equal(s_build(&f, DISKANN, ROWS), OK);
+    assert_int_equal(s_open_index(&f, DISKANN, ROWS, &kept), OK);
+    s_copy_to(&f, files);
+    f.store = files;
+    assert_int_equal(s_open_index(&f, DISKANN, ROWS, &left), OK);
+    assert_true(field_index_bytes(left) < field_index_bytes(kept));
+    s_search(&f, field_index_of(kept), by_memory, TOPK);
+    s_search(&f, field_index_of(left), by_files, TOPK);
+    assert_memory_equal(by_memory, by_files, sizeof by_files);
+    assert_int_equal(index_reads(field_index_of(kept)), 0);
+    assert_true(index_reads(field_index_of(left)) > 0);
+    for (size_t i = 0; i < f.built.n_objects; i++)
+        assert_int_equal(store_delete(&f.ctx, files, f.objects[i]), OK);
+    s_search(&f, field_index_of(left), by_files, TOPK);
+    assert_memory_equal(by_memory, by_files, sizeof by_files);
+    f.store = memory;
+    store_destroy(&files);
+    assert_int_equal(nftw(dir, s_remove, 8, FTW_DEPTH | FTW_PHYS), 0);
+    s_close(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_fault_is_reported),
         cmocka_unit_test(what_does_not_belong_to_the_segment_is_refused),
+        cmocka_unit_test(an_index_on_disk_stays_there),
     };
     return cmocka_run_group_tests_name("field index", tests, NULL, NULL);
 }
