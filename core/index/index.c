@@ -27,6 +27,20 @@ static bool s_fits(const index_spec_t *spec)
                                       : metric_kernel(spec->metric, spec->cells, &kernel);
 }
 
+/* Is there as much memory as it takes? */
+static err_t s_afford(ctx_t *ctx, const index_spec_t *spec, size_t rows, const index_how_t *how)
+{
+    simd_kernel_t kernel;
+    bool dense = metric_kernel(spec->metric, spec->cells, &kernel);
+    uint64_t bytes = dense ? rows * simd_row_bytes(kernel, spec->dim) : 0;
+    uint64_t need = index_build_need(spec, rows, bytes);
+    if (!how || !how->memory_bytes || need <= how->memory_bytes)
+        return OK;
+    return ctx_fail(ctx, ERR_MEMORY, "an index of %zu rows takes %llu MiB to build, %llu MiB are "
+                    "allowed", rows, (unsigned long long)(need >> 20),
+                    (unsigned long long)(how->memory_bytes >> 20));
+}
+
 err_t index_build(ctx_t *ctx, const index_spec_t *spec, const index_source_t *source,
                   const index_sink_t *sink, const index_how_t *how, index_built_t *ret)
 {
@@ -35,6 +49,7 @@ err_t index_build(ctx_t *ctx, const index_spec_t *spec, const index_source_t *so
     if (source->n_rows > LIMIT_INDEX_ROWS)
         return ctx_fail(ctx, ERR_PARAM_TOO_LARGE, "an index of %zu rows, at most %u",
                         source->n_rows, LIMIT_INDEX_ROWS);
+    TRY(s_afford(ctx, spec, source->n_rows, how));
     TRY(ops->build(ctx, spec, source, sink, how, ret));
     index_percent(how, 100);
     return OK;

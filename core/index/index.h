@@ -90,6 +90,7 @@ typedef struct index_how {
     size_t threads;             /* at most so many, the caller's included; 0: 1 */
     _Atomic unsigned *percent;  /* how far it is; NULL: nobody asks */
     size_t object_bytes;        /* of one object, about; 0: LIMIT_INDEX_OBJECT_BYTES */
+    uint64_t memory_bytes;      /* the build may take, see index_build_need; 0: no bound */
 } index_how_t;
 
 typedef struct index_built {
@@ -98,11 +99,16 @@ typedef struct index_built {
     uint64_t rows;              /* that are in it: without nulls */
 } index_built_t;
 
+/* Memory that a build takes beside the vectors, about.
+ *   bytes  of all vectors; sparse ones: as far as it is known */
+uint64_t index_build_need(const index_spec_t *spec, size_t rows, uint64_t bytes);
+
 /* Build and write.
- *   how  NULL: on this thread only
- * Errors  of source and sink; ERR_MEMORY; ERR_CANCELED, ERR_TIMEOUT  ctx says so, asked every
- *         few ms; ERR_PARAM_TOO_LARGE  an object would pass LIMIT_INDEX_OBJECT_BYTES
- * Cost    memory: an object and about 12 bytes a row, beside what the source holds
+ *   how  NULL: on this thread only, with as much memory as there is
+ * Errors  of source and sink; ERR_MEMORY, before it begins when more is needed than how says;
+ *         ERR_CANCELED, ERR_TIMEOUT  ctx says so, asked every few ms;
+ *         ERR_PARAM_TOO_LARGE  an object would pass LIMIT_INDEX_OBJECT_BYTES
+ * Cost    memory: index_build_need
  * Thread  a compute worker: seconds to minutes */
 err_t must_use index_build(ctx_t *ctx, const index_spec_t *spec, const index_source_t *source,
                            const index_sink_t *sink, const index_how_t *how, index_built_t *ret);

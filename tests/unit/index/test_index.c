@@ -134,6 +134,33 @@ static void odd_segments_have_indexes_too(void **state)
     }
 }
 
+/* With all it needs it is built, with a byte less it is not begun. */
+static void a_build_keeps_to_its_memory(void **state)
+{
+    (void)state;
+    static const index_type_t types[] = { INDEX_IVF_FLAT, INDEX_SCANN, INDEX_HNSW, INDEX_DISKANN };
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        ctx_t ctx;
+        index_data_t data;
+        index_spec_t spec = { .type = types[i], .metric = METRIC_L2, .cells = CELL_F32, .dim = DIM,
+                              .seed = 7, .nlist = 8, .degree = 8, .ef_construction = 20 };
+        ctx_init(&ctx);
+        index_data_init(&data, &spec, 500, 1, 1);
+        uint64_t need = index_build_need(&spec, 500, 500 * data.width);
+        assert_true(need > 500 * data.width && need < 20 * 500 * data.width);
+        assert_true(index_build_need(&spec, 1000, 1000 * data.width) > need);
+        index_how_t how = { .memory_bytes = need - 1 };
+        assert_int_equal(index_data_build(&data, &ctx, &how), ERR_MEMORY);
+        assert_non_null(strstr(ctx.text, "MiB"));
+        assert_int_equal(data.objects[0].len + data.objects[1].len, 0);
+        ctx_clear(&ctx);
+        how.memory_bytes = need;
+        assert_int_equal(index_data_build(&data, &ctx, &how), OK);
+        index_data_fini(&data);
+        ctx_fini(&ctx);
+    }
+}
+
 static void every_fault_of_a_build_is_reported(void **state)
 {
     (void)state;
@@ -296,6 +323,7 @@ int main(void)
         cmocka_unit_test(all_lists_are_exact),
         cmocka_unit_test(a_seed_builds_the_same_bytes),
         cmocka_unit_test(odd_segments_have_indexes_too),
+        cmocka_unit_test(a_build_keeps_to_its_memory),
         cmocka_unit_test(every_fault_of_a_build_is_reported),
         cmocka_unit_test(a_cancelled_build_stops),
         cmocka_unit_test(any_flipped_byte_is_corrupt),
