@@ -8,17 +8,13 @@
 #include "core/segment/field_scalar.h"
 #include "core/wire/pb.h"
 
-enum {
-    ROW_BYTES = 16,             /* of a row, beside its vector: see index_build */
-    SORT_TIMES = 4, SORT_BYTES = 192 << 20,     /* sparse: a page is sorted, and written */
-};
-
 struct build_job {
     ctx_t memory;               /* of the question; cancelled from outside */
     build_job_options_t options;
     Elanus__BuildAsk *ask;
     field_t field;              /* names are the question's */
     index_pair_t *params;
+    index_spec_t spec;          /* of a vector field; without its seed */
     index_built_t built;
     _Atomic unsigned percent;
 };
@@ -56,13 +52,12 @@ static err_t s_read_spec(ctx_t *ctx, build_job_t *self)
     for (size_t i = 0; i < build->n_params; i++)
         self->params[i] = (index_pair_t){ build->params[i]->key, build->params[i]->value };
     scalar_spec_t scalar;
-    index_spec_t spec;
     if (!type_is_vector(self->field.type))
         return field_scalar_spec(ctx, &self->field, self->params, build->n_params, &scalar);
     if (type_is_dense_vector(self->field.type) && self->field.dim <= 0)
         return ctx_fail(ctx, ERR_INDEX_TYPE, "field %s of type %s has no dimension", field->name,
                         type_name(self->field.type));
-    return field_index_spec(ctx, &self->field, self->params, build->n_params, &spec);
+    return field_index_spec(ctx, &self->field, self->params, build->n_params, &self->spec);
 }
 
 err_t build_job_new(ctx_t *ctx, const build_job_options_t *options, view_t payload,
@@ -97,23 +92,16 @@ void build_job_destroy(build_job_t **self_p)
 
 const Elanus__BuildAsk *build_job_ask(const build_job_t *self) { return self->ask; }
 
-/* How long sparse vectors are nobody says; all of the segment is no less. */
-static uint64_t s_need_sparse(const Elanus__Segment *segment)
-{
-    uint64_t sort = segment->bytes * SORT_TIMES;
-    return segment->bytes + (sort < SORT_BYTES ? sort : SORT_BYTES) + segment->rows * ROW_BYTES;
-}
-
 uint64_t build_job_need(const build_job_t *self)
 {
-    uint64_t rows = self->ask->segment->rows;
+    const Elanus__Segment *segment = self->ask->segment;
     if (!type_is_vector(self->field.type))
-        return field_scalar_need(&self->field, rows);
-    if (!type_is_dense_vector(self->field.type))
-        return s_need_sparse(self->ask->segment);
-    uint64_t vectors = rows * type_width(self->field.type, self->field.dim);
-    uint64_t object = vectors < LIMIT_INDEX_OBJECT_BYTES ? vectors : LIMIT_INDEX_OBJECT_BYTES;
-    return vectors + object + rows * ROW_BYTES;
+        return field_scalar_need(&self->field, segment->rows);
+    /* How long sparse vectors are nobody says; all of the segment is no less. */
+    uint64_t vectors = type_is_dense_vector(self->field.type)
+                     ? segment->rows * type_width(self->field.type, self->field.dim)
+                     : segment->bytes;
+    return vectors + index_build_need(&self->spec, (size_t)segment->rows, vectors);
 }
 
 /* --- running ------------------------------------------------------------------------------- */

@@ -33,7 +33,7 @@ void build_job_destroy(build_job_t **self_p);
 
 const Elanus__BuildAsk *build_job_ask(const build_job_t *self);
 
-/* Memory it will take, about: the cells, an object, and some bytes a row. */
+/* Memory it will take, about: the cells, and what the build of its type needs. */
 uint64_t build_job_need(const build_job_t *self);
 
 /* A job_fn.

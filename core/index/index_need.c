@@ -4,12 +4,12 @@
  * what a thread works with is some hundred KiB and is not.
  */
 #include "core/base/limits.h"
-#include "core/index/hnsw_int.h"
+#include "core/index/index.h"
 
 enum {
     LIST_ROW = 16,              /* IVF: list, place, norm and term of a row */
     SAMPLE_POINTS = 128, SAMPLE_MOST = 256 << 20,   /* IVF: of each list; bytes of all */
-    GRAPH_ROW = 13,             /* HNSW: order, layer, row and counts of a row */
+    GRAPH_ROW = 13 + 16,        /* HNSW: order, layer and row; what is in a code beside cells */
     DISK_ROW = 24,              /* DISKANN: the same, and the code of PQ beside */
     SORT_TIMES = 4, SORT_MOST = 192 << 20,          /* sparse: a page of postings is sorted */
 };
@@ -29,7 +29,7 @@ static uint64_t s_ivf(const index_spec_t *spec, uint64_t rows)
 static uint64_t s_hnsw(const index_spec_t *spec, uint64_t rows)
 {
     uint64_t links = 2 * spec->degree * sizeof(uint32_t);
-    return rows * (hnsw_block_bytes(spec->dim) + links + GRAPH_ROW);
+    return rows * (spec->dim + links + GRAPH_ROW);
 }
 
 static uint64_t s_disk(const index_spec_t *spec, uint64_t rows)
