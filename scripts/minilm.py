@@ -56,7 +56,8 @@ class Minilm:
         self.tokenizer.no_padding()
 
     def _linear(self, x, name):
-        return x @ self.w[name + ".weight"].T + self.w[name + ".bias"]
+        flat = x.reshape(-1, x.shape[-1]) @ self.w[name + ".weight"].T    # one product, not many
+        return (flat + self.w[name + ".bias"]).reshape(*x.shape[:-1], -1)
 
     def _norm(self, x, name):
         x = x - x.mean(-1, keepdims=True)
