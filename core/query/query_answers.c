@@ -83,12 +83,13 @@ static uint64_t s_scan_cost(expr_ask_kind_t kind, type_t type)
     return WORD_COST;
 }
 
-static bool s_is_cheaper(const answers_t *self, const expr_ask_t *ask, const scalar_work_t *work)
+bool answers_is_cheaper(const schema_t *schema, size_t n_rows, const expr_ask_t *ask,
+                        const scalar_work_t *work)
 {
-    type_t type = schema_at(self->schema, ask->field)->type;
-    uint64_t scan = self->n_rows * s_scan_cost(ask->kind, type);
+    type_t type = schema_at(schema, ask->field)->type;
+    uint64_t scan = n_rows * s_scan_cost(ask->kind, type);
     uint64_t asked = ASK_COST + work->rows * ROW_COST + work->terms * TERM_COST +
-                     self->n_rows / 64 * WORD_COST;
+                     n_rows / 64 * WORD_COST;
     return asked < scan;
 }
 
@@ -100,7 +101,8 @@ static err_t s_ask(ctx_t *ctx, answers_t *self, const expr_ask_t *ask, size_t *n
     if (!self->scalars[ask->field])
         return OK;
     const scalar_index_t *index = field_scalar_of(self->scalars[ask->field]);
-    if (!scalar_index_estimate(index, ask, &work) || !s_is_cheaper(self, ask, &work))
+    if (!scalar_index_estimate(index, ask, &work) ||
+        !answers_is_cheaper(self->schema, self->n_rows, ask, &work))
         return OK;
     bitset_t *bits = &self->bits[*n];
     bitset_fini(bits);                          /* of an attempt that failed */

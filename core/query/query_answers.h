@@ -28,6 +28,10 @@ void answers_destroy(answers_t **self_p);
 err_t must_use answers_of(ctx_t *ctx, answers_t *self, size_t first, expr_answers_t *ret,
                           const bool **ret_needs);
 
+/* Is asking the index cheaper than reading the column? */
+bool answers_is_cheaper(const schema_t *schema, size_t n_rows, const expr_ask_t *ask,
+                        const scalar_work_t *work);
+
 /* How many predicates were answered. */
 size_t answers_count(const answers_t *self);
 
