@@ -203,7 +203,7 @@ compose-test:                                    ## ROWS=: docker compose, servi
 	@$$(scripts/venv.sh 2.6.17) tests/chaos/compose.py
 
 # --- benchmarks -------------------------------------------------------------
-BENCHES := start door store net wal data simd query index milvus cluster
+BENCHES := start door store net wal data simd query scalar index milvus cluster
 .PHONY: bench $(BENCHES:%=bench-%)
 $(BENCHBIN): $(OUT)/bench/%: $(OUT)/tests/bench/%.o $(SUPPORTOBJ) $(LIB)
 	@mkdir -p $(@D)
@@ -228,6 +228,9 @@ bench-simd: $(OUT)/bench/bench_simd              ## distance kernels beside the 
 
 bench-query: $(OUT)/bench/bench_query            ## searches of one segment beside the bare kernels
 	@$<
+
+bench-scalar: $(OUT)/bench/bench_scalar          ## filters by scalar indexes beside reading columns
+	@$< $(ROUNDS)
 
 # Only what an index needs, once more, for Python to load; see tests/bench/ann/ann_shim.c.
 ANNSRC := $(filter core/base/% core/simd/% core/index/%,$(SRC)) tests/bench/ann/ann_shim.c

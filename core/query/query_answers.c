@@ -12,8 +12,9 @@
 #include "core/base/limits.h"
 
 enum {
-    SPAN_COST = 6, SET_COST = 40, TEXT_COST = 70, LIKE_COST = 120, ARRAY_COST = 350, /* a row */
-    ROW_COST = 14, TERM_COST = 60, WORD_COST = 4, ASK_COST = 1000,
+    SPAN_COST = 2, SPAN_BYTE_COST = 1, SET_COST = 120, TEXT_COST = 60, TEXT_SET_COST = 200,
+    LIKE_COST = 80, ARRAY_COST = 600,                               /* a row that is read */
+    ROW_COST = 18, TERM_COST = 25, WORD_COST = 60, ASK_COST = 1000, /* what an answer takes */
 };
 
 struct answers {
@@ -67,11 +68,11 @@ static uint64_t s_scan_cost(expr_ask_kind_t kind, type_t type)
 {
     switch (kind) {
     case EXPR_ASK_SPAN:
-        return SPAN_COST;
+        return SPAN_COST + SPAN_BYTE_COST * type_width(type, 0);
     case EXPR_ASK_TEXT:
         return TEXT_COST;
     case EXPR_ASK_IN:
-        return type == TYPE_VARCHAR ? TEXT_COST : SET_COST;
+        return type == TYPE_VARCHAR ? TEXT_SET_COST : SET_COST;
     case EXPR_ASK_LIKE:
         return LIKE_COST;
     case EXPR_ASK_ANY:
@@ -80,7 +81,7 @@ static uint64_t s_scan_cost(expr_ask_kind_t kind, type_t type)
     case EXPR_ASK_NULL:
         break;
     }
-    return WORD_COST;
+    return SPAN_COST;
 }
 
 bool answers_is_cheaper(const schema_t *schema, size_t n_rows, const expr_ask_t *ask,

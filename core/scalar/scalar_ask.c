@@ -2,7 +2,7 @@
 #include "core/expr/like.h"
 #include "core/scalar/scalar_int.h"
 
-enum { SAMPLE = 64, ALIVE_TERMS = 4096, HEAD_WORK = 30 };
+enum { SAMPLE = 64, ALIVE_TERMS = 4096, FIND_WORK = 30, WALK_WORK = 10 };  /* works: in terms */
 
 /* --- which ordinals ----------------------------------------------------------------------- */
 
@@ -121,13 +121,19 @@ static bool s_turns(const scalar_index_t *self, uint64_t count)
     return s_covers(self) && count > self->valid / 2;
 }
 
+/* Gaps are read one byte after the other, rows and containers are there. */
+static uint64_t s_row_work(const scalar_index_t *self, uint64_t rows)
+{
+    return self->posts == POSTS_LISTS ? 2 * rows : rows;
+}
+
 static void s_work_of_range(const scalar_index_t *self, ordinals_t range, scalar_work_t *ret)
 {
     uint64_t count = scalar_count(self, range), terms = range.to - range.from;
     bool turn = s_turns(self, count);
     bool bitmaps = self->posts == POSTS_BITMAPS;
     ret->matches = count;
-    ret->rows = turn ? self->valid - count : count;
+    ret->rows = s_row_work(self, turn ? self->valid - count : count);
     ret->terms = self->posts == POSTS_ROWS ? 0 : turn ? self->n - terms : terms;
     uint64_t dense = ret->terms * (self->rows / 64 + 1);
     if (bitmaps && ret->rows > dense)           /* words, not rows */
@@ -141,8 +147,8 @@ static void s_work_of_set(const scalar_index_t *self, const expr_ask_set_t *set,
     for (size_t i = 0; i < n; i += step, seen++)
         ret->matches += scalar_count(self, s_of_set(self, set, i));
     ret->matches = seen ? ret->matches * n / seen : 0;
-    ret->rows = ret->matches;
-    ret->terms = n * HEAD_WORK;                 /* each has to be found */
+    ret->rows = s_row_work(self, ret->matches);
+    ret->terms = n * FIND_WORK;                 /* each has to be found */
     ret->matches = ret->matches < self->valid ? ret->matches : self->valid;
 }
 
@@ -150,10 +156,9 @@ static void s_work_of_like(const scalar_index_t *self, const like_t *like, scala
 {
     bool all = false;
     ordinals_t range = s_like(self, like, &all);
-    ret->matches = ret->rows = scalar_count(self, range);
-    ret->terms = range.to - range.from;
-    if (!all)
-        ret->terms *= 2;
+    ret->matches = scalar_count(self, range);
+    ret->rows = s_row_work(self, ret->matches);
+    ret->terms = (range.to - range.from) * (all ? 1 : WALK_WORK);
 }
 
 bool scalar_index_estimate(const scalar_index_t *self, const expr_ask_t *ask, scalar_work_t *ret)

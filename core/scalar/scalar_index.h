@@ -70,7 +70,8 @@ const uint64_t *scalar_index_valid(const scalar_index_t *self);
 /* What an answer takes. */
 typedef struct scalar_work {
     uint64_t matches;           /* rows of which it is true, about */
-    uint64_t rows;              /* that will be set one by one, about; bitmaps' count less */
+    uint64_t rows;              /* that will be set one by one, about; those of lists count
+                                   twice, bitmaps' of which there are many less */
     uint64_t terms;             /* values that will be looked at */
 } scalar_work_t;
 
