@@ -8,6 +8,7 @@
  *        └───────────── failed: again, later ───┘  │  └───────────► FAILED: can never succeed
  *                                                  └─ its node is lost: RUNNING at another,
  *                                                     attempt + 1
+ *     DONE, but a query node cannot open what was put: WAITING, without objects
  *     segment dropped or compacted, definition or collection dropped: the key goes
  *
  * All of it stands in build/<collection>/<segment>/<index>; a leader that takes
@@ -25,6 +26,7 @@
  */
 #include "coord/coord_builds.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 
 #include "core/base/limits.h"
@@ -294,6 +296,35 @@ static err_t s_plan(coord_node_t *self, ddl_t *ddl)
     s_find_builders(&look, builds, n);
     s_change_known(&look, builds, n);
     s_begin_new(&look);
+    return OK;
+}
+
+/* --- what is damaged ----------------------------------------------------------------------- */
+
+/* A query node speaks of one attempt.  Who else found the same, or comes with what is known
+ * already, changes nothing: by then the key waits, runs, or has a newer attempt. */
+err_t coord_builds_again(coord_node_t *self, ddl_t *ddl)
+{
+    const Elanus__BuildDamaged *damaged = ddl->damaged;
+    int64_t rev = 0;
+    const Elanus__Build *was = builds_get(self->building->builds, damaged->collection,
+                                          damaged->segment, damaged->index, &rev);
+    if (!was || was->id != damaged->build || was->attempt != damaged->attempt ||
+        was->state != ELANUS__BUILD_STATE__BUILD_DONE)
+        return OK;
+    Elanus__Build build = *was;
+    build.state = ELANUS__BUILD_STATE__BUILD_WAITING;
+    build.objects = NULL;
+    build.n_objects = 0;
+    build.bytes = 0;
+    build.done_ms = 0;
+    build.error = damaged->why;
+    const char *key = builds_key(&ddl->memory, was->collection, was->segment, was->index);
+    coord_ddl_expect(ddl, key, rev);
+    coord_ddl_put(ddl, key, &build);
+    log_event(LOG_WARN, "index_damaged", "segment=%" PRIu64 " build=%" PRIu64 " attempt=%" PRIu64
+              " then=\"it is built again\" why=\"%s\"", was->segment, was->id, was->attempt,
+              damaged->why);
     return OK;
 }
 

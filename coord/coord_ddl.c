@@ -49,6 +49,7 @@ static const struct { uint32_t method; ddl_fn *plan; } s_plans[] = {
     { ELANUS__METHOD__METHOD_UPDATE_GROUPS, coord_update_groups },
     { ELANUS__METHOD__METHOD_TRANSFER_NODES, coord_transfer_nodes },
     { ELANUS__METHOD__METHOD_TRANSFER_REPLICAS, coord_transfer_replicas },
+    { ELANUS__METHOD__METHOD_BUILD_AGAIN, coord_builds_again },
 };
 
 static ddl_fn *s_plan_of(uint32_t method)
@@ -379,6 +380,8 @@ static err_t s_read(ddl_t *ddl, view_t payload)
 {
     if (ddl->method == ELANUS__METHOD__METHOD_CATALOG)
         return OK;
+    if (ddl->method == ELANUS__METHOD__METHOD_BUILD_AGAIN)
+        return PB_UNPACK(&ddl->memory, elanus__build_damaged, payload, &ddl->damaged);
     if (ddl->method != ELANUS__METHOD__METHOD_ALLOC_IDS)
         return PB_UNPACK(&ddl->memory, elanus__ddl, payload, &ddl->ask);
     Elanus__AllocIds *ask = NULL;

@@ -52,6 +52,7 @@ struct ddl {
     ddl_fn *plan;               /* NULL: CATALOG, ALLOC_IDS */
     ctx_t memory;               /* of all below */
     Elanus__Ddl *ask;
+    Elanus__BuildDamaged *damaged;      /* BUILD_AGAIN: instead of ask */
     uint32_t n_ids;             /* ALLOC_IDS: how many */
     uint64_t first_id;
     vec_t ops;                  /* of meta_op_t: what to write */
@@ -142,6 +143,7 @@ void coord_builds_start(coord_node_t *self, actions_t *act);
 void coord_builds_look(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms);
 void coord_builds_lost(coord_node_t *self);     /* leads no more */
 size_t coord_builds_open(const coord_node_t *self);     /* neither done nor failed */
+ddl_fn coord_builds_again;                      /* what was built is damaged */
 
 /* build/ as the watch, a list of it, or our own transaction shows it (NULL: deleted). */
 void coord_builds_watched(coord_node_t *self, ctx_t *ctx, const meta_change_t *changes, size_t n);

@@ -9,40 +9,59 @@
  * definition or build is gone is let go.
  *
  * An index that cannot be opened (its object is damaged, there is no memory) is tried again
- * later and later; meanwhile the segment is scanned.
+ * later and later; meanwhile the segment is scanned, or searched by the attempt before.  Objects
+ * that are damaged or missing each time are told to the coord, which has the index built
+ * again; the next attempt's number brings it here.  Should that one be damaged, too, it takes
+ * longer to say so, since waits grow until one was opened: a store that damages all it gets is not
+ * kept busy with builds.
  */
 #include "core/segment/field_scalar.h"
+#include "core/wire/pb.h"
 #include "querynode/querynode_int.h"
 
-enum { RETRY_MS = 1000, RETRY_MOST_MS = 60000 };
+enum {
+    RETRY_MS = 1000, RETRY_MOST_MS = 60000,
+    DAMAGED_SURELY = 3,         /* opened in vain so often: it is not the way to the store */
+    TELL_MS = 5000,
+};
 
-/* What a segment is searched with. */
-typedef struct used {
-    uint64_t index, build, attempt;
+/* An index of a segment, from the first try to open it. */
+typedef struct index_use {
+    uint64_t index;
     int64_t field;
-} used_t;
+    uint64_t build, attempt;            /* it is searched with this one; 0: there is none yet */
+    uint64_t tried_build, tried_attempt;        /* the failures are of this one */
+    bool opening;
+    unsigned failures;                  /* in a row, whichever it was */
+    unsigned damaged;                   /* so often the objects were found damaged or missing */
+    int64_t retry_ms;                   /* not before */
+} index_use_t;
 
-static used_t *s_used(const query_piece_t *piece, uint64_t index)
+static index_use_t *s_use(const query_piece_t *piece, uint64_t index)
 {
     for (size_t i = 0; i < piece->indexes.len; i++) {
-        used_t *used = vec_at(&piece->indexes, i);
-        if (used->index == index)
-            return used;
+        index_use_t *use = vec_at(&piece->indexes, i);
+        if (use->index == index)
+            return use;
     }
     return NULL;
 }
 
 size_t query_index_ids(const query_piece_t *piece, ctx_t *ctx, uint64_t **ret)
 {
+    size_t n = 0;
     *ret = ctx_new(ctx, (piece->indexes.len + 1) * sizeof **ret);
-    for (size_t i = 0; i < piece->indexes.len; i++)
-        (*ret)[i] = ((used_t *)vec_at(&piece->indexes, i))->index;
-    return piece->indexes.len;
+    for (size_t i = 0; i < piece->indexes.len; i++) {
+        const index_use_t *use = vec_at(&piece->indexes, i);
+        if (use->build)
+            (*ret)[n++] = use->index;
+    }
+    return n;
 }
 
 void query_index_init(query_piece_t *piece)
 {
-    vec_init(&piece->indexes, sizeof(used_t));
+    vec_init(&piece->indexes, sizeof(index_use_t));
 }
 
 /* --- changing ---------------------------------------------------------------------------- */
@@ -69,11 +88,14 @@ static void s_set(sealed_t *sealed, int64_t field, field_index_t **index, field_
 
 static void s_unset(query_piece_t *piece, size_t i)
 {
+    const index_use_t use = *(const index_use_t *)vec_at(&piece->indexes, i);
     field_index_t *no_index = NULL;
     field_scalar_t *no_scalar = NULL;
-    s_set(piece->sealed, ((used_t *)vec_at(&piece->indexes, i))->field, &no_index, &no_scalar);
     vec_swap_remove(&piece->indexes, i);
-    s_recount(piece);
+    if (use.build) {
+        s_set(piece->sealed, use.field, &no_index, &no_scalar);
+        s_recount(piece);
+    }
 }
 
 static bool s_is_defined(const Elanus__Index *const *indexes, size_t n, uint64_t id)
@@ -88,7 +110,7 @@ static bool s_is_defined(const Elanus__Index *const *indexes, size_t n, uint64_t
 static void s_let_go(query_piece_t *piece, const Elanus__Index *const *indexes, size_t n)
 {
     for (size_t i = 0; i < piece->indexes.len; )
-        if (s_is_defined(indexes, n, ((used_t *)vec_at(&piece->indexes, i))->index))
+        if (s_is_defined(indexes, n, ((index_use_t *)vec_at(&piece->indexes, i))->index))
             i++;
         else
             s_unset(piece, i);
@@ -111,16 +133,60 @@ static err_t s_open_job(ctx_t *ctx, void *arg)
                             sealed_rows(work->sealed), &work->index);
 }
 
-static void s_failed(query_piece_t *piece, const query_work_t *work, const event_t *ev)
+/* The coord has it built again.  Should that not be heard, the next failure says it again. */
+static void s_told(void *node, void *arg, const event_t *ev, actions_t *act)
 {
-    unsigned n = piece->index_failures < 6 ? piece->index_failures : 6;
-    int64_t ms = (int64_t)RETRY_MS << n;
-    piece->index_failures++;
-    piece->index_retry_ms = ev->now_ms + (ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS);
-    query_wake_at(piece->channel->node, piece->index_retry_ms);
-    log_event(LOG_WARN, "index_open_failed", "segment=%llu build=%llu times=%u why=\"%s\"",
-              (unsigned long long)piece->id, (unsigned long long)work->index_build,
-              piece->index_failures, ev->text);
+    (void)node, (void)arg, (void)act;
+    if (ev->err != OK)
+        log_event(LOG_WARN, "index_damage_untold", "why=\"%s\"", ev->text);
+}
+
+static void s_tell(query_piece_t *piece, const query_work_t *work, const event_t *ev,
+                   actions_t *act)
+{
+    member_t *member = &piece->channel->node->member;
+    if (!member->leader_there)
+        return;
+    Elanus__BuildDamaged damaged = ELANUS__BUILD_DAMAGED__INIT;
+    damaged.collection = piece->channel->coll->id;
+    damaged.segment = piece->id;
+    damaged.index = work->index_id;
+    damaged.build = work->index_build;
+    damaged.attempt = work->index_attempt;
+    damaged.why = (char *)ev->text;
+    act_call(act, member->leader_address, ELANUS__METHOD__METHOD_BUILD_AGAIN,
+             pb_pack(ev->ctx, &damaged), TELL_MS, wait_once(member->waits, act, s_told, NULL));
+}
+
+/* Memory may come, a store may be back: only the objects themselves are a reason to build. */
+static void s_failed(query_piece_t *piece, index_use_t *use, const query_work_t *work,
+                     const event_t *ev, actions_t *act)
+{
+    int64_t ms = (int64_t)RETRY_MS << (use->failures < 6 ? use->failures : 6);
+    use->failures++;
+    use->damaged += ev->err == ERR_CORRUPT || ev->err == ERR_KEY_NOT_FOUND;
+    use->retry_ms = ev->now_ms + (ms < RETRY_MOST_MS ? ms : RETRY_MOST_MS);
+    query_wake_at(piece->channel->node, use->retry_ms);
+    bool tell = use->damaged >= DAMAGED_SURELY;
+    log_event(LOG_WARN, "index_open_failed", "segment=%llu build=%llu attempt=%llu times=%u "
+              "then=\"%s\" why=\"%s\"", (unsigned long long)piece->id,
+              (unsigned long long)work->index_build, (unsigned long long)work->index_attempt,
+              use->failures, tell ? "it shall be built again" : "the segment is scanned", ev->text);
+    if (tell)
+        s_tell(piece, work, ev, act);
+}
+
+static void s_swap(query_piece_t *piece, index_use_t *use, query_work_t *work)
+{
+    s_set(piece->sealed, work->index_field, &work->index, &work->scalar);
+    use->build = work->index_build;
+    use->attempt = work->index_attempt;
+    use->field = work->index_field;
+    use->failures = use->damaged = 0;
+    s_recount(piece);
+    log_event(LOG_INFO, "index_used", "segment=%llu index=%llu build=%llu attempt=%llu",
+              (unsigned long long)piece->id, (unsigned long long)work->index_id,
+              (unsigned long long)work->index_build, (unsigned long long)work->index_attempt);
 }
 
 static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
@@ -128,26 +194,17 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
     query_node_t *self = node;
     query_work_t *work = arg;
     query_piece_t *piece = work->piece;
-    (void)act;
     self->opening_bytes -= work->need;
     self->opening_indexes--;
-    piece->indexing = false;
+    piece->indexing--;
     bool same = !work->channel->gone && piece->sealed == work->sealed;
-    if (same && ev->err != OK)
-        s_failed(piece, work, ev);
-    if (same && ev->err == OK) {
-        s_set(piece->sealed, work->index_field, &work->index, &work->scalar);
-        used_t *used = s_used(piece, work->index_id);
-        used = used ? used : vec_push(&piece->indexes, &(used_t){ .index = work->index_id });
-        used->build = work->index_build;
-        used->attempt = work->index_attempt;
-        used->field = work->index_field;
-        piece->index_failures = 0;
-        s_recount(piece);
-        log_event(LOG_INFO, "index_used", "segment=%llu index=%llu build=%llu",
-                  (unsigned long long)piece->id, (unsigned long long)work->index_id,
-                  (unsigned long long)work->index_build);
-    }
+    index_use_t *use = s_use(piece, work->index_id);    /* NULL: dropped meanwhile */
+    if (use)
+        use->opening = false;
+    if (same && use && ev->err != OK)
+        s_failed(piece, use, work, ev, act);
+    else if (same && use)
+        s_swap(piece, use, work);
     if (!work->channel->gone)
         query_dirty(work->channel->coll);
     query_work_free(self, work);
@@ -168,24 +225,43 @@ static void s_open(query_piece_t *piece, const Elanus__Build *build, actions_t *
     work->index_attempt = build->attempt;
     query_load_reserve(self, work, build->bytes);
     self->opening_indexes++;
-    piece->indexing = true;
+    piece->indexing++;
     act_job(act, s_open_job, work, wait_once(self->member.waits, act, s_opened, work));
+}
+
+/* What is known of opening this attempt; one that was not tried is tried at once. */
+static index_use_t *s_use_of(query_piece_t *piece, const Elanus__Build *build)
+{
+    index_use_t *use = s_use(piece, build->index);
+    if (!use)
+        use = vec_push(&piece->indexes, &(index_use_t){ .index = build->index });
+    if (use->tried_build != build->id || use->tried_attempt != build->attempt) {
+        use->tried_build = build->id;
+        use->tried_attempt = build->attempt;
+        use->damaged = 0;
+        use->retry_ms = 0;
+    }
+    return use;
 }
 
 static void s_go(query_piece_t *piece, const Elanus__Index *index, const event_t *ev,
                  actions_t *act)
 {
     query_channel_t *ch = piece->channel;
-    const used_t *used = s_used(piece, index->id);
     const Elanus__Build *build = builds_get(ch->node->builds, ch->coll->id, piece->id, index->id,
                                             NULL);
-    if (!build || build->state != ELANUS__BUILD_STATE__BUILD_DONE || build->n_objects == 0 ||
-        (used && used->build == build->id && used->attempt == build->attempt))
+    if (!build || build->state != ELANUS__BUILD_STATE__BUILD_DONE || build->n_objects == 0)
         return;
-    if (ev->now_ms < piece->index_retry_ms)
-        query_wake_at(ch->node, piece->index_retry_ms);
-    else if (!piece->indexing && ch->node->opening_indexes < LIMIT_QUERY_OPENS)
+    index_use_t *use = s_use(piece, index->id);
+    if (use && (use->opening || (use->build == build->id && use->attempt == build->attempt)))
+        return;
+    use = s_use_of(piece, build);
+    if (ev->now_ms < use->retry_ms) {
+        query_wake_at(ch->node, use->retry_ms);
+    } else if (ch->node->opening_indexes < LIMIT_QUERY_OPENS) {
+        use->opening = true;
         s_open(piece, build, act);
+    }
 }
 
 void query_index_go(query_channel_t *ch, const event_t *ev, actions_t *act)

@@ -70,10 +70,8 @@ struct query_piece {
     err_t err;                  /* of the last failure */
     char *error;                /* owned; NULL: none */
     uint64_t counted;           /* bytes in query_node.count */
-    vec_t indexes;              /* that it is searched with: query_index.c */
-    bool indexing;              /* a job opens one: it must stay */
-    unsigned index_failures;
-    int64_t index_retry_ms;
+    vec_t indexes;              /* that it is searched with, or will be: query_index.c */
+    unsigned indexing;          /* so many jobs open one: it must stay */
 };
 
 /* "By the time question `no` arrived, last_ts was the newest, and complete is all there is." */

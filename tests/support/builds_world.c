@@ -123,9 +123,9 @@ static bool s_answered(sim_t *sim, void *arg)
     return g.answered;
 }
 
-err_t bw_ask(uint32_t method, const Elanus__Ddl *ask)
+err_t bw_ask(uint32_t method, const void *message)
 {
-    g.ask = ask;
+    g.ask = message;
     g.answered = false;
     g.method = method;
     assert_true(sim_until(g.sim, FOREVER_MS, s_answered, NULL));

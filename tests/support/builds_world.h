@@ -31,7 +31,7 @@ typedef struct {
     store_t *store;
     ctx_t ctx;
     uint32_t method;            /* what the client asks next; 0: nothing */
-    const Elanus__Ddl *ask;
+    const void *ask;            /* packed with it */
     bool answered;
     err_t err;
 } builds_world_t;
@@ -62,7 +62,7 @@ size_t bw_count(Elanus__BuildState state);
 bool bw_until(int64_t ms, Elanus__BuildState state, size_t n);
 
 /* Have the client ask the leader until it answers. */
-err_t bw_ask(uint32_t method, const Elanus__Ddl *ask);
+err_t bw_ask(uint32_t method, const void *message);
 int bw_leader(void);            /* -1: nobody leads */
 
 #endif

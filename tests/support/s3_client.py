@@ -45,6 +45,9 @@ class Bucket:
     def put(self, key, body):
         self._ask("PUT", "/" + urllib.parse.quote(key), body=body)
 
+    def delete(self, key):
+        self._ask("DELETE", "/" + urllib.parse.quote(key))
+
     def flip(self, key, at=None):
         """Change one byte; the object as it was, for putting it back."""
         was = self.get(key)

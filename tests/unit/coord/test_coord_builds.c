@@ -1,8 +1,7 @@
 /* coord_builds: what is built, by whom, what becomes of failures, deaths and drops, and what a
  * new leader makes of it.
  *
- * The real coordinator with index nodes that only say what a test wants: each answers a
- * question as its `manner` tells, and notes what it was asked.
+ * The real coordinator with index nodes that only say what a test wants.
  */
 #include <stdarg.h>
 #include <stddef.h>
@@ -19,6 +18,7 @@
 #include "core/node/member.h"
 #include "core/wire/pb.h"
 #include "tests/support/builds_world.h"
+#include "tests/support/fake_builders.h"
 
 #define DONE    ELANUS__BUILD_STATE__BUILD_DONE
 #define FAILED  ELANUS__BUILD_STATE__BUILD_FAILED
@@ -28,123 +28,7 @@
 #define FLUSHED ELANUS__SEGMENT_STATE__SEGMENT_FLUSHED
 #define DROPPED ELANUS__SEGMENT_STATE__SEGMENT_DROPPED
 
-enum { ROWS = 2000, BUILDERS = 3, TIMER_ANSWER = 100 };
-
-/* --- index nodes ---------------------------------------------------------------------------- */
-
-typedef enum { HOLDS, BUILDS, SAYS_NOT_YET, FAILS, REFUSES, NAMES_OTHERS, NAMES_NONE,
-               SAYS_ANOTHER_ATTEMPT } manner_t;
-
-typedef struct { uint64_t build, attempt, segment; int node; } heard_t;
-
-static struct {
-    manner_t manner[BUILDERS];
-    err_t err;                  /* FAILS, REFUSES */
-    vec_t heard;                /* of heard_t: each attempt once a node */
-} s_nodes;
-
-typedef struct {
-    member_t member;
-    int i;                      /* which of them */
-    vec_t held;                 /* of asked_t */
-} fake_t;
-
-typedef struct { net_from_t from; uint64_t build, attempt; } asked_t;
-
-static void s_fake_answer(fake_t *self, const asked_t *asked, manner_t manner, const event_t *ev,
-                          actions_t *act)
-{
-    (void)self;
-    Elanus__Built built = ELANUS__BUILT__INIT;
-    char *object = ctx_printf(ev->ctx, "index/%" PRIu64 "/%" PRIu64 "/0",
-                              asked->build + (manner == NAMES_OTHERS), asked->attempt);
-    built.id = asked->build;
-    built.attempt = asked->attempt + (manner == SAYS_ANOTHER_ATTEMPT);
-    built.state = manner == SAYS_NOT_YET ? RUNNING : manner == FAILS ? FAILED : DONE;
-    built.err = manner == FAILS ? (int32_t)s_nodes.err : 0;
-    built.error = manner == FAILS ? (char *)"it went wrong" : (char *)"";
-    built.objects = &object;
-    built.n_objects = built.state == DONE && manner != NAMES_NONE;
-    built.bytes = 1234;
-    if (manner == REFUSES)
-        act_refuse(act, asked->from, s_nodes.err, "not me");
-    else
-        act_reply(act, asked->from, pb_pack(ev->ctx, &built));
-}
-
-static void s_fake_note(const fake_t *self, const Elanus__BuildAsk *ask)
-{
-    heard_t heard = { ask->build->id, ask->build->attempt, ask->segment->id, self->i };
-    for (size_t i = 0; i < s_nodes.heard.len; i++)
-        if (memcmp(vec_at(&s_nodes.heard, i), &heard, sizeof heard) == 0)
-            return;
-    vec_push(&s_nodes.heard, &heard);
-}
-
-static void s_fake_call(fake_t *self, const event_t *ev)
-{
-    Elanus__BuildAsk *ask = NULL;
-    assert_int_equal(PB_UNPACK(ev->ctx, elanus__build_ask, ev->call.payload, &ask), OK);
-    assert_int_equal(ask->segment->n_binlogs, 1);
-    assert_string_equal(ask->segment->binlogs[0], bw_binlog(ask->segment->id));
-    assert_string_equal(ask->field->name, "v");
-    assert_true(ask->wait_ms > 0);
-    s_fake_note(self, ask);
-    vec_push(&self->held, &(asked_t){ ev->call.from, ask->build->id, ask->build->attempt });
-}
-
-static void s_fake_timer(fake_t *self, const event_t *ev, actions_t *act)
-{
-    manner_t manner = s_nodes.manner[self->i];
-    for (size_t i = self->held.len; manner != HOLDS && i-- > 0; ) {
-        asked_t asked = *(asked_t *)vec_at(&self->held, i);
-        vec_remove(&self->held, i);
-        s_fake_answer(self, &asked, manner, ev, act);
-    }
-    act_timer(act, TIMER_ANSWER, 20);
-}
-
-static void s_fake_step(void *node, const event_t *ev, actions_t *act)
-{
-    fake_t *self = node;
-    if (member_step(&self->member, self, ev, act))
-        return;
-    if (ev->kind == EV_CALL)
-        s_fake_call(self, ev);
-    else if (ev->kind == EV_START || (ev->kind == EV_TIMER && ev->timer == TIMER_ANSWER))
-        s_fake_timer(self, ev, act);
-}
-
-static void *s_fake_make(const node_self_t *who, const void *options)
-{
-    (void)options;
-    fake_t *self = mem_new(sizeof *self);
-    member_init(&self->member, who);
-    vec_init(&self->held, sizeof(asked_t));
-    for (int i = 0; i < builds_world.options.builders; i++)
-        if (strcmp(who->address, sim_self(builds_world.sim, bw_builder(i))->address) == 0)
-            self->i = i;
-    return self;
-}
-
-static void s_fake_end(void *node)
-{
-    fake_t *self = node;
-    vec_fini(&self->held);
-    member_fini(&self->member);
-    mem_free(self);
-}
-
-static bool s_fake_ready(const void *node)
-{
-    (void)node;
-    return true;
-}
-
-static const role_t s_fake_role = {
-    .name = "indexnode", .make = s_fake_make, .step = s_fake_step, .end = s_fake_end,
-    .ready = s_fake_ready,
-};
+enum { ROWS = 2000, BUILDERS = FAKE_BUILDERS };
 
 /* --- the world ------------------------------------------------------------------------------ */
 
@@ -153,22 +37,20 @@ static void s_check(sim_t *sim, void *arg)
 {
     (void)arg;
     assert_int_equal(sim_unguarded_writes(sim), 0);
-    for (size_t i = 0; i < s_nodes.heard.len; i++)
+    for (size_t i = 0; i < fake_builders.heard.len; i++)
         for (size_t k = 0; k < i; k++) {
-            const heard_t *a = vec_at(&s_nodes.heard, i), *b = vec_at(&s_nodes.heard, k);
+            const fake_heard_t *a = vec_at(&fake_builders.heard, i);
+            const fake_heard_t *b = vec_at(&fake_builders.heard, k);
             assert_false(a->build == b->build && a->attempt == b->attempt && a->node != b->node);
         }
 }
 
-static void s_make(uint64_t seed, int builders, manner_t manner, double meta_lost)
+static void s_make(uint64_t seed, int builders, fake_manner_t manner, double meta_lost)
 {
-    vec_init(&s_nodes.heard, sizeof(heard_t));
-    for (int i = 0; i < BUILDERS; i++)
-        s_nodes.manner[i] = manner;
-    s_nodes.err = ERR_STORE;
+    fake_builders_make(manner);
     bw_make(&(builds_options_t){
         .seed = seed, .meta_lost = meta_lost, .coords = 2, .builders = builders,
-        .builder = &s_fake_role, .verify = s_check,
+        .builder = &fake_builder_role, .verify = s_check,
         .coord = { .channels = 4, .build_rows = 1024, .builds_a_node = 2, .gc = true,
                    .gc_interval_ms = 1000, .gc_drop_ms = 5000 },
     });
@@ -176,7 +58,7 @@ static void s_make(uint64_t seed, int builders, manner_t manner, double meta_los
     bw_put_index(BW_INDEX, "IVF_FLAT");
 }
 
-static void s_begin(int builders, manner_t manner)
+static void s_begin(int builders, fake_manner_t manner)
 {
     s_make(1, builders, manner, 0);
     bw_start();
@@ -185,7 +67,7 @@ static void s_begin(int builders, manner_t manner)
 static void s_end(void)
 {
     bw_destroy();
-    vec_fini(&s_nodes.heard);
+    fake_builders_free();
 }
 
 static void s_put_segments(uint64_t first, size_t n)
@@ -315,12 +197,12 @@ static void nodes_get_no_more_than_they_may_have(void **state)
     assert_int_equal(bw_count(RUNNING), 4);
     assert_int_equal(bw_count(WAITING), 6);
     size_t on_first = 0;
-    for (size_t i = 0; i < s_nodes.heard.len; i++)
-        on_first += ((heard_t *)vec_at(&s_nodes.heard, i))->node == 0;
+    for (size_t i = 0; i < fake_builders.heard.len; i++)
+        on_first += ((fake_heard_t *)vec_at(&fake_builders.heard, i))->node == 0;
     assert_int_equal(on_first, 2);
-    s_nodes.manner[0] = s_nodes.manner[1] = BUILDS;
+    fake_builders.manner[0] = fake_builders.manner[1] = BUILDS;
     assert_true(bw_until(10000, DONE, 10));
-    assert_int_equal(s_nodes.heard.len, 10);
+    assert_int_equal(fake_builders.heard.len, 10);
     s_end();
 }
 
@@ -357,10 +239,10 @@ static void a_long_build_is_asked_about_again_and_again(void **state)
     bw_put_segment(1, ROWS, FLUSHED);
     sim_run(builds_world.sim, 20000);
     assert_int_equal(bw_build(1, BW_INDEX)->attempt, 1);
-    s_nodes.manner[0] = HOLDS;
+    fake_builders.manner[0] = HOLDS;
     sim_run(builds_world.sim, 30000);           /* longer than any question */
     assert_int_equal(bw_build(1, BW_INDEX)->attempt, 1);
-    s_nodes.manner[0] = BUILDS;
+    fake_builders.manner[0] = BUILDS;
     assert_true(bw_until(5000, DONE, 1));
     s_end();
 }
@@ -376,9 +258,10 @@ static void a_failed_attempt_is_repeated_elsewhere(void **state)
     const Elanus__Build *build = bw_build(1, BW_INDEX);
     assert_true(build->attempt >= 3 && build->attempt < 20);        /* later and later */
     assert_string_equal(build->error, "it went wrong");
-    const heard_t *first = vec_at(&s_nodes.heard, 0), *second = vec_at(&s_nodes.heard, 1);
+    const fake_heard_t *first = vec_at(&fake_builders.heard, 0);
+    const fake_heard_t *second = vec_at(&fake_builders.heard, 1);
     assert_int_not_equal(first->node, second->node);
-    s_nodes.manner[0] = s_nodes.manner[1] = BUILDS;
+    fake_builders.manner[0] = fake_builders.manner[1] = BUILDS;
     assert_true(bw_until(60000, DONE, 1));
     assert_string_equal(bw_build(1, BW_INDEX)->error, "");
     s_end();
@@ -387,14 +270,15 @@ static void a_failed_attempt_is_repeated_elsewhere(void **state)
 static void refusals_and_wrong_answers_are_failed_attempts(void **state)
 {
     (void)state;
-    static const manner_t s_wrong[] = { REFUSES, NAMES_OTHERS, NAMES_NONE, SAYS_ANOTHER_ATTEMPT };
+    static const fake_manner_t s_wrong[] = { REFUSES, NAMES_OTHERS, NAMES_NONE,
+                                             SAYS_ANOTHER_ATTEMPT };
     for (size_t i = 0; i < ARRAY_LEN(s_wrong); i++) {
         s_begin(1, s_wrong[i]);
         bw_put_segment(1, ROWS, FLUSHED);
         sim_run(builds_world.sim, 3000);
         assert_true(bw_build(1, BW_INDEX)->attempt >= 2);
         assert_int_equal(bw_count(DONE), 0);
-        s_nodes.manner[0] = BUILDS;
+        fake_builders.manner[0] = BUILDS;
         assert_true(bw_until(60000, DONE, 1));
         s_end();
     }
@@ -404,7 +288,7 @@ static void what_can_never_succeed_is_said(void **state)
 {
     (void)state;
     s_make(1, 2, FAILS, 0);
-    s_nodes.err = ERR_CORRUPT;
+    fake_builders.err = ERR_CORRUPT;
     bw_start();
     bw_put_segment(1, ROWS, FLUSHED);
     assert_true(bw_until(5000, FAILED, 1));
@@ -444,7 +328,7 @@ static void a_dead_nodes_builds_move_within_three_seconds(void **state)
     attempt_t second = { 1, 2 };
     assert_true(sim_until(builds_world.sim, 3000, s_is_begun, &second));
     assert_int_not_equal(s_builder_of(1), was);
-    s_nodes.manner[!was] = BUILDS;
+    fake_builders.manner[!was] = BUILDS;
     assert_true(bw_until(2000, DONE, 1));
     s_end();
 }
@@ -459,11 +343,11 @@ static void a_frozen_nodes_answer_comes_too_late(void **state)
     sim_pause(builds_world.sim, bw_builder(was));
     attempt_t second = { 1, 2 };
     assert_true(sim_until(builds_world.sim, 3000, s_is_begun, &second));
-    s_nodes.manner[was] = BUILDS;
+    fake_builders.manner[was] = BUILDS;
     sim_resume(builds_world.sim, bw_builder(was));
     sim_run(builds_world.sim, 5000);
     assert_int_equal(bw_count(DONE), 0);
-    s_nodes.manner[!was] = BUILDS;
+    fake_builders.manner[!was] = BUILDS;
     assert_true(bw_until(2000, DONE, 1));
     assert_int_equal(bw_build(1, BW_INDEX)->attempt, 2);
     s_end();
@@ -477,7 +361,7 @@ static void a_node_that_restarts_begins_anew(void **state)
     sim_run(builds_world.sim, 5000);
     sim_kill(builds_world.sim, bw_builder(0));
     sim_start(builds_world.sim, bw_builder(0));
-    s_nodes.manner[0] = BUILDS;
+    fake_builders.manner[0] = BUILDS;
     assert_true(bw_until(20000, DONE, 1));
     assert_int_equal(bw_build(1, BW_INDEX)->attempt, 2);
     s_end();
@@ -494,7 +378,7 @@ static void the_only_node_keeps_what_it_builds(void **state)
     sim_run(builds_world.sim, 4000);
     assert_int_equal(bw_build(1, BW_INDEX)->attempt, 1);
     sim_cut(builds_world.sim, bw_leader(), bw_builder(0), false);
-    s_nodes.manner[0] = BUILDS;
+    fake_builders.manner[0] = BUILDS;
     assert_true(bw_until(10000, DONE, 1));
     assert_int_equal(bw_build(1, BW_INDEX)->attempt, 1);
     s_end();
@@ -513,12 +397,12 @@ static void what_is_dropped_loses_its_builds(void **state)
     assert_null(bw_build(2, BW_INDEX));
     bw_delete(segments_key(&builds_world.ctx, BW_COLLECTION, 3));
     assert_true(bw_until(2000, DONE, 1));
-    s_nodes.manner[0] = s_nodes.manner[1] = HOLDS;
+    fake_builders.manner[0] = fake_builders.manner[1] = HOLDS;
     bw_put_segment(4, ROWS, FLUSHED);
     assert_true(bw_until(2000, RUNNING, 1));
     bw_put_segment(4, ROWS, DROPPED);           /* while it is built */
     assert_true(bw_until(2000, RUNNING, 0));
-    s_nodes.manner[0] = s_nodes.manner[1] = BUILDS;
+    fake_builders.manner[0] = fake_builders.manner[1] = BUILDS;
     sim_run(builds_world.sim, 3000);
     assert_int_equal(bw_count(ANY), 1);
     s_end();
@@ -550,6 +434,139 @@ static void a_dropped_definition_or_collection_takes_all_along(void **state)
     }
 }
 
+/* --- objects ------------------------------------------------------------------------------- */
+
+static void s_put_object(const char *key)
+{
+    assert_int_equal(store_put(&builds_world.ctx, builds_world.store, key, view_str("x")), OK);
+}
+
+static bool s_has_object(const char *key)
+{
+    uint64_t len;
+    err_t err = store_head(&builds_world.ctx, builds_world.store, key, &len);
+    assert_true(err == OK || err == ERR_KEY_NOT_FOUND);
+    return err == OK;
+}
+
+static const char *s_object(const Elanus__Build *build, uint64_t attempt, int n)
+{
+    return ctx_printf(&builds_world.ctx, "index/%" PRIu64 "/%" PRIu64 "/%d", build->id, attempt, n);
+}
+
+/* --- damage -------------------------------------------------------------------------------- */
+
+static Elanus__BuildDamaged s_damaged(const Elanus__Build *build)
+{
+    Elanus__BuildDamaged damaged = ELANUS__BUILD_DAMAGED__INIT;
+    damaged.collection = build->collection;
+    damaged.segment = build->segment;
+    damaged.index = build->index;
+    damaged.build = build->id;
+    damaged.attempt = build->attempt;
+    damaged.why = (char *)"a byte has changed";
+    return damaged;
+}
+
+static err_t s_say_damaged(const Elanus__BuildDamaged *damaged)
+{
+    return bw_ask(ELANUS__METHOD__METHOD_BUILD_AGAIN, damaged);
+}
+
+static void a_damaged_index_is_built_again(void **state)
+{
+    (void)state;
+    s_begin(2, BUILDS);
+    bw_put_segment(1, ROWS, FLUSHED);
+    assert_true(bw_until(5000, DONE, 1));
+    const Elanus__Build *was = bw_build(1, BW_INDEX);
+    const char *first = s_object(was, 1, 0);
+    s_put_object(first);
+    fake_builders.manner[0] = fake_builders.manner[1] = HOLDS;
+    Elanus__BuildDamaged damaged = s_damaged(was);
+    assert_int_equal(s_say_damaged(&damaged), OK);
+    const Elanus__Build *now = bw_build(1, BW_INDEX);
+    assert_int_equal(now->n_objects, 0);
+    assert_int_equal(now->done_ms, 0);
+    assert_string_equal(now->error, "a byte has changed");
+    assert_true(bw_until(2000, RUNNING, 1));
+    assert_int_equal(bw_build(1, BW_INDEX)->attempt, 2);
+    fake_builders.manner[0] = fake_builders.manner[1] = BUILDS;
+    assert_true(bw_until(5000, DONE, 1));
+    now = bw_build(1, BW_INDEX);
+    assert_int_equal(now->id, was->id);
+    assert_string_equal(now->objects[0], s_object(was, 2, 0));
+    assert_string_equal(now->error, "");
+    assert_int_not_equal(now->incarnation, was->incarnation);   /* another makes another mistake */
+    sim_run(builds_world.sim, 9000);
+    assert_false(s_has_object(first));
+    s_end();
+}
+
+/* Two query nodes find the same, or one says it again: once is enough.  What is known of another
+ * attempt, of another build, of none, or while it is built, changes nothing. */
+static void damage_that_is_known_changes_nothing(void **state)
+{
+    (void)state;
+    s_begin(1, BUILDS);
+    bw_put_segment(1, ROWS, FLUSHED);
+    assert_true(bw_until(5000, DONE, 1));
+    Elanus__BuildDamaged damaged = s_damaged(bw_build(1, BW_INDEX));
+    fake_builders.manner[0] = HOLDS;
+    assert_int_equal(s_say_damaged(&damaged), OK);
+    assert_int_equal(s_say_damaged(&damaged), OK);
+    assert_true(bw_until(2000, RUNNING, 1));
+    damaged.attempt = 2;
+    assert_int_equal(s_say_damaged(&damaged), OK);
+    assert_int_equal(bw_count(RUNNING), 1);
+    fake_builders.manner[0] = BUILDS;
+    assert_true(bw_until(5000, DONE, 1));
+    for (int i = 0; i < 5; i++) {
+        Elanus__BuildDamaged other = s_damaged(bw_build(1, BW_INDEX));
+        other.collection += i == 0;
+        other.segment += i == 1;
+        other.index += i == 2;
+        other.build += i == 3;
+        other.attempt -= i == 4;
+        assert_int_equal(s_say_damaged(&other), OK);
+    }
+    sim_run(builds_world.sim, 3000);
+    assert_int_equal(bw_build(1, BW_INDEX)->attempt, 2);
+    assert_int_equal(bw_count(DONE), 1);
+    s_end();
+}
+
+static void s_start_dead(void)
+{
+    for (int n = 0; n < sim_nodes(builds_world.sim); n++)
+        if (!sim_alive(builds_world.sim, n))
+            sim_start(builds_world.sim, n);
+}
+
+/* Answers of the metadata store get lost and leaders die over it: said again until it was
+ * heard, as query nodes do, it is one more attempt, not two. */
+static void damage_is_heard_once(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        s_make(seed, 2, BUILDS, 0.02);
+        bw_start();
+        bw_put_segment(1, ROWS, FLUSHED);
+        assert_true(bw_until(60000, DONE, 1));
+        Elanus__BuildDamaged damaged = s_damaged(bw_build(1, BW_INDEX));
+        uint64_t attempt = damaged.attempt;
+        for (int i = 0; i < 3; i++) {
+            assert_int_equal(s_say_damaged(&damaged), OK);
+            if (i == 1 && bw_leader() >= 0)
+                sim_kill(builds_world.sim, bw_leader());
+            s_start_dead();
+        }
+        assert_true(bw_until(60000, DONE, 1));
+        assert_int_equal(bw_build(1, BW_INDEX)->attempt, attempt + 1);
+        s_end();
+    }
+}
+
 /* --- leaders ------------------------------------------------------------------------------- */
 
 static void a_new_leader_goes_on(void **state)
@@ -564,7 +581,7 @@ static void a_new_leader_goes_on(void **state)
     sim_run(builds_world.sim, 5000);
     assert_int_equal(bw_leader(), !leader);
     assert_int_equal(bw_count(RUNNING), 4);
-    s_nodes.manner[0] = s_nodes.manner[1] = BUILDS;
+    fake_builders.manner[0] = fake_builders.manner[1] = BUILDS;
     assert_true(bw_until(10000, DONE, 6));
     for (uint64_t s = 1; s <= 6; s++)
         assert_int_equal(bw_build(s, BW_INDEX)->attempt, 1);
@@ -589,9 +606,7 @@ static void lost_answers_and_deaths_change_nothing(void **state)
             else
                 sim_start(builds_world.sim, n);
         }
-        for (int n = 0; n < 2 + BUILDERS; n++)
-            if (!sim_alive(builds_world.sim, n))
-                sim_start(builds_world.sim, n);
+        s_start_dead();
         if (!bw_until(120000, DONE, 20))
             fail_msg("seed %" PRIu64 ": not all is built", seed);
         s_end();
@@ -600,31 +615,13 @@ static void lost_answers_and_deaths_change_nothing(void **state)
 
 /* --- garbage ------------------------------------------------------------------------------- */
 
-static void s_put_object(const char *key)
-{
-    assert_int_equal(store_put(&builds_world.ctx, builds_world.store, key, view_str("x")), OK);
-}
-
-static bool s_has_object(const char *key)
-{
-    uint64_t len;
-    err_t err = store_head(&builds_world.ctx, builds_world.store, key, &len);
-    assert_true(err == OK || err == ERR_KEY_NOT_FOUND);
-    return err == OK;
-}
-
-static const char *s_object(const Elanus__Build *build, uint64_t attempt, int n)
-{
-    return ctx_printf(&builds_world.ctx, "index/%" PRIu64 "/%" PRIu64 "/%d", build->id, attempt, n);
-}
-
 static void objects_without_a_name_go_after_a_while(void **state)
 {
     (void)state;
     s_begin(1, BUILDS);
     bw_put_segment(1, ROWS, FLUSHED);
     assert_true(bw_until(5000, DONE, 1));
-    s_nodes.manner[0] = HOLDS;
+    fake_builders.manner[0] = HOLDS;
     bw_put_segment(2, ROWS, FLUSHED);
     assert_true(bw_until(5000, RUNNING, 1));
     const Elanus__Build *done = bw_build(1, BW_INDEX), *runs = bw_build(2, BW_INDEX);
@@ -656,7 +653,7 @@ static void attempts_that_were_overtaken_leave_nothing(void **state)
     s_begin(2, FAILS);
     bw_put_segment(1, ROWS, FLUSHED);
     sim_run(builds_world.sim, 3000);
-    s_nodes.manner[0] = s_nodes.manner[1] = BUILDS;
+    fake_builders.manner[0] = fake_builders.manner[1] = BUILDS;
     assert_true(bw_until(60000, DONE, 1));
     const Elanus__Build *build = bw_build(1, BW_INDEX);
     for (uint64_t attempt = 1; attempt <= build->attempt; attempt++)
@@ -707,6 +704,9 @@ int main(void)
         cmocka_unit_test(the_only_node_keeps_what_it_builds),
         cmocka_unit_test(what_is_dropped_loses_its_builds),
         cmocka_unit_test(a_dropped_definition_or_collection_takes_all_along),
+        cmocka_unit_test(a_damaged_index_is_built_again),
+        cmocka_unit_test(damage_that_is_known_changes_nothing),
+        cmocka_unit_test(damage_is_heard_once),
         cmocka_unit_test(a_new_leader_goes_on),
         cmocka_unit_test(lost_answers_and_deaths_change_nothing),
         cmocka_unit_test(objects_without_a_name_go_after_a_while),
