@@ -409,6 +409,7 @@ static void *s_make(const node_self_t *who, const void *options)
 {
     index_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
+    self->member.figures = index_role.figures;
     self->options = *(const index_options_t *)options;
     vec_init(&self->tasks, sizeof(task_t *));
     return self;

@@ -22,11 +22,12 @@ static bool s_same(const char *a, const char *b)
 static bool s_decode(const proxy_call_t *call, char *into, size_t room)
 {
     const char *text = call->authorization;
-    if (call->route && strncmp(text, "Bearer ", 7) == 0) {
+    bool http = call->route || call->page;
+    if (http && strncmp(text, "Bearer ", 7) == 0) {
         snprintf(into, room, "%s", text + 7);
         return true;
     }
-    if (call->route && strncmp(text, "Basic ", 6) == 0)
+    if (http && strncmp(text, "Basic ", 6) == 0)
         text += 6;
     size_t len = 0;
     if (sodium_base642bin((uint8_t *)into, room - 1, text, strlen(text), NULL, &len, NULL,
@@ -38,7 +39,7 @@ static bool s_decode(const proxy_call_t *call, char *into, size_t room)
 
 bool proxy_authenticate(proxy_node_t *self, proxy_call_t *call, actions_t *act)
 {
-    if (!self->options->authorization || call->method->anonymous)
+    if (!self->options->authorization || (call->method && call->method->anonymous))
         return true;
     if (!call->authorization) {
         proxy_fail(self, call, act, PROXY_GRPC_UNAUTHENTICATED, "missing authorization in header");

@@ -131,7 +131,7 @@ void proxy_fail(proxy_node_t *self, proxy_call_t *call, actions_t *act, int grpc
     call->http_status = s_http_status(grpc_status);
     if (call->route && grpc_status == PROXY_GRPC_UNAUTHENTICATED)
         rest_error(&call->body, err_code(ERR_REST_AUTH), err_text(ERR_REST_AUTH));
-    else if (call->route)
+    else if (call->route || call->page)
         rest_error(&call->body, err_code(ERR_UNEXPECTED), text);
     proxy_end(self, call, act);
 }

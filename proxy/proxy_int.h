@@ -16,7 +16,7 @@
 #define PROXY_VERSION "2.4.23-elanus-" ELANUS_VERSION
 
 enum { TIMER_PROXY_ASK = 100, TIMER_PROXY_WHEN = 101, TIMER_PROXY_NEWS = 102,
-       TIMER_PROXY_READS = 103 };
+       TIMER_PROXY_READS = 103, TIMER_PROXY_LOOK = 104 };
 
 typedef struct ask ask_t;
 typedef struct when when_t;
@@ -44,6 +44,7 @@ struct proxy_node {
     int64_t news_due_ms;        /* when the first of them has waited long enough */
     map_t *links;               /* address -> proxy_link_t (proxy_links.h) */
     map_t *paces;               /* collection -> how long its reads take */
+    int64_t look_until_ms;      /* somebody looks in: links to all nodes are kept */
     bool doubting;              /* the coordinator is being asked whom it reaches */
     int64_t doubt_again_ms;
     struct proxy_read *reads;   /* searches and queries under way (proxy_read.h) */

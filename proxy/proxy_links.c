@@ -14,6 +14,7 @@ enum {
     PACE_SAMPLES = 32,          /* of a collection's last reads */
     PACE_EACH = 8,              /* samples from one measurement to the next */
     PACE_TIMES = 3,
+    LOOK_MS = 30000,            /* links that only lookers need are kept so long */
 };
 
 /* --- links -------------------------------------------------------------------------- */
@@ -33,7 +34,9 @@ static void s_free_unused(proxy_node_t *self, proxy_link_t *link, actions_t *act
 {
     if (link->registered || link->in_flight > 0)
         return;
-    act_hang_up(act, link->address);
+    const member_t *member = &self->member;     /* which keeps its own link to the leader */
+    if (!member->leader_there || strcmp(member->leader_address, link->address) != 0)
+        act_hang_up(act, link->address);
     map_del_str(self->links, link->address);
     mem_free(link);
 }
@@ -77,20 +80,31 @@ static void s_register(proxy_node_t *self, const Elanus__NodeInfo *info, actions
 
 void proxy_links_follow(proxy_node_t *self, const event_t *ev, actions_t *act)
 {
-    static const char *const s_roles[] = { "datanode", "querynode" };
+    static const char *const s_roles[] = { "datanode", "querynode", "indexnode", "proxy", "coord" };
+    size_t n_roles = ev->now_ms < self->look_until_ms ? ARRAY_LEN(s_roles) : 2;
     if (!directory_synced(self->directory, DIRECTORY_SESSION))
         return;
     void *link = NULL;
     for (size_t at = 0; map_next(self->links, &at, NULL, &link); )
         ((proxy_link_t *)link)->registered = false;
-    for (size_t r = 0; r < ARRAY_LEN(s_roles); r++) {
+    for (size_t r = 0; r < n_roles; r++) {
         const Elanus__NodeInfo **nodes = NULL;
         size_t n = directory_nodes(self->directory, ev->ctx, s_roles[r], &nodes);
         for (size_t i = n; i-- > 0; )
-            s_register(self, nodes[i], act);
+            if (nodes[i]->id != self->member.self->id)
+                s_register(self, nodes[i], act);
     }
     for (size_t at = 0; map_next(self->links, &at, NULL, &link); )
         s_free_unused(self, link, act);
+}
+
+void proxy_links_look(proxy_node_t *self, const event_t *ev, actions_t *act)
+{
+    bool looked = ev->now_ms < self->look_until_ms;
+    self->look_until_ms = ev->now_ms + LOOK_MS;
+    act_timer(act, TIMER_PROXY_LOOK, LOOK_MS);
+    if (!looked)
+        proxy_links_follow(self, ev, act);
 }
 
 void proxy_links_event(proxy_node_t *self, const event_t *ev, actions_t *act)

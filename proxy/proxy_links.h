@@ -33,6 +33,10 @@ void proxy_links_fini(proxy_node_t *self);
 void proxy_links_follow(proxy_node_t *self, const event_t *ev, actions_t *act);
 void proxy_links_event(proxy_node_t *self, const event_t *ev, actions_t *act);
 
+/* Somebody looks in (proxy/pages.h): for some time there are links to all nodes, to those too that
+ * do no work for clients. */
+void proxy_links_look(proxy_node_t *self, const event_t *ev, actions_t *act);
+
 /* The link to this node; NULL: none yet. */
 proxy_link_t *proxy_link(const proxy_node_t *self, const char *address);
 

@@ -1,4 +1,5 @@
 /* proxy_node - see proxy_node.h */
+#include "proxy/pages.h"
 #include "proxy/proxy_links.h"
 #include "proxy/proxy_read.h"
 
@@ -7,12 +8,29 @@ static void s_on_leader(void *node, const event_t *ev, actions_t *act)
     proxy_ask_parked(node, ev, act);
 }
 
+/* While somebody looks in, coords have a link of ours whether they lead or not. */
+static bool s_keeps_link(void *node, const char *address)
+{
+    return proxy_link(node, address) != NULL;
+}
+
+static net_peer_state_t s_knows_link(void *node, const char *address)
+{
+    const proxy_link_t *link = proxy_link(node, address);
+    if (!link || link->state == LINK_NEW)
+        return NET_GONE;
+    return link->state == LINK_UP ? NET_UP : NET_SUSPECT;
+}
+
 static void *s_make(const node_self_t *who, const void *options)
 {
     static const proxy_options_t s_open_house = { .root_password = "" };
     proxy_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
     self->member.on_leader = s_on_leader;
+    self->member.figures = proxy_role.figures;
+    self->member.keeps_link = s_keeps_link;
+    self->member.knows_link = s_knows_link;
     self->options = options ? options : &s_open_house;
     self->catalog = catalog_new();
     return self;
@@ -155,7 +173,9 @@ static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, 
     self->open_calls++;
     if (!proxy_authenticate(self, call, act))
         return;
-    if (call->message.len > STEP_BYTES)
+    if (call->page)
+        pages_handle(self, call, ev, act);
+    else if (call->message.len > STEP_BYTES)
         act_compute(act, s_read_request, call,
                     wait_once(self->member.waits, act, s_request_job_ended, call));
     else
@@ -181,6 +201,8 @@ static void s_step(void *node, const event_t *ev, actions_t *act)
             proxy_directory_timer(self, ev, act);
         else if (ev->timer == TIMER_PROXY_READS)
             proxy_read_timer(self, ev, act);
+        else if (ev->timer == TIMER_PROXY_LOOK)
+            proxy_links_follow(self, ev, act);
         break;
     case EV_START:
         proxy_catalog_start(self, act);

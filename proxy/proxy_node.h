@@ -42,6 +42,8 @@ struct proxy_call {
     const char *authorization;  /* header as sent; NULL: none */
     const char *db_header;      /* "dbname"; NULL: none */
     void *door_request;         /* the actor's; the node does not look */
+    const struct page *page;    /* of the ops port (proxy/pages.h); NULL: an RPC */
+    const char *page_query;     /* behind its "?" */
     ctx_t *ctx;                 /* the request's: arena, deadline, budget */
 
     /* worked out */

@@ -74,6 +74,7 @@ static err_t s_open(ctx_t *ctx, daemon_t *daemon, host_t *host)
         .answer_bytes = (size_t)config_int(config, "proxy.grpc.serverMaxSendSize"),
     };
     TRY(proxy_actor_open(ctx, place->actor, host, &options));
+    proxy_actor_pages(place->actor, host, daemon_ops(daemon));
     s_show_counters(daemon, place->actor);
     return OK;
 }

@@ -14,6 +14,7 @@ int64_t clock_mono_ns(void) { return s_ns(CLOCK_MONOTONIC); }
 int64_t clock_mono_us(void) { return s_ns(CLOCK_MONOTONIC) / 1000; }
 int64_t clock_mono_ms(void) { return s_ns(CLOCK_MONOTONIC) / 1000000; }
 int64_t clock_wall_ms(void) { return s_ns(CLOCK_REALTIME) / 1000000; }
+int64_t clock_wall_us(void) { return s_ns(CLOCK_REALTIME) / 1000; }
 
 void clock_sleep_ms(int64_t ms)
 {

@@ -13,8 +13,9 @@ int64_t clock_mono_ms(void);
 int64_t clock_mono_us(void);
 int64_t clock_mono_ns(void);
 
-/* Milliseconds since 1970, UTC. */
+/* Since 1970, UTC. */
 int64_t clock_wall_ms(void);
+int64_t clock_wall_us(void);
 
 /* Let other threads run; for start-up and tools, never for tests or nodes. */
 void clock_sleep_ms(int64_t ms);

@@ -161,6 +161,12 @@
 #define LIMIT_OPS_BODY_BYTES    (1u << 20)      /* of a request */
 #define LIMIT_OPS_ANSWER_BYTES  (64u << 20)
 
+/* What a process tells of itself and its requests */
+#define LIMIT_JOURNAL_BYTES     (256u << 10)    /* of the last lines of the log */
+#define LIMIT_JOURNAL_LINES     2048
+#define LIMIT_JOURNAL_TEXT      1024            /* bytes of one line */
+#define LIMIT_PAGE_MS           1000            /* for the other nodes to answer a proxy's page */
+
 /* Metrics */
 #define LIMIT_METRICS_CELLS     4096            /* label combinations of one family */
 #define LIMIT_METRICS_LABELS    8               /* labels of one family */

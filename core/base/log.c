@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "core/base/clock.h"
+#include "core/base/journal.h"
 
 enum { LINE_BYTES = 4096 };
 
@@ -61,15 +62,14 @@ err_t log_to_file(ctx_t *ctx, const char *path)
     return OK;
 }
 
-static size_t s_head(char *line, log_level_t level, const char *event)
+static size_t s_head(char *line, int64_t now_us, log_level_t level, const char *event)
 {
-    int64_t now = clock_wall_ms();
-    time_t seconds = (time_t)(now / 1000);
+    time_t seconds = (time_t)(now_us / 1000000);
     struct tm utc;
     gmtime_r(&seconds, &utc);
     size_t len = strftime(line, LINE_BYTES, "%Y-%m-%dT%H:%M:%S", &utc);
     return len + (size_t)snprintf(line + len, LINE_BYTES - len, ".%03dZ %s %s ",
-                                  (int)(now % 1000), s_names[level], event);
+                                  (int)(now_us / 1000 % 1000), s_names[level], event);
 }
 
 /* A text from outside must not be able to start a line of its own. */
@@ -80,11 +80,18 @@ static void s_one_line(char *line, size_t len)
             line[i] = ' ';
 }
 
+/* Who looks in is shown what happened, however little the log is told to say. */
+static bool s_for_journal(log_level_t level)
+{
+    return level >= LOG_INFO;
+}
+
 static void s_write(log_level_t level, const char *event, int64_t suppressed,
                     const char *format, va_list args)
 {
     char line[LINE_BYTES];
-    size_t len = s_head(line, level, event);
+    int64_t now_us = clock_wall_us();
+    size_t head = s_head(line, now_us, level, event), len = head;
     size_t room = sizeof line - len - 40;
     int body = vsnprintf(line + len, room, format, args);
     if (body > 0)
@@ -93,6 +100,11 @@ static void s_write(log_level_t level, const char *event, int64_t suppressed,
         len += (size_t)snprintf(line + len, sizeof line - len, " suppressed=%lld",
                                 (long long)suppressed);
     s_one_line(line, len);
+    line[len] = '\0';
+    if (s_for_journal(level))
+        journal_add(now_us, level, event, line + head);
+    if (!log_wants(level))
+        return;
     line[len++] = '\n';
     ssize_t written = write(atomic_load(&s_fd), line, len);
     (void)written;              /* there is nowhere left to complain to */
@@ -100,7 +112,7 @@ static void s_write(log_level_t level, const char *event, int64_t suppressed,
 
 void log_event(log_level_t level, const char *event, const char *format, ...)
 {
-    if (!log_wants(level))
+    if (!log_wants(level) && !s_for_journal(level))
         return;
     va_list args;
     va_start(args, format);
@@ -110,7 +122,7 @@ void log_event(log_level_t level, const char *event, const char *format, ...)
 
 void log_gated(log_gate_t *gate, log_level_t level, const char *event, const char *format, ...)
 {
-    if (!log_wants(level))
+    if (!log_wants(level) && !s_for_journal(level))
         return;
     int64_t second = clock_mono_ms() / 1000;
     if (atomic_exchange(&gate->second, second) != second)

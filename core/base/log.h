@@ -5,7 +5,8 @@
  * The event is one word a script can match; values with spaces are quoted by
  * the caller (`why="%s"`).  Library code below the daemons logs at debug only;
  * a daemon logs an error once, where it decides what to do about it.
- * Lines are written whole with one write(2) to stderr or the log file.
+ * Lines are written whole with one write(2) to stderr or the log file; those at
+ * info and above are kept in the journal as well (core/base/journal.h).
  */
 #ifndef CORE_BASE_LOG_H
 #define CORE_BASE_LOG_H

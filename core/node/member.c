@@ -3,6 +3,7 @@
 
 #include <stdio.h>
 
+#include "core/node/inspect.h"
 #include "core/wire/pb.h"
 
 enum {
@@ -333,6 +334,18 @@ static bool s_timer(member_t *self, const void *node, const event_t *ev, actions
     }
 }
 
+static bool s_call(member_t *self, const event_t *ev, actions_t *act)
+{
+    self->calls++;
+    if (ev->call.method == ELANUS__METHOD__METHOD_STATUS)
+        s_status(self, ev, act);
+    else if (ev->call.method == ELANUS__METHOD__METHOD_INSPECT)
+        inspect_call(self, ev, act);
+    else
+        return false;
+    return true;
+}
+
 bool member_step(member_t *self, void *node, const event_t *ev, actions_t *act)
 {
     switch (ev->kind) {
@@ -348,10 +361,7 @@ bool member_step(member_t *self, void *node, const event_t *ev, actions_t *act)
     case EV_PEER:
         return s_peer(self, node, ev, act);
     case EV_CALL:
-        if (ev->call.method != ELANUS__METHOD__METHOD_STATUS)
-            return false;
-        s_status(self, ev, act);
-        return true;
+        return s_call(self, ev, act);
     case EV_REPLY:
     case EV_META:
     case EV_WATCH:

@@ -63,6 +63,12 @@ typedef struct member {
     /* The state of a link that the role has had before the leader was found at its end: it
      * comes up no second time.  NULL: there is none. */
     net_peer_state_t (*knows_link)(void *node, const char *address);
+
+    /* For those who look in (core/node/inspect.h). */
+    uint64_t calls;             /* asked of this node, so far */
+    const figure_t *figures;    /* the role's; set by it at its making */
+    void (*inspect)(const void *node, const Elanus__InspectAsk *ask, ctx_t *ctx,
+                    Elanus__Inspection *into);  /* NULL: it has nothing to add */
 } member_t;
 
 void member_init(member_t *self, const node_self_t *who);
