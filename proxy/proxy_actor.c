@@ -21,17 +21,15 @@ struct proxy_actor {
     host_t *host;
     _Atomic(door_t *) door;
     ops_t *ops;
-    pthread_mutex_t lock;       /* a leaf; of the three below */
+    pthread_mutex_t lock;       /* a leaf; of the two below */
     bool closed;                /* no more calls from the ops port */
     ops_call_t *ops_calls;      /* with the node */
-    pthread_cond_t none;        /* ops_calls is empty */
 };
 
 proxy_actor_t *proxy_actor_new(void)
 {
     proxy_actor_t *self = mem_new(sizeof *self);
     pthread_mutex_init(&self->lock, NULL);
-    pthread_cond_init(&self->none, NULL);
     return self;
 }
 
@@ -61,8 +59,6 @@ static void s_ops_done(proxy_actor_t *self, ops_call_t *mine)
         self->ops_calls = mine->next;
     if (mine->next)
         mine->next->prev = mine->prev;
-    if (!self->ops_calls)
-        pthread_cond_signal(&self->none);
     pthread_mutex_unlock(&self->lock);
     s_ops_free(mine);
 }
@@ -171,17 +167,21 @@ void proxy_actor_pages(proxy_actor_t *self, host_t *host, ops_t *ops)
     ops_route(ops, "POST", "/v2/vectordb/*", s_on_rest, self);
 }
 
+static bool s_ops_busy(proxy_actor_t *self)
+{
+    pthread_mutex_lock(&self->lock);
+    bool busy = self->ops_calls != NULL;
+    self->closed = true;
+    pthread_mutex_unlock(&self->lock);
+    return busy;
+}
+
 /* Whoever looks in waits a second at most; a search may be under way a little longer. */
 static void s_ops_stop(proxy_actor_t *self, int64_t drain_ms)
 {
-    struct timespec until;
-    clock_gettime(CLOCK_REALTIME, &until);
-    until.tv_sec += drain_ms / 1000 + 1;
-    pthread_mutex_lock(&self->lock);
-    self->closed = true;
-    while (self->ops_calls && pthread_cond_timedwait(&self->none, &self->lock, &until) == 0)
-        continue;
-    pthread_mutex_unlock(&self->lock);
+    int64_t until_ms = clock_mono_ms() + drain_ms;
+    while (s_ops_busy(self) && clock_mono_ms() < until_ms)
+        clock_sleep_ms(5);
 }
 
 /* --- by the door ---------------------------------------------------------------------- */
@@ -324,7 +324,6 @@ void proxy_actor_destroy(proxy_actor_t **self_p)
         next = mine->next;
         s_ops_free(mine);
     }
-    pthread_cond_destroy(&self->none);
     pthread_mutex_destroy(&self->lock);
     mem_free(self);
     *self_p = NULL;
