@@ -14,6 +14,10 @@
  * again; the next attempt's number brings it here.  Should that one be damaged, too, it takes
  * longer to say so, since waits grow until one was opened: a store that damages all it gets is not
  * kept busy with builds.
+ *
+ * Objects of a remote store become files (core/store/copies.h), and memory is asked for what an
+ * index needs with its objects there.  Without room on the disk it is opened in memory, if that
+ * has room for all of it.
  */
 #include "core/segment/field_scalar.h"
 #include "core/wire/pb.h"
@@ -23,6 +27,7 @@ enum {
     RETRY_MS = 1000, RETRY_MOST_MS = 60000,
     DAMAGED_SURELY = 3,         /* opened in vain so often: it is not the way to the store */
     TELL_MS = 5000,
+    DISK_SHARE = 4,             /* of a DISKANN index: what Milvus reckons to be in memory */
 };
 
 /* An index of a segment, from the first try to open it. */
@@ -35,6 +40,7 @@ typedef struct index_use {
     unsigned failures;                  /* in a row, whichever it was */
     unsigned damaged;                   /* so often the objects were found damaged or missing */
     int64_t retry_ms;                   /* not before */
+    uint64_t uncounted;                 /* mapped, where a definition wants no more than that */
 } index_use_t;
 
 static index_use_t *s_use(const query_piece_t *piece, uint64_t index)
@@ -70,6 +76,8 @@ static void s_recount(query_piece_t *piece)
 {
     query_node_t *self = piece->channel->node;
     uint64_t bytes = sealed_bytes(piece->sealed);
+    for (size_t i = 0; i < piece->indexes.len; i++)
+        bytes -= ((index_use_t *)vec_at(&piece->indexes, i))->uncounted;
     self->count.bytes += bytes - piece->counted;
     piece->counted = bytes;
     query_held_changed(piece->channel);
@@ -118,19 +126,31 @@ static void s_let_go(query_piece_t *piece, const Elanus__Index *const *indexes, 
 
 /* --- opening ----------------------------------------------------------------------------- */
 
-static err_t s_open_job(ctx_t *ctx, void *arg)
+static err_t s_open_in(ctx_t *ctx, query_work_t *work, copies_t *copies, uint64_t need)
 {
-    query_work_t *work = arg;
     const field_t *field = schema_by_id(sealed_schema(work->sealed), work->index_field);
     if (!field)
         return ctx_fail(ctx, ERR_FIELD_NOT_FOUND, "field not found[field=%lld]",
                         (long long)work->index_field);
-    TRY(query_load_fits(ctx, work));
+    TRY(query_load_fits(ctx, work, need));
     if (!type_is_vector(field->type))
-        return field_scalar_open(ctx, work->store, work->files.binlogs, work->files.n_parts, field,
-                                 sealed_rows(work->sealed), &work->scalar);
-    return field_index_open(ctx, work->store, work->files.binlogs, work->files.n_parts, field,
-                            sealed_rows(work->sealed), &work->index);
+        return field_scalar_open(ctx, work->store, copies, work->files.binlogs,
+                                 work->files.n_parts, field, sealed_rows(work->sealed),
+                                 &work->scalar);
+    return field_index_open(ctx, work->store, copies, work->files.binlogs, work->files.n_parts,
+                            field, sealed_rows(work->sealed), &work->index);
+}
+
+static err_t s_open_job(ctx_t *ctx, void *arg)
+{
+    query_work_t *work = arg;
+    err_t err = s_open_in(ctx, work, work->copies, work->need);
+    if (!work->copies || (err != ERR_DISK_FULL && err != ERR_DISK && err != ERR_DENIED))
+        return err;
+    log_event(LOG_WARN, "index_in_memory", "build=%llu bytes=%llu why=\"%s\"",
+              (unsigned long long)work->index_build, (unsigned long long)work->whole, ctx->text);
+    ctx_clear(ctx);
+    return s_open_in(ctx, work, NULL, work->whole);
 }
 
 /* The coord has it built again.  Should that not be heard, the next failure says it again. */
@@ -176,8 +196,30 @@ static void s_failed(query_piece_t *piece, index_use_t *use, const query_work_t 
         s_tell(piece, work, ev, act);
 }
 
+/* mmap.enabled of the index, else as its collection has it. */
+static bool s_only_mapped(const query_channel_t *ch, uint64_t id)
+{
+    const Elanus__Index **all = NULL;
+    ctx_t ctx;
+    ctx_init(&ctx);
+    size_t n = catalog_indexes_of(ch->node->catalog, &ctx, ch->coll->id, &all);
+    const char *mmap = NULL;
+    for (size_t i = 0; i < n; i++)
+        if (all[i]->id == id)
+            mmap = catalog_pair(all[i]->params, all[i]->n_params, "mmap.enabled");
+    bool only = mmap ? catalog_true(mmap) : !query_load_preloads(ch->node, ch->coll->id);
+    ctx_fini(&ctx);
+    return only;
+}
+
+static uint64_t s_mapped(const query_work_t *work)
+{
+    return work->index ? field_index_mapped(work->index) : field_scalar_mapped(work->scalar);
+}
+
 static void s_swap(query_piece_t *piece, index_use_t *use, query_work_t *work)
 {
+    use->uncounted = s_only_mapped(work->channel, work->index_id) ? s_mapped(work) : 0;
     s_set(piece->sealed, work->index_field, &work->index, &work->scalar);
     use->build = work->index_build;
     use->attempt = work->index_attempt;
@@ -210,6 +252,18 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
     query_work_free(self, work);
 }
 
+/* Memory that it takes, with its objects in files where that can be. */
+static uint64_t s_need(const query_channel_t *ch, const Elanus__Build *build)
+{
+    const query_options_t *options = &ch->node->options;
+    const char *type = catalog_pair(build->params, build->n_params, "index_type");
+    if (!options->copies && !(options->store && store_maps(options->store)))
+        return build->bytes;
+    if (type && strcmp(type, "DISKANN") == 0)
+        return build->bytes / DISK_SHARE;
+    return s_only_mapped(ch, build->index) ? 0 : build->bytes;
+}
+
 static void s_open(query_piece_t *piece, const Elanus__Build *build, actions_t *act)
 {
     query_node_t *self = piece->channel->node;
@@ -223,7 +277,9 @@ static void s_open(query_piece_t *piece, const Elanus__Build *build, actions_t *
     work->index_id = build->index;
     work->index_build = build->id;
     work->index_attempt = build->attempt;
-    query_load_reserve(self, work, build->bytes);
+    work->copies = self->options.copies;
+    work->whole = build->bytes;
+    query_load_reserve(self, work, s_need(piece->channel, build));
     self->opening_indexes++;
     piece->indexing++;
     act_job(act, s_open_job, work, wait_once(self->member.waits, act, s_opened, work));

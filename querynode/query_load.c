@@ -333,27 +333,27 @@ void query_load_reserve(query_node_t *self, query_work_t *work, uint64_t bytes)
 }
 
 /* Milvus's words. */
-static err_t s_too_much(ctx_t *ctx, const query_work_t *work, uint64_t used, uint64_t total,
-                        double share)
+static err_t s_too_much(ctx_t *ctx, const query_work_t *work, uint64_t bytes, uint64_t used,
+                        uint64_t total, double share)
 {
-    double mb = 1 << 20, then = (double)(used + work->reserved + work->need);
+    double mb = 1 << 20, then = (double)(used + work->reserved + bytes);
     if (then <= (double)total * share)
         return OK;
     return ctx_fail(ctx, ERR_SEGMENT_LOAD_FAILED, "load segment failed, OOM if load, "
                     "maxSegmentSize = %.0f MB, memUsage = %.0f MB, predictMemUsage = %.0f MB, "
-                    "totalMem = %.0f MB thresholdFactor = %f", (double)work->need / mb,
+                    "totalMem = %.0f MB thresholdFactor = %f", (double)bytes / mb,
                     (double)used / mb, then / mb, (double)total / mb, share);
 }
 
-err_t query_load_fits(ctx_t *ctx, const query_work_t *work)
+err_t query_load_fits(ctx_t *ctx, const query_work_t *work, uint64_t bytes)
 {
     hostinfo_t host;
     if (work->memory_limit)
-        TRY(s_too_much(ctx, work, work->held, work->memory_limit, 1));
+        TRY(s_too_much(ctx, work, bytes, work->held, work->memory_limit, 1));
     if (work->memory_share <= 0)
         return OK;
     TRY(hostinfo_read(ctx, NULL, &host));
-    return s_too_much(ctx, work, host.memory_used_bytes, host.memory_total_bytes,
+    return s_too_much(ctx, work, bytes, host.memory_used_bytes, host.memory_total_bytes,
                       work->memory_share);
 }
 
@@ -365,7 +365,7 @@ static err_t s_open_job(ctx_t *ctx, void *arg)
     if (work->files.n_rows > LIMIT_SEGMENT_ROWS)
         return ctx_fail(ctx, ERR_CORRUPT, "%llu rows in one segment, at most %u are possible",
                         (unsigned long long)work->files.n_rows, LIMIT_SEGMENT_ROWS);
-    TRY(query_load_fits(ctx, work));
+    TRY(query_load_fits(ctx, work, work->need));
     return sealed_open(ctx, work->store, work->schema, &work->files, work->preload, &work->sealed);
 }
 
@@ -410,9 +410,7 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
     query_work_free(self, work);
 }
 
-/* All fields at once, or each at its first use: the collection's mmap.enabled, where it says
- * so, goes before the node's own setting. */
-static bool s_preload(const query_node_t *self, uint64_t collection)
+bool query_load_preloads(const query_node_t *self, uint64_t collection)
 {
     const Elanus__Collection *coll = catalog_collection_by_id(self->catalog, collection);
     const char *mmap = coll ? catalog_pair(coll->properties, coll->n_properties, "mmap.enabled")
@@ -436,7 +434,7 @@ static void s_open(query_piece_t *piece, const Elanus__Segment *record, actions_
         .deltalogs = query_load_names(&work->memory, record->deltalogs, record->n_deltalogs),
         .n_deltalogs = record->n_deltalogs,
     };
-    work->preload = s_preload(self, record->collection);
+    work->preload = query_load_preloads(self, record->collection);
     query_load_reserve(self, work, work->preload ? record->bytes : record->rows * ROW_BYTES);
     work->delta_ts = record->delta_ts;
     self->opening++;

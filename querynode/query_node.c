@@ -82,6 +82,7 @@ static void s_end(void *node)
     map_destroy(&self->dialled);
     map_destroy(&self->askers);
     map_destroy(&self->reads);
+    copies_unref(&self->options.copies);
     catalog_destroy(&self->catalog);
     directory_destroy(&self->directory);
     segments_destroy(&self->segments);
@@ -193,6 +194,7 @@ FIGURE(rows, self->count.rows)
 FIGURE(bytes, self->count.bytes)
 FIGURE(growing, self->count.growing)
 FIGURE(run_bytes, self->count.run_bytes)
+FIGURE(disk, self->options.copies ? copies_bytes(self->options.copies) : 0)
 FIGURE(opening, self->opening)
 FIGURE(running, self->n_running)
 #undef FIGURE
@@ -202,6 +204,7 @@ static const figure_t s_figures[] = {
     { "elanus_querynode_segments", "sealed segments held", s_segments },
     { "elanus_querynode_rows", "their rows, deleted ones too", s_rows },
     { "elanus_querynode_bytes", "memory and maps of open segments", s_bytes },
+    { "elanus_querynode_disk_bytes", "local copies of indexes of a remote store", s_disk },
     { "elanus_querynode_growing", "growing segments in view", s_growing },
     { "elanus_querynode_opening", "segments being opened", s_opening },
     { "elanus_querynode_delete_bytes", "deletes kept for segments to come", s_run_bytes },

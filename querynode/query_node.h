@@ -9,11 +9,12 @@
 #define QUERYNODE_QUERY_NODE_H
 
 #include "core/node/node.h"
-#include "core/store/store.h"
+#include "core/store/copies.h"
 
 /* What the node is made with; zeros: no store, no bounds. */
 typedef struct query_options {
     store_t *store;             /* of sealed segments; borrowed */
+    copies_t *copies;           /* files for indexes of a remote store, the node's; NULL: none */
     bool preload;               /* read all fields at load, not at first use */
     uint64_t memory_limit;      /* bytes of segments and indexes that may be open; 0: no bound */
     double memory_share;        /* of the machine's memory that may be used for loading; 0: all */

@@ -177,6 +177,8 @@ struct query_work {
     uint64_t memory_limit;
     double memory_share;
     sealed_t *sealed;           /* owned */
+    copies_t *copies;
+    uint64_t whole;             /* bytes that an index takes in memory, if it has to be there */
     int64_t index_field;        /* an index: of this field, its objects are files.binlogs */
     uint64_t index_id, index_build, index_attempt;
     field_index_t *index;       /* owned; of a vector */

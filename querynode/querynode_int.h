@@ -119,7 +119,11 @@ const char *const *query_load_names(ctx_t *ctx, char *const *from, size_t n);
 
 /* A job will take so many bytes; it asks, on its thread, whether they are there: Milvus's text. */
 void query_load_reserve(query_node_t *self, query_work_t *work, uint64_t bytes);
-err_t must_use query_load_fits(ctx_t *ctx, const query_work_t *work);
+err_t must_use query_load_fits(ctx_t *ctx, const query_work_t *work, uint64_t bytes);
+
+/* Does the collection want its data in memory, and not what maps and files leave there?  Its
+ * mmap.enabled, where it says so, goes before the node's own setting. */
+bool query_load_preloads(const query_node_t *self, uint64_t collection);
 
 /* The record was read after the reset of that round: bring an open piece up to it. */
 void query_piece_compare(query_piece_t *piece, const Elanus__Segment *record, uint64_t round,

@@ -92,6 +92,8 @@
 #define LIMIT_STORE_READS       3               /* of bytes that do not match their checksum */
 #define LIMIT_STORE_FOOTERS_BYTES (8u << 20)    /* footers kept per store */
 #define LIMIT_STORE_LOCAL_DIRS  65536           /* directories remembered as synced */
+#define LIMIT_STORE_COPY_BYTES  (8u << 20)      /* a part of an object on its way to a file */
+#define LIMIT_STORE_COPY_LEAST  (1u << 20)      /* objects below this are not worth a file */
 
 /* Reading */
 #define LIMIT_GROUP_SIZE        10000           /* hits of one group; the proxy allows fewer */

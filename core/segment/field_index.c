@@ -8,7 +8,7 @@ struct field_index {
     _Atomic int refs;
     index_t *index;
     store_mapping_t *maps;      /* [n] under it */
-    size_t n, bytes;
+    size_t n, bytes, mapped;
 };
 
 bool field_index_cells(type_t type, cell_t *ret)
@@ -99,24 +99,28 @@ err_t field_index_build(ctx_t *ctx, store_t *store, const field_index_job_t *job
 
 /* --- searching ------------------------------------------------------------------------------ */
 
-static err_t s_open(ctx_t *ctx, store_t *store, const char *const *objects, size_t n,
-                    field_index_t *self)
+static err_t s_open(ctx_t *ctx, store_t *store, copies_t *copies, const char *const *objects,
+                    size_t n, field_index_t *self)
 {
     index_blob_t *blobs = ctx_new(ctx, n * sizeof *blobs);
     for (; self->n < n; self->n++) {
         store_mapping_t *map = &self->maps[self->n];
-        TRY(store_map(ctx, store, objects[self->n], map));
+        TRY(copies_map(ctx, copies, store, objects[self->n], map));
         blobs[self->n] = (index_blob_t){ .name = objects[self->n], .bytes = map->body };
         if (index_wants_files(&blobs[0]))
             store_map_file(store, objects[self->n], map);
         blobs[self->n].file = map->file;
     }
     TRY(index_open(ctx, blobs, n, &self->index));
-    for (size_t i = 0; i < n; i++)
-        if (self->maps[i].file)
-            store_map_cool(&self->maps[i]);     /* opening it read all of it */
+    for (size_t i = 0; i < n; i++) {
+        const store_mapping_t *map = &self->maps[i];
+        if (map->file)
+            store_map_cool(map);                /* opening it read all of it */
         else
-            self->bytes += self->maps[i].body.len;
+            self->bytes += map->body.len;
+        if (!map->file && map->mapped)
+            self->mapped += map->body.len;
+    }
     self->bytes += index_bytes(self->index);
     return OK;
 }
@@ -135,8 +139,8 @@ static err_t s_expect(ctx_t *ctx, const field_index_t *self, const char *name,
                     n_rows, (int)field->dim);
 }
 
-err_t field_index_open(ctx_t *ctx, store_t *store, const char *const *objects, size_t n,
-                       const field_t *field, size_t n_rows, field_index_t **ret)
+err_t field_index_open(ctx_t *ctx, store_t *store, copies_t *copies, const char *const *objects,
+                       size_t n, const field_t *field, size_t n_rows, field_index_t **ret)
 {
     check(ret && *ret == NULL);
     if (n == 0)
@@ -144,7 +148,7 @@ err_t field_index_open(ctx_t *ctx, store_t *store, const char *const *objects, s
     owned(field_index) self = mem_new(sizeof *self);
     atomic_init(&self->refs, 1);
     self->maps = mem_new(n * sizeof *self->maps);
-    TRY(s_open(ctx, store, objects, n, self));
+    TRY(s_open(ctx, store, copies, objects, n, self));
     TRY(s_expect(ctx, self, objects[0], field, n_rows));
     *ret = take(self);
     return OK;
@@ -171,3 +175,4 @@ void field_index_unref(field_index_t **self_p)
 
 const index_t *field_index_of(const field_index_t *self)   { return self->index; }
 size_t field_index_bytes(const field_index_t *self)        { return self->bytes; }
+size_t field_index_mapped(const field_index_t *self)       { return self->mapped; }

@@ -13,7 +13,7 @@
  *
  * Who searches with it (a query node), once Build says DONE, on an I/O thread:
  *
- *     TRY(field_index_open(ctx, store, objects, n, field, sealed_rows(sealed), &index));
+ *     TRY(field_index_open(ctx, store, copies, objects, n, field, sealed_rows(sealed), &index));
  *     sealed_set_index(sealed, place_of_field, &index);       // any thread; the segment keeps it
  *
  * and nothing else: searches that begin afterwards (search_new) use it, those that run end with
@@ -27,7 +27,7 @@
 
 #include "core/index/index.h"
 #include "core/schema/schema.h"
-#include "core/store/store.h"
+#include "core/store/copies.h"
 
 /* The cells of a vector field as indexes and kernels see them; false: not a vector. */
 bool field_index_cells(type_t type, cell_t *ret);
@@ -66,18 +66,21 @@ err_t must_use field_index_build(ctx_t *ctx, store_t *store, const field_index_j
 typedef struct field_index field_index_t;   /* shared, immutable */
 
 /* Open what was built.
+ *   copies   files for objects of a store that has none; NULL: they are read into memory
  *   objects  [n] keys by number
  *   n_rows   of the segment; an index of another number of rows is ERR_CORRUPT
  *   ret      out, one reference
- * Errors  of store_map and index_open
+ * Errors  of copies_map and index_open
  * Thread  I/O worker: blocks */
-err_t must_use field_index_open(ctx_t *ctx, store_t *store, const char *const *objects, size_t n,
-                                const field_t *field, size_t n_rows, field_index_t **ret);
+err_t must_use field_index_open(ctx_t *ctx, store_t *store, copies_t *copies,
+                                const char *const *objects, size_t n, const field_t *field,
+                                size_t n_rows, field_index_t **ret);
 field_index_t *field_index_ref(field_index_t *self);
 void field_index_unref(field_index_t **self_p);
 static inline void field_index_destroy(field_index_t **self_p) { field_index_unref(self_p); }
 
 const index_t *field_index_of(const field_index_t *self);
 size_t field_index_bytes(const field_index_t *self);    /* of memory, and of maps that stay */
+size_t field_index_mapped(const field_index_t *self);   /* of these, what memory need not hold */
 
 #endif

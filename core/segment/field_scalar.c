@@ -73,15 +73,15 @@ err_t field_scalar_build(ctx_t *ctx, store_t *store, const field_index_job_t *jo
 
 /* --- answering ----------------------------------------------------------------------------- */
 
-err_t field_scalar_open(ctx_t *ctx, store_t *store, const char *const *objects, size_t n,
-                        const field_t *field, size_t n_rows, field_scalar_t **ret)
+err_t field_scalar_open(ctx_t *ctx, store_t *store, copies_t *copies, const char *const *objects,
+                        size_t n, const field_t *field, size_t n_rows, field_scalar_t **ret)
 {
     check(ret && *ret == NULL);
     if (n != 1)
         return ctx_fail(ctx, ERR_CORRUPT, "a scalar index of %zu objects", n);
     owned(field_scalar) self = mem_new(sizeof *self);
     atomic_init(&self->refs, 1);
-    TRY(store_map(ctx, store, objects[0], &self->map));
+    TRY(copies_map(ctx, copies, store, objects[0], &self->map));
     TRY(scalar_index_open(ctx, objects[0], self->map.body, &self->index));
     const scalar_spec_t *spec = scalar_index_spec(self->index);
     if (scalar_index_rows(self->index) != n_rows || spec->cells != field->type ||
@@ -112,3 +112,8 @@ void field_scalar_unref(field_scalar_t **self_p)
 
 const scalar_index_t *field_scalar_of(const field_scalar_t *self)   { return self->index; }
 size_t field_scalar_bytes(const field_scalar_t *self)               { return self->map.body.len; }
+
+size_t field_scalar_mapped(const field_scalar_t *self)
+{
+    return self->map.mapped ? self->map.body.len : 0;
+}

@@ -6,7 +6,7 @@
  *
  * and a query node opens it and hands it to the segment:
  *
- *     TRY(field_scalar_open(ctx, store, objects, n, field, sealed_rows(sealed), &scalar));
+ *     TRY(field_scalar_open(ctx, store, copies, objects, n, field, sealed_rows(sealed), &scalar));
  *     sealed_set_scalar(sealed, place_of_field, &scalar);
  *
  * Reads that begin afterwards let it answer filters where that is cheaper than reading the
@@ -38,18 +38,21 @@ err_t must_use field_scalar_build(ctx_t *ctx, store_t *store, const field_index_
 typedef struct field_scalar field_scalar_t;     /* shared, immutable */
 
 /* Open what was built.
+ *   copies   files for objects of a store that has none; NULL: they are read into memory
  *   objects  [n] keys
  *   n_rows   of the segment; an index of another number of rows is ERR_CORRUPT
  *   ret      out, one reference
- * Errors  of store_map and scalar_index_open
+ * Errors  of copies_map and scalar_index_open
  * Thread  I/O worker: blocks */
-err_t must_use field_scalar_open(ctx_t *ctx, store_t *store, const char *const *objects, size_t n,
-                                 const field_t *field, size_t n_rows, field_scalar_t **ret);
+err_t must_use field_scalar_open(ctx_t *ctx, store_t *store, copies_t *copies,
+                                 const char *const *objects, size_t n, const field_t *field,
+                                 size_t n_rows, field_scalar_t **ret);
 field_scalar_t *field_scalar_ref(field_scalar_t *self);
 void field_scalar_unref(field_scalar_t **self_p);
 static inline void field_scalar_destroy(field_scalar_t **self_p) { field_scalar_unref(self_p); }
 
 const scalar_index_t *field_scalar_of(const field_scalar_t *self);
 size_t field_scalar_bytes(const field_scalar_t *self);      /* of its map */
+size_t field_scalar_mapped(const field_scalar_t *self);     /* what memory need not hold of it */
 
 #endif

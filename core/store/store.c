@@ -21,6 +21,7 @@
 #include "core/base/limits.h"
 #include "core/base/log.h"
 #include "core/base/rng.h"
+#include "core/store/copies.h"
 #include "core/store/footer.h"
 #include "core/store/store_int.h"
 
@@ -394,10 +395,21 @@ err_t store_map(ctx_t *ctx, store_t *store, const char *key, store_mapping_t *re
     return OK;
 }
 
+bool store_maps(const store_t *store)
+{
+    return store->driver->map != NULL;
+}
+
 void store_map_file(store_t *store, const char *key, store_mapping_t *mapping)
 {
     struct stat st;
     check(mapping->file == 0);
+    if (mapping->copy) {
+        (void)posix_fadvise(mapping->copy, 0, 0, POSIX_FADV_RANDOM);
+        mapping->file = mapping->copy;
+        mapping->copy = 0;
+        return;
+    }
     int file = mapping->mapped && store->driver->file ? store->driver->file(store->impl, key) : -1;
     if (file < 0)
         return;
@@ -419,8 +431,11 @@ void store_unmap(store_mapping_t *mapping)
 {
     if (mapping->file > 0)
         close(mapping->file);
+    if (mapping->copy > 0)
+        close(mapping->copy);
     if (mapping->mapped)
         munmap(mapping->mapped, mapping->mapped_len);
+    copies_end(&mapping->copies, mapping->mapped_len);
     arena_fini(&mapping->memory);
     *mapping = (store_mapping_t){0};
 }

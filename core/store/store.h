@@ -20,6 +20,7 @@
 #include "core/base/base.h"
 
 typedef struct store store_t;
+typedef struct copies copies_t;
 
 typedef struct store_object {
     const char *key;            /* arena */
@@ -75,6 +76,8 @@ typedef struct store_mapping {
     int file;                   /* store_map_file: body begins at its byte 0; 0: none */
     void *mapped;               /* private: a mapped file, or NULL */
     size_t mapped_len;
+    copies_t *copies;           /* private: whose file that is, a reference (copies.h), or NULL */
+    int copy;                   /* private: and it, until store_map_file makes it `file` */
     arena_t memory;             /* private: else the bytes are here */
 } store_mapping_t;
 
@@ -82,6 +85,9 @@ typedef struct store_mapping {
  * are read into memory.  ERR_KEY_NOT_FOUND, ERR_CORRUPT. */
 err_t must_use store_map(ctx_t *ctx, store_t *store, const char *key, store_mapping_t *ret);
 void store_unmap(store_mapping_t *mapping);
+
+/* Does store_map map? */
+bool store_maps(const store_t *store);
 
 /* Open the file that a mapping is of, for who wants some bytes now and then and none of the rest
  * in memory: reads of mapping->file leave nothing there that counts as this process's, and go on

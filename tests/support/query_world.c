@@ -212,8 +212,8 @@ static void s_index(world_t *world, const sealed_files_t *files, sealed_t *s)
         check(built.n_objects <= ARRAY_LEN(objects));
         for (size_t i = 0; i < built.n_objects; i++)
             objects[i] = ctx_printf(&world->ctx, "%s/%zu", job.prefix, i);
-        check(field_index_open(&world->ctx, world->store, objects, built.n_objects, job.field,
-                               sealed_rows(s), &index) == OK);
+        check(field_index_open(&world->ctx, world->store, NULL, objects, built.n_objects,
+                               job.field, sealed_rows(s), &index) == OK);
         sealed_set_index(s, f, &index);
     }
 }
@@ -240,8 +240,8 @@ static void s_index_scalars(world_t *world, const sealed_files_t *files, sealed_
         check(field_scalar_build(&world->ctx, world->store, &job, &built) == OK);
         check(built.n_objects == 1 && built.rows == files->n_rows);
         const char *object = ctx_printf(&world->ctx, "%s/0", job.prefix);
-        check(field_scalar_open(&world->ctx, world->store, &object, 1, field, sealed_rows(s),
-                                &scalar) == OK);
+        check(field_scalar_open(&world->ctx, world->store, NULL, &object, 1, field,
+                                sealed_rows(s), &scalar) == OK);
         sealed_set_scalar(s, f, &scalar);
     }
 }

@@ -8,6 +8,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "core/base/fault.h"
 #include "core/segment/field_index.h"
@@ -19,6 +20,7 @@ enum { ROWS = 200, OBJECTS_MOST = 8 };
 typedef struct fixture {
     ctx_t ctx;
     store_t *store;
+    copies_t *copies;
     schema_t *schema;
     flush_t *flush;
     const char *objects[OBJECTS_MOST];
@@ -57,6 +59,7 @@ static void s_close(fixture_t *f)
 {
     flush_destroy(&f->flush);
     schema_unref(&f->schema);
+    copies_unref(&f->copies);
     store_destroy(&f->store);
     ctx_fini(&f->ctx);
 }
@@ -88,8 +91,8 @@ static err_t s_open_index(fixture_t *f, size_t kind, size_t n_rows, field_index_
     assert_true(f->built.n_objects <= OBJECTS_MOST);
     for (size_t i = 0; i < f->built.n_objects; i++)
         f->objects[i] = ctx_printf(&f->ctx, "index/1/1/%zu", i);
-    return field_index_open(&f->ctx, f->store, f->objects, f->built.n_objects, s_field(f, kind),
-                            n_rows, ret);
+    return field_index_open(&f->ctx, f->store, f->copies, f->objects, f->built.n_objects,
+                            s_field(f, kind), n_rows, ret);
 }
 
 static void s_every_fault_of_a_build(fixture_t *f, size_t kind)
@@ -117,7 +120,8 @@ static void s_every_fault_of_an_open(fixture_t *f, size_t kind)
         fault_arm(nth);
         err_t err = s_open_index(f, kind, ROWS, &index);
         bool fired = fault_disarm();
-        assert_true(err == OK || (fired && (err == ERR_MEMORY || err == ERR_STORE)));
+        assert_true(err == OK || (fired && (err == ERR_MEMORY || err == ERR_STORE)) ||
+                    (fired && f->copies && (err == ERR_DISK || err == ERR_DISK_FULL)));
         assert_true((err == OK) == (index != NULL));
         if (!fired) {
             assert_true(nth >= 3);
@@ -186,6 +190,42 @@ static void s_search(fixture_t *f, const index_t *index, topk_hit_t *ret, size_t
     topk_destroy(&best);
 }
 
+/* Out of a store that has no files, but with a directory for copies. */
+static void a_remote_index_is_in_files(void **state)
+{
+    (void)state;
+    enum { TOPK = 5, DISKANN = 2 };
+    char dir[] = "/tmp/elanus-field-index-XXXXXX";
+    copies_options_t options = { .dir = dir, .least_bytes = 1 };
+    assert_non_null(mkdtemp(dir));
+    for (size_t kind = 0; kind <= DISKANN; kind += DISKANN) {
+        fixture_t f;
+        topk_hit_t by_memory[TOPK], by_files[TOPK];
+        owned(field_index) kept = NULL;
+        owned(field_index) left = NULL;
+        s_open(&f, 1);
+        assert_int_equal(s_build(&f, kind, ROWS), OK);
+        assert_int_equal(s_open_index(&f, kind, ROWS, &kept), OK);
+        assert_int_equal(copies_open(&f.ctx, &options, &f.copies), OK);
+        s_every_fault_of_an_open(&f, kind);
+        assert_int_equal(copies_bytes(f.copies), 0);
+        assert_int_equal(s_open_index(&f, kind, ROWS, &left), OK);
+        assert_int_equal(copies_bytes(f.copies), f.built.bytes);
+        for (size_t i = 0; i < f.built.n_objects; i++)
+            assert_int_equal(store_delete(&f.ctx, f.store, f.objects[i]), OK);
+        s_search(&f, field_index_of(kept), by_memory, TOPK);
+        s_search(&f, field_index_of(left), by_files, TOPK);
+        assert_memory_equal(by_memory, by_files, sizeof by_files);
+        assert_int_equal(field_index_mapped(kept), 0);
+        assert_int_equal(field_index_mapped(left), kind == DISKANN ? 0 : f.built.bytes);
+        assert_true((field_index_bytes(left) < field_index_bytes(kept)) == (kind == DISKANN));
+        field_index_unref(&left);
+        assert_int_equal(copies_bytes(f.copies), 0);
+        s_close(&f);
+    }
+    assert_int_equal(rmdir(dir), 0);
+}
+
 /* Out of a store of files, records stay in them and are not counted as memory; answers are the
  * same. */
 static void an_index_on_disk_stays_there(void **state)
@@ -228,6 +268,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_fault_is_reported),
         cmocka_unit_test(what_does_not_belong_to_the_segment_is_refused),
+        cmocka_unit_test(a_remote_index_is_in_files),
         cmocka_unit_test(an_index_on_disk_stays_there),
     };
     return cmocka_run_group_tests_name("field index", tests, NULL, NULL);

@@ -72,7 +72,7 @@ static err_t s_build(world_t *w, const field_t *field, const char *index, store_
 static err_t s_open(world_t *w, const field_t *field, size_t rows, field_scalar_t **ret)
 {
     const char *object = "index/1/1/0";
-    return field_scalar_open(&w->ctx, w->store, &object, 1, field, rows, ret);
+    return field_scalar_open(&w->ctx, w->store, NULL, &object, 1, field, rows, ret);
 }
 
 static void what_was_built_opens(void **state)
@@ -110,7 +110,8 @@ static void what_does_not_fit_is_refused(void **state)
     assert_int_equal(s_open(&w, mid, w.rows + 1, &none), ERR_CORRUPT);
     assert_int_equal(s_open(&w, schema_by_name(w.schema, "big"), w.rows, &none),
                      ERR_CORRUPT);
-    assert_int_equal(field_scalar_open(&w.ctx, w.store, NULL, 0, mid, w.rows, &none), ERR_CORRUPT);
+    assert_int_equal(field_scalar_open(&w.ctx, w.store, NULL, NULL, 0, mid, w.rows, &none),
+                     ERR_CORRUPT);
     assert_int_equal(store_put(&w.ctx, w.store, "index/1/1/0", view_str("nothing")), OK);
     assert_int_equal(s_open(&w, mid, w.rows, &none), ERR_CORRUPT);
     assert_null(none);
