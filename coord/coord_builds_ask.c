@@ -158,6 +158,19 @@ static void s_answered(void *node, void *arg, const event_t *ev, actions_t *act)
 
 /* --- questions ------------------------------------------------------------------------ */
 
+/* Of its objects, without those of dense vectors beside this field: they are not packed, so their
+ * bytes are known. */
+static uint64_t s_bytes(const Elanus__Segment *segment, const schema_t *schema, size_t place)
+{
+    uint64_t known = 0;
+    for (size_t i = 0; i < schema_len(schema); i++) {
+        const field_t *field = schema_at(schema, i);
+        if (i != place && type_is_dense_vector(field->type))
+            known += segment->rows * type_width(field->type, field->dim);
+    }
+    return segment->bytes > known ? segment->bytes - known : 0;
+}
+
 /* The segment with the binlogs of one field only, borrowed; NULL when it does not fit. */
 static Elanus__Segment *s_segment(coord_node_t *self, ctx_t *ctx, const Elanus__Build *build)
 {
@@ -175,7 +188,7 @@ static Elanus__Segment *s_segment(coord_node_t *self, ctx_t *ctx, const Elanus__
     segment->vchannel = known->vchannel;
     segment->state = known->state;
     segment->rows = known->rows;
-    segment->bytes = known->bytes;
+    segment->bytes = s_bytes(known, schema, place);
     segment->parts = known->parts;
     segment->binlogs = ctx_new(ctx, (known->parts + 1) * sizeof *segment->binlogs);
     for (size_t part = 0; part < known->parts; part++)

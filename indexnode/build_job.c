@@ -33,10 +33,10 @@ static err_t s_check(ctx_t *ctx, const Elanus__BuildAsk *ask)
     return OK;
 }
 
-static int32_t s_dim(const Elanus__Field *field)
+static int32_t s_number(const Elanus__Field *field, const char *key)
 {
     for (size_t i = 0; i < field->n_type_params; i++)
-        if (strcmp(field->type_params[i]->key, "dim") == 0)
+        if (strcmp(field->type_params[i]->key, key) == 0)
             return (int32_t)strtol(field->type_params[i]->value, NULL, 10);
     return 0;
 }
@@ -47,7 +47,9 @@ static err_t s_read_spec(ctx_t *ctx, build_job_t *self)
     const Elanus__Build *build = self->ask->build;
     const Elanus__Field *field = self->ask->field;
     self->field = (field_t){ .id = field->id, .name = field->name, .type = (type_t)field->type,
-                             .element = (type_t)field->element, .dim = s_dim(field) };
+                             .element = (type_t)field->element, .dim = s_number(field, "dim"),
+                             .max_length = s_number(field, "max_length"),
+                             .max_capacity = s_number(field, "max_capacity") };
     self->params = ctx_new(&self->memory, (build->n_params + 1) * sizeof *self->params);
     for (size_t i = 0; i < build->n_params; i++)
         self->params[i] = (index_pair_t){ build->params[i]->key, build->params[i]->value };
@@ -92,11 +94,17 @@ void build_job_destroy(build_job_t **self_p)
 
 const Elanus__BuildAsk *build_job_ask(const build_job_t *self) { return self->ask; }
 
+uint64_t build_job_need_least(const build_job_t *self)
+{
+    return type_is_vector(self->field.type)
+        ? build_job_need(self) : field_scalar_need(&self->field, self->ask->segment->rows, 0);
+}
+
 uint64_t build_job_need(const build_job_t *self)
 {
     const Elanus__Segment *segment = self->ask->segment;
     if (!type_is_vector(self->field.type))
-        return field_scalar_need(&self->field, segment->rows);
+        return field_scalar_need(&self->field, segment->rows, segment->bytes);
     /* How long sparse vectors are nobody says; all of the segment is no less. */
     uint64_t vectors = type_is_dense_vector(self->field.type)
                      ? segment->rows * type_width(self->field.type, self->field.dim)

@@ -33,8 +33,10 @@ void build_job_destroy(build_job_t **self_p);
 
 const Elanus__BuildAsk *build_job_ask(const build_job_t *self);
 
-/* Memory it will take, about: the cells, and what the build of its type needs. */
+/* Memory it will take, about: the cells, and what the build of its type needs; rather too much.
+ * And the least it may be, where that is a guess: with less, nobody needs to begin. */
 uint64_t build_job_need(const build_job_t *self);
+uint64_t build_job_need_least(const build_job_t *self);
 
 /* A job_fn.
  * Errors  of field_index_build and field_scalar_build; ERR_CANCELED by build_job_cancel

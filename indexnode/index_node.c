@@ -213,10 +213,11 @@ static void s_refuse(const Elanus__BuildAsk *ask, err_t err, const char *text, c
     act_reply(act, ev->call.from, pb_pack(ev->ctx, &built));
 }
 
-/* Room for one more; else why not, as an answer that makes the coord try again. */
+/* Room for one more; else why not, as an answer that makes the coord try again.  One that takes
+ * too much by a guess only runs alone. */
 static err_t s_admit(const index_node_t *self, const build_job_t *job, ctx_t *ctx)
 {
-    uint64_t need = build_job_need(job), most = self->options.memory_bytes;
+    uint64_t need = build_job_need_least(job), most = self->options.memory_bytes;
     unsigned long long id = (unsigned long long)self->member.self->id;
     if (most && need > most)
         return ctx_fail(ctx, ERR_RESOURCE_INSUFFICIENT, "an index of segment %" PRIu64 " takes "

@@ -5,7 +5,12 @@
 
 #include "core/segment/field_parts.h"
 
-enum { VALUE_BYTES = 72 };      /* of a value under way: sorted twice over, then written */
+enum {
+    VALUE_BYTES = 72,           /* of a value under way: sorted twice over, then written */
+    PACKED_TIMES = 4,           /* texts and arrays in objects are longer than these by so much */
+    ROW_BYTES = 64,             /* of a text or an array of which nothing else is known */
+    TEXT_BYTES = 16,            /* of a text in an array, the same */
+};
 
 struct field_scalar {
     _Atomic int refs;
@@ -35,12 +40,34 @@ err_t field_scalar_spec(ctx_t *ctx, const field_t *field, const index_pair_t *pa
     return OK;
 }
 
-/* How many values an Array's rows have nobody has counted. */
-uint64_t field_scalar_need(const field_t *field, uint64_t n_rows)
+/* The longest that a row of texts or an array may be; 0: nobody says. */
+static uint64_t s_row_most(const field_t *field)
+{
+    uint64_t text = (uint64_t)field->max_length;
+    if (field->type != TYPE_ARRAY)
+        return text;
+    uint64_t width = type_width(field->element, 0);
+    return (uint64_t)field->max_capacity * (width ? width : text);
+}
+
+/* Texts and arrays are there as they are read, and once more in the object. */
+static uint64_t s_need_of_long(const field_t *field, uint64_t n_rows, uint64_t bytes)
+{
+    uint64_t most = n_rows * s_row_most(field), cells = n_rows * ROW_BYTES;
+    if (bytes * PACKED_TIMES > cells)
+        cells = bytes * PACKED_TIMES;
+    if (most && cells > most)
+        cells = most;
+    if (field->type != TYPE_ARRAY)
+        return 2 * cells + n_rows * VALUE_BYTES;
+    uint64_t width = type_width(field->element, 0);
+    return 2 * cells + cells / (width ? width : TEXT_BYTES) * VALUE_BYTES;
+}
+
+uint64_t field_scalar_need(const field_t *field, uint64_t n_rows, uint64_t bytes)
 {
     uint64_t cell = type_width(field->type, 0);
-    uint64_t values = field->type == TYPE_ARRAY ? 4 : 1;
-    return n_rows * ((cell ? cell : 64) + values * VALUE_BYTES);
+    return cell ? n_rows * (cell + VALUE_BYTES) : s_need_of_long(field, n_rows, bytes);
 }
 
 /* --- building ------------------------------------------------------------------------------ */

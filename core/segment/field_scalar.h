@@ -26,8 +26,10 @@ bool field_scalar_made(type_t type, type_t element, const char *name);
 err_t must_use field_scalar_spec(ctx_t *ctx, const field_t *field, const index_pair_t *params,
                                  size_t n, scalar_spec_t *ret);
 
-/* Memory that a build takes beside the field's cells, about. */
-uint64_t field_scalar_need(const field_t *field, uint64_t n_rows);
+/* Memory that a build takes, the field's cells too, about.  Of texts and arrays nobody has counted
+ * the bytes: what is known is how long each may be, and what the segment's objects take.
+ *   bytes  of objects, of which the field's are some; 0: the least that it may take */
+uint64_t field_scalar_need(const field_t *field, uint64_t n_rows, uint64_t bytes);
 
 /* Read the field's binlogs, build, put the object.  how: percent is all that is used.
  * Errors  of field_scalar_spec, scalar_index_build, store_map, store_put; ERR_CORRUPT

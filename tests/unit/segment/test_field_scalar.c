@@ -143,12 +143,38 @@ static void every_fault_is_reported(void **state)
     s_fini(&w);
 }
 
+/* Of numbers it is known; of texts and arrays it grows with their objects, up to what they may be,
+ * and there is a least. */
+static void what_a_build_needs_grows_with_its_texts(void **state)
+{
+    (void)state;
+    enum { N = 1000, MIB = 1 << 20 };
+    field_t number = { .type = TYPE_INT64 };
+    assert_int_equal(field_scalar_need(&number, N, 0), field_scalar_need(&number, N, MIB));
+    field_t text = { .type = TYPE_VARCHAR, .max_length = 65535 };
+    field_t tiny = { .type = TYPE_VARCHAR, .max_length = 8 };
+    field_t array = { .type = TYPE_ARRAY, .element = TYPE_INT32, .max_capacity = 4096 };
+    field_t texts = { .type = TYPE_ARRAY, .element = TYPE_VARCHAR, .max_length = 65535,
+                      .max_capacity = 4096 };
+    const field_t *of[] = { &text, &array, &texts };
+    for (size_t i = 0; i < ARRAY_LEN(of); i++) {
+        uint64_t least = field_scalar_need(of[i], N, 0);
+        assert_true(least >= N * 64);
+        assert_true(field_scalar_need(of[i], N, MIB) >= least + 4 * MIB);
+        assert_true(field_scalar_need(of[i], N, 2 * MIB) > field_scalar_need(of[i], N, MIB));
+    }
+    assert_true(field_scalar_need(&array, N, MIB) > field_scalar_need(&text, N, MIB));
+    assert_int_equal(field_scalar_need(&tiny, N, MIB), field_scalar_need(&tiny, N, UINT32_MAX));
+    assert_true(field_scalar_need(&tiny, N, MIB) < N * 100);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_built_opens),
         cmocka_unit_test(what_does_not_fit_is_refused),
         cmocka_unit_test(every_fault_is_reported),
+        cmocka_unit_test(what_a_build_needs_grows_with_its_texts),
     };
     return cmocka_run_group_tests_name("field_scalar", tests, NULL, NULL);
 }
