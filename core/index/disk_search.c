@@ -1,28 +1,44 @@
 /* disk_search - to rows by a walk over codes, or over the codes of all rows that are left
  *
- * Three ways to answer a query. What they cost, in looks at a code, decides; a record takes as
- * long as RECORD_COST of those, and more from a disk that is not in the page cache:
+ * Three ways to answer a query. What they cost decides, as if all records were in the page cache;
+ * `look` is what a row's code costs:
  *
- *     rows    read the records of all rows that take part              kept · RECORD_COST
- *     codes   look at their codes, read the records of the best `list` kept + list · RECORD_COST
- *     walk    from the entry; a record and its links for each step     steps · (RECORD_COST + half
- *             of the degree), with list · all / kept steps
+ *     rows    read the records of all rows that take part      kept · READ_NS
+ *     codes   look at their codes, read the records of the     kept · look + 2 want · READ_NS
+ *             best, at most `list`
+ *     walk    from the entry; a record and its links for       steps · (READ_NS + half of the
+ *             each step                                        degree · look), with
+ *                                                              list · all / kept steps
  *
  * So a filter that leaves little is answered by codes or exactly, and one that leaves much by a
  * walk that goes on until `list` rows that it kept can be expected among those it has been at.
  * What is found nowhere near the entry, because the graph does not lead there or the filter kept
  * nothing on the way, is looked for among the codes of all, so no answer is short.
  *
+ * How many of the best codes are read is decided on the way, since reading is most of the work
+ * where a filter leaves little.  What was read tells how far the scores by codes are off, on
+ * average and by how much they vary; when a code that is better by that average and some times the
+ * deviation would still not be among the best `want`, so would none behind it.  How many times:
+ * the more, the longer `list` is, since who asks for a longer one wants to be surer.
+ *
  * Ranges.  As long as half of the rows that were scored lie within the radius, there may be many
  * more behind: the list is doubled.
  */
+#include <math.h>
 #include <stdlib.h>
 
 #include "core/base/limits.h"
 #include "core/index/disk_front.h"
 #include "core/index/disk_int.h"
 
-enum { RECORD_COST = 30, BLOCK_ROWS = 512, ALIVE_STEPS = 32, MORE = 2 };
+enum {
+    READ_NS = 1000,             /* of a record, from the page cache */
+    LOOK_NS = 4, SUBS_PER_NS = 2,       /* of a row's code, and sub-vectors beside that */
+    BLOCK_ROWS = 512, ALIVE_STEPS = 32, MORE = 2,
+    SPARE = 4,                  /* rows behind `want` that are read before errors are known */
+};
+
+#define SURE 0.4f               /* for each time that `list` has `want` */
 
 typedef struct work {
     const disk_t *of;
@@ -37,6 +53,7 @@ typedef struct work {
     size_t front_most;
     bitset_t seen, done;        /* owned; [n] by this walk; scored for this query */
     size_t scored, counted, near;   /* counted: within the range; near: within its radius */
+    float far;                  /* of the row scored last, as codes and walks count it */
     disk_desk_t desk;
     uint8_t *record;            /* owned; the desk's buffer */
     uint32_t ids[LIMIT_INDEX_DEGREE > BLOCK_ROWS ? LIMIT_INDEX_DEGREE : BLOCK_ROWS];
@@ -87,24 +104,33 @@ static void s_score(work_t *w, uint32_t node, const uint8_t *record)
         score = score * norm * w->ask->factors[w->q];
     }
     s_count(w, score);
+    w->far = !simd_kernel_descends(w->of->base.kernel) ? score
+           : w->ask->factors ? -score / w->ask->factors[w->q] : -score;
     topk_add(w->best[w->q], score, w->ask->first + s_row(w->of, node));
 }
 
 /* --- rows and codes --------------------------------------------------------------------------- */
 
+/* Score a node; those from it on will be next. */
+static err_t s_score_node(ctx_t *ctx, work_t *w, const uint32_t *nodes, size_t n)
+{
+    const uint8_t *record;
+    if (!disk_peek(&w->desk, nodes[0], &record)) {
+        for (size_t next = 0; next < n && next < w->beam; next++)
+            disk_foresee(&w->desk, nodes[next]);
+        TRY(disk_read(ctx, &w->desk, nodes[0], &record));
+    }
+    s_score(w, nodes[0], record);
+    return OK;
+}
+
 /* Score n nodes, rising, so that a disk reads forward. */
 static err_t s_score_nodes(ctx_t *ctx, work_t *w, const uint32_t *nodes, size_t n)
 {
-    const uint8_t *record;
     for (size_t i = 0; i < n; i++) {
         if (i % ALIVE_STEPS == 0)
             TRY(ctx_alive(ctx));
-        if (!disk_peek(&w->desk, nodes[i], &record)) {
-            for (size_t next = i; next < n && next < i + w->beam; next++)
-                disk_foresee(&w->desk, nodes[next]);
-            TRY(disk_read(ctx, &w->desk, nodes[i], &record));
-        }
-        s_score(w, nodes[i], record);
+        TRY(s_score_node(ctx, w, nodes + i, n - i));
     }
     return OK;
 }
@@ -125,12 +151,28 @@ static uint32_t s_place(const disk_t *of, size_t row)
     return (uint32_t)low;
 }
 
+/* The same, where nodes are rows and none was scored: the set bits, a word at a time. */
+static size_t s_next_bits(work_t *w, size_t *at)
+{
+    const uint64_t *words = w->ask->keep->words;
+    size_t n = 0;
+    while (*at < w->of->n && n + 64 <= BLOCK_ROWS) {
+        uint64_t word = words[*at >> 6] & (~0ull << (*at & 63));
+        for (; word; word &= word - 1)
+            w->ids[n++] = (uint32_t)((*at & ~63ull) + (size_t)__builtin_ctzll(word));
+        *at = (*at | 63) + 1;
+    }
+    return n;
+}
+
 /* The next nodes that take part and were not scored yet, rising, into w->ids; from *at on. */
 static size_t s_next_nodes(work_t *w, size_t *at)
 {
     const disk_t *of = w->of;
     const bitset_t *keep = w->ask->keep;
     size_t n = 0;
+    if (keep && !of->ids && w->scored == 0)
+        return s_next_bits(w, at);
     while (*at < of->n && n < BLOCK_ROWS) {
         uint32_t node = (uint32_t)(*at)++;
         if (keep && !bitset_has(keep, s_row(of, node))) {
@@ -151,15 +193,8 @@ static err_t s_by_rows(ctx_t *ctx, work_t *w)
     return OK;
 }
 
-static int s_rising(const void *a, const void *b)
-{
-    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
-    return (x > y) - (x < y);
-}
-
-/* The best `most` of all nodes that take part, by their codes, into ret; how many. */
-static err_t s_best_codes(ctx_t *ctx, work_t *w, size_t most, topk_t *best, topk_hit_t *hits,
-                          uint32_t *ret, size_t *ret_n)
+/* The best of all nodes that take part, by their codes; how many. */
+static err_t s_best_codes(ctx_t *ctx, work_t *w, topk_t *best, topk_hit_t *hits, size_t *ret_n)
 {
     size_t n, at = 0;
     while ((n = s_next_nodes(w, &at)) > 0) {
@@ -168,25 +203,87 @@ static err_t s_best_codes(ctx_t *ctx, work_t *w, size_t most, topk_t *best, topk
         topk_add_rows(best, w->scores, n, 0, w->ids);
     }
     *ret_n = topk_hits(best, hits);
-    for (size_t i = 0; i < *ret_n; i++)
-        ret[i] = hits[i].row;
-    qsort(ret, *ret_n, sizeof *ret, s_rising);
+    return OK;
+}
+
+static int s_rising(const void *a, const void *b)
+{
+    uint32_t x = ((const topk_hit_t *)a)->row, y = ((const topk_hit_t *)b)->row;
+    return (x > y) - (x < y);
+}
+
+/* What is known of rows that were read: their exact distances, and how wrong codes were. */
+typedef struct read_so_far {
+    float *fars;                /* owned; [most] the least, rising */
+    size_t n, most, read;
+    float sure;                 /* deviations */
+    float errors, squares;      /* sums of far - far by code */
+} read_so_far_t;
+
+static void s_learn(read_so_far_t *self, float far, float by_code)
+{
+    float error = far - by_code;
+    self->read++;
+    self->errors += error;
+    self->squares += error * error;
+    if (self->n == self->most && !(far < self->fars[self->n - 1]))
+        return;
+    self->n += self->n < self->most;
+    size_t at = self->n - 1;
+    for (; at > 0 && far < self->fars[at - 1]; at--)
+        self->fars[at] = self->fars[at - 1];
+    self->fars[at] = far;
+}
+
+/* Is a row of this distance by its code too far, more or less surely?  Not if there are NaNs. */
+static bool s_is_hopeless(const read_so_far_t *self, float by_code)
+{
+    if (self->n < self->most)
+        return false;
+    float mean = self->errors / (float)self->read;
+    float variance = self->squares / (float)self->read - mean * mean;
+    return by_code + mean - self->sure * sqrtf(variance > 0 ? variance : 0) > self->fars[self->n - 1];
+}
+
+/* Score what the best codes are of, best first, but some together in the order of their places, so
+ * that a disk reads forward. */
+static err_t s_rank(ctx_t *ctx, work_t *w, read_so_far_t *known, topk_hit_t *hits,
+                    uint32_t *nodes, size_t n)
+{
+    size_t batch = w->ask->has_range ? n : known->most + SPARE;
+    for (size_t at = 0, end; at < n && !s_is_hopeless(known, hits[at].score); at = end) {
+        TRY(ctx_alive(ctx));
+        end = batch < n - at ? at + batch : n;
+        qsort(hits + at, end - at, sizeof *hits, s_rising);
+        for (size_t i = at; i < end; i++)
+            nodes[i] = hits[i].row;
+        for (size_t i = at; i < end; i++) {
+            TRY(s_score_node(ctx, w, nodes + i, end - i));
+            s_learn(known, w->far, hits[i].score);
+        }
+        batch = w->beam;
+    }
     return OK;
 }
 
 static err_t s_by_codes_once(ctx_t *ctx, work_t *w, size_t most, size_t *ret_n)
 {
     topk_t *best = NULL;
+    read_so_far_t known = { .most = w->ask->want,
+                            .sure = SURE * (float)w->list / (float)w->ask->want };
     topk_hit_t *hits = mem_try(ctx, most * sizeof *hits);
     uint32_t *nodes = mem_try(ctx, most * sizeof *nodes);
-    err_t err = hits && nodes ? topk_new(ctx, most, false, &best) : s_no_memory(ctx, w);
+    known.fars = mem_try(ctx, known.most * sizeof *known.fars);
+    err_t err = hits && nodes && known.fars ? topk_new(ctx, most, false, &best)
+              : s_no_memory(ctx, w);
     if (err == OK)
-        err = s_best_codes(ctx, w, most, best, hits, nodes, ret_n);
+        err = s_best_codes(ctx, w, best, hits, ret_n);
     if (err == OK)
-        err = s_score_nodes(ctx, w, nodes, *ret_n);
+        err = s_rank(ctx, w, &known, hits, nodes, *ret_n);
     topk_destroy(&best);
     mem_free(hits);
     mem_free(nodes);
+    mem_free(known.fars);
     return err;
 }
 
@@ -286,14 +383,20 @@ static double s_steps(const work_t *w)
     return (double)w->list * (double)w->of->n / (double)w->n_kept;
 }
 
+static double s_look_ns(const work_t *w)
+{
+    return LOOK_NS + (double)w->of->pq.m / SUBS_PER_NS;
+}
+
 static double s_walk_cost(const work_t *w)
 {
-    return s_steps(w) * (RECORD_COST + (double)w->of->layout.degree / 2);
+    return s_steps(w) * (READ_NS + (double)w->of->layout.degree / 2 * s_look_ns(w));
 }
 
 static double s_codes_cost(const work_t *w)
 {
-    return (double)w->n_kept + RECORD_COST * (double)w->list;
+    size_t reads = w->ask->has_range || 2 * w->ask->want > w->list ? w->list : 2 * w->ask->want;
+    return (double)w->n_kept * s_look_ns(w) + READ_NS * (double)reads;
 }
 
 static err_t s_by_walk(ctx_t *ctx, work_t *w)
@@ -330,9 +433,9 @@ static void s_set_query(work_t *w)
 
 static err_t s_search_query(ctx_t *ctx, work_t *w)
 {
-    double rows = (double)w->n_kept * RECORD_COST, codes = s_codes_cost(w), walk = s_walk_cost(w);
+    double rows = (double)w->n_kept * READ_NS, codes = s_codes_cost(w), walk = s_walk_cost(w);
     s_set_query(w);
-    if (rows <= codes && rows <= walk)
+    if (w->list >= w->n_kept || (rows <= codes && rows <= walk))
         return s_by_rows(ctx, w);
     return codes <= walk ? s_by_codes(ctx, w) : s_by_walk(ctx, w);
 }
