@@ -1,12 +1,12 @@
 /* exact - see exact.h: blocks of places, all of one part, go through `gather` */
 #include "core/index/exact.h"
 
-enum { BLOCK_ROWS = 256, DECODED_BYTES = 16 << 10, ALIVE_BLOCKS = 16 };
+enum { DECODED_BYTES = 16 << 10, ALIVE_BLOCKS = 16 };
 
 typedef struct block {
-    uint32_t within[BLOCK_ROWS];        /* of the part */
-    uint32_t rows[BLOCK_ROWS];
-    float scores[BLOCK_ROWS];
+    uint32_t within[EXACT_BLOCK];        /* of the part */
+    uint32_t rows[EXACT_BLOCK];
+    float scores[EXACT_BLOCK];
     float decoded[DECODED_BYTES / sizeof(float)];
 } block_t;
 
@@ -75,7 +75,7 @@ size_t exact_rank(const exact_t *self, const exact_query_t *query, const uint32_
     size_t found = 0;
     for (size_t at = 0, end; at < n; at = end) {
         size_t part = self->decode ? 0 : places[at] / self->per_part;
-        for (end = at + 1; end < n && end - at < BLOCK_ROWS; end++)
+        for (end = at + 1; end < n && end - at < EXACT_BLOCK; end++)
             if (!self->decode && places[end] / self->per_part != part)
                 break;
         found += s_add(self, query, places + at, end - at, &b);
@@ -83,27 +83,29 @@ size_t exact_rank(const exact_t *self, const exact_query_t *query, const uint32_
     return found;
 }
 
-/* The next places that are kept, from *at on. */
-static size_t s_next_kept(const exact_t *self, const bitset_t *keep, size_t *at, uint32_t *ret)
+size_t exact_next_kept(const exact_t *self, const bitset_t *keep, size_t *at, uint32_t *ret)
 {
     size_t n = 0;
     if (!keep || self->rows) {
-        for (; *at < self->n && n < BLOCK_ROWS; ++*at) {
+        for (; *at < self->n && n < EXACT_BLOCK; ++*at) {
             ret[n] = (uint32_t)*at;
             n += !keep || bitset_has(keep, self->rows[*at]);
         }
         return n;
     }
-    for (; n < BLOCK_ROWS && (*at = bitset_next(keep, *at)) < self->n; ++*at)
-        ret[n++] = (uint32_t)*at;
+    for (; *at < self->n && n + 64 <= EXACT_BLOCK; *at = (*at | 63) + 1) {
+        uint64_t word = keep->words[*at >> 6] & (~0ull << (*at & 63));
+        for (; word; word &= word - 1)
+            ret[n++] = (uint32_t)((*at & ~63ull) + (size_t)__builtin_ctzll(word));
+    }
     return n;
 }
 
 err_t exact_scan(ctx_t *ctx, const exact_t *self, const exact_query_t *query)
 {
-    uint32_t places[BLOCK_ROWS];
+    uint32_t places[EXACT_BLOCK];
     size_t at = 0, n, blocks = 0;
-    while ((n = s_next_kept(self, query->ask->keep, &at, places))) {
+    while ((n = exact_next_kept(self, query->ask->keep, &at, places))) {
         if (blocks++ % ALIVE_BLOCKS == 0)
             TRY(ctx_alive(ctx));
         (void)exact_rank(self, query, places, n);

@@ -8,6 +8,8 @@
 
 #include "core/index/index.h"
 
+enum { EXACT_BLOCK = 256 };     /* places that are looked at together */
+
 /* Vectors by place; all borrowed. */
 typedef struct exact {
     simd_kernel_t kernel;
@@ -35,6 +37,10 @@ typedef struct exact_query {
 /* Add the rows at n places.  Returns how many of them count: with a range those within it. */
 size_t exact_rank(const exact_t *self, const exact_query_t *query, const uint32_t *places,
                   size_t n);
+
+/* The next places that the filter keeps, at most EXACT_BLOCK, rising, from *at on, which moves
+ * behind them; 0: there are no more.  keep NULL: all are kept. */
+size_t exact_next_kept(const exact_t *self, const bitset_t *keep, size_t *at, uint32_t *ret);
 
 /* Add all rows that the filter keeps.
  * Errors  ERR_CANCELED, ERR_TIMEOUT */
