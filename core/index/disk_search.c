@@ -242,7 +242,8 @@ static bool s_is_hopeless(const read_so_far_t *self, float by_code)
         return false;
     float mean = self->errors / (float)self->read;
     float variance = self->squares / (float)self->read - mean * mean;
-    return by_code + mean - self->sure * sqrtf(variance > 0 ? variance : 0) > self->fars[self->n - 1];
+    float deviation = sqrtf(variance > 0 ? variance : 0);
+    return by_code + mean - self->sure * deviation > self->fars[self->n - 1];
 }
 
 /* Score what the best codes are of, best first, but some together in the order of their places, so
