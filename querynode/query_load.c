@@ -418,6 +418,26 @@ bool query_load_preloads(const query_node_t *self, uint64_t collection)
     return mmap ? !catalog_true(mmap) : self->options.preload;
 }
 
+/* Vectors of which memory is to hold a sketch only (DISKANN) are read when a scan or a client wants
+ * them.  Returns the bytes of a row that are so left out. */
+static uint64_t s_find_late(query_work_t *work, const query_channel_t *ch)
+{
+    uint64_t bytes = 0;
+    const Elanus__Index **all = NULL;
+    size_t n = catalog_indexes_of(ch->node->catalog, &work->memory, ch->coll->id, &all);
+    bool *late = ctx_new(&work->memory, schema_len(work->schema) * sizeof *late);
+    for (size_t i = 0; i < n; i++) {
+        const char *type = catalog_pair(all[i]->params, all[i]->n_params, "index_type");
+        const field_t *field = schema_by_id(work->schema, all[i]->field_id);
+        if (!type || strcmp(type, "DISKANN") != 0 || !field || !type_is_vector(field->type))
+            continue;
+        late[schema_index(work->schema, field)] = true;
+        bytes += type_width(field->type, field->dim);
+    }
+    work->files.late = late;
+    return bytes;
+}
+
 static void s_open(query_piece_t *piece, const Elanus__Segment *record, actions_t *act)
 {
     query_channel_t *ch = piece->channel;
@@ -435,7 +455,9 @@ static void s_open(query_piece_t *piece, const Elanus__Segment *record, actions_
         .n_deltalogs = record->n_deltalogs,
     };
     work->preload = query_load_preloads(self, record->collection);
-    query_load_reserve(self, work, work->preload ? record->bytes : record->rows * ROW_BYTES);
+    uint64_t late = record->rows * s_find_late(work, ch), bare = record->rows * ROW_BYTES;
+    uint64_t early = record->bytes > late ? record->bytes - late : 0;
+    query_load_reserve(self, work, work->preload && early > bare ? early : bare);
     work->delta_ts = record->delta_ts;
     self->opening++;
     piece->busy = true;

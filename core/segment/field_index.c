@@ -99,6 +99,24 @@ err_t field_index_build(ctx_t *ctx, store_t *store, const field_index_job_t *job
 
 /* --- searching ------------------------------------------------------------------------------ */
 
+/* An index that reads files says itself what stays of all its objects. */
+static void s_count(field_index_t *self)
+{
+    bool reads = false;
+    for (size_t i = 0; i < self->n; i++)
+        reads |= self->maps[i].file != 0;
+    self->bytes = index_bytes(self->index);
+    for (size_t i = 0; i < self->n; i++) {
+        const store_mapping_t *map = &self->maps[i];
+        if (map->file)
+            store_map_cool(map);                /* opening it read all of it */
+        if (reads)
+            continue;
+        self->bytes += map->body.len;
+        self->mapped += map->mapped ? map->body.len : 0;
+    }
+}
+
 static err_t s_open(ctx_t *ctx, store_t *store, copies_t *copies, const char *const *objects,
                     size_t n, field_index_t *self)
 {
@@ -112,16 +130,7 @@ static err_t s_open(ctx_t *ctx, store_t *store, copies_t *copies, const char *co
         blobs[self->n].file = map->file;
     }
     TRY(index_open(ctx, blobs, n, &self->index));
-    for (size_t i = 0; i < n; i++) {
-        const store_mapping_t *map = &self->maps[i];
-        if (map->file)
-            store_map_cool(map);                /* opening it read all of it */
-        else
-            self->bytes += map->body.len;
-        if (!map->file && map->mapped)
-            self->mapped += map->body.len;
-    }
-    self->bytes += index_bytes(self->index);
+    s_count(self);
     return OK;
 }
 

@@ -394,7 +394,8 @@ err_t sealed_open(ctx_t *ctx, store_t *store, schema_t *schema, const sealed_fil
         TRY(s_apply_delta(ctx, self, files->deltalogs[i]));
     for (size_t part = 0; preload && part < self->n_parts; part++)
         for (size_t i = 0; i < schema_len(schema); i++)
-            TRY(s_load(ctx, self, part, i));
+            if (!files->late || !files->late[i])
+                TRY(s_load(ctx, self, part, i));
     *ret = take(self);
     return OK;
 }

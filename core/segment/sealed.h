@@ -23,11 +23,13 @@ typedef struct sealed_files {
     const char *const *deltalogs;   /* [n_deltalogs] */
     size_t n_deltalogs;
     const char *stats;              /* NULL: none */
+    const bool *late;               /* [fields] not even with preload; NULL: none */
 } sealed_files_t;
 
 typedef struct sealed sealed_t;
 
-/* Open a segment: timestamps, keys and deltalogs; every field when `preload`.
+/* Open a segment: timestamps, keys and deltalogs; every field when `preload`,
+ * but those that are `late`.
  *
  *   store    borrowed as long as the segment lives
  *   schema   shared, kept

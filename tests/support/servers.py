@@ -373,8 +373,9 @@ class Cluster:
     def daemon(self, role, extra=()):
         """One more daemon of this cluster, not started."""
         number = sum(d.role == role for d in self.daemons)
-        flags = ["--port", 0, "--ops-port", 0]
-        made = Daemon(self.place, role, flags + self.shared + list(extra), name=f"{role}{number}")
+        name = f"{role}{number}"
+        flags = ["--port", 0, "--ops-port", 0, "--elanus.data.dir", self.place.path(name)]
+        made = Daemon(self.place, role, flags + self.shared + list(extra), name=name)
         self.daemons.append(made)
         return made
 

@@ -192,6 +192,40 @@ static void s_round_trip(store_t *store, type_t pk, uint64_t seed, uint64_t part
     ctx_fini(&ctx);
 }
 
+/* Fields that are late are read when somebody wants them, preload or not. */
+static void late_fields_are_not_preloaded(void **state)
+{
+    (void)state;
+    ctx_t ctx;
+    ctx_init(&ctx);
+    owned(store) store = store_memory_new();
+    model_t *m = mem_new(sizeof *m);
+    owned(schema) schema = random_rows_schema(TYPE_INT64);
+    owned(growing) g = s_grow(schema, m, 3, 73, 60);
+    flush_options_t options = { .attempt = 3 };
+    owned(flush) flush = NULL;
+    owned(sealed) all = NULL;
+    owned(sealed) few = NULL;
+    assert_int_equal(flush_growing(&ctx, g, UINT64_MAX, &options, &flush), OK);
+    assert_int_equal(flush_put(&ctx, flush, store), OK);
+    sealed_files_t files = *flush_files(flush);
+    bool *late = ctx_new(&ctx, schema_len(schema) * sizeof *late);
+    for (size_t i = 0; i < schema_len(schema); i++)
+        late[i] = type_is_vector(schema_at(schema, i)->type);
+    assert_int_equal(sealed_open(&ctx, store, schema, &files, true, &all), OK);
+    files.late = late;
+    assert_int_equal(sealed_open(&ctx, store, schema, &files, true, &few), OK);
+    assert_true(sealed_bytes(few) < sealed_bytes(all));
+    for (size_t i = 0; i < schema_len(schema); i++) {
+        column_t column;
+        assert_int_equal(sealed_column(&ctx, few, 0, i, &column), OK);
+    }
+    assert_int_equal(sealed_bytes(few), sealed_bytes(all));
+    random_rows_fini(&m->rows);
+    mem_free(m);
+    ctx_fini(&ctx);
+}
+
 static void what_was_flushed_comes_back(void **state)
 {
     (void)state;
@@ -563,6 +597,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_flushed_comes_back),
+        cmocka_unit_test(late_fields_are_not_preloaded),
         cmocka_unit_test(files_are_mapped),
         cmocka_unit_test(what_a_flush_loses_is_noticed),
         cmocka_unit_test(every_fault_is_reported),
