@@ -11,7 +11,9 @@
               every setting is measured round by round, one library after the other, a query a
               call, one thread, called from Python alike; medians of the rounds count.
     printed   build seconds, memory; queries per second at recalls 0.90, 0.95, 0.99 between the
-              measured points; the same with filters; what issue asks and whether it is met
+              measured points; the same with filters; last, what is aimed at and whether it is met
+    bounds    a library that takes more than 300 s to build, or 120 s to answer anything else, or
+              that fails, is left out from then on, and the reason printed
 
 Saves build/bench/index.json (every point), index.md (the tables), index.png and index.svg.
 QUICK=1: 20,000 rows of one set, few settings, one round, without diskannpy.
@@ -24,6 +26,7 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 import numpy as np
@@ -38,7 +41,13 @@ import ann_report  # noqa: E402
 K = ann_data.K
 SHARES = (0.01, 0.1, 0.5, 0.9)  # of the rows, that a filter keeps
 FILTERED = 500                  # queries of the filter tables
+FILTER_FROM = 0.96              # recall of the setting they are asked with: 0.95 and some room
 MEASURED_S = 0.3                # of one setting in one round, about
+BUILD_S, ANSWER_S = 300, 120    # the longest that a build, and anything else, may take
+# CPU seconds that building 100,000 rows of 100 dimensions took somewhere; the rest: a few.
+EXPECTED_S = {"Elanus IVF_PQ": 15, "Elanus SCANN": 10, "Elanus HNSW": 20, "Elanus HNSW_SQ": 25,
+              "Elanus DISKANN": 50, "faiss IVF_PQ": 20, "faiss fast scan": 15, "faiss HNSW": 40,
+              "ScaNN": 10, "hnswlib": 40, "diskannpy": 190}
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS",
                                      "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS")}
 
@@ -109,15 +118,25 @@ class Worker:
                    subject.library, json.dumps(subject.spec)]
         if subject.library == "elanus":
             command.append(os.path.abspath(program))
+        self.late = None
         self.log = tempfile.TemporaryFile("w+", errors="replace")
         self.process = subprocess.Popen(command, env=environment, text=True, stderr=self.log,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self.version = self._answer()["version"]
 
-    def _answer(self):
+    def _expire(self, seconds):
+        self.late = seconds
+        self.process.kill()
+
+    def _answer(self, seconds=ANSWER_S):
+        timer = threading.Timer(seconds, self._expire, [seconds])
+        timer.start()
         line = self.process.stdout.readline()
+        timer.cancel()
         if not line:
             self.process.wait()
+            if self.late:
+                raise Failed(f"it took longer than {self.late} s")
             self.log.seek(0)
             said = [text for text in self.log.read().splitlines() if text.strip()]
             raise Failed(f"it died ({self.process.returncode}): {said[-1] if said else ''}")
@@ -134,11 +153,14 @@ class Worker:
             self.process.stdin.flush()
         except BrokenPipeError:
             pass                                # _answer says why
-        return self._answer()
+        return self._answer(BUILD_S if do == "build" else ANSWER_S)
 
     def stop(self):
-        self.process.stdin.close()
-        self.process.wait()
+        try:
+            self.process.communicate(timeout=20)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.communicate()
         self.log.close()
 
 
@@ -154,6 +176,18 @@ def pythons(library, found={}):
 
 
 # --- one set -----------------------------------------------------------------------------------
+
+class Progress:
+    """Which step of how many this was, and when."""
+
+    def __init__(self):
+        self.begin, self.done, self.of = time.monotonic(), 0, 0
+
+    def step(self, text):
+        self.done += 1
+        minutes, seconds = divmod(int(time.monotonic() - self.begin), 60)
+        print(f"  [{self.done} of {self.of}, {minutes}:{seconds:02}] {text}", flush=True)
+
 
 class Bench:
     def __init__(self, name, base, queries, options):
@@ -172,25 +206,55 @@ class Bench:
                   if s.name.split()[1] in self.options["indexes"]}
         return subject.name in wanted and subject.library in self.options["peers"]
 
+    def steps(self):
+        return 2 * len(self.asked) + self.options["rounds"] + len(SHARES) + 1
+
+    def minutes(self):
+        """That it will take, by experience."""
+        size = self.base.size / 1e7
+        builds = sum(EXPECTED_S.get(s.name, 3) * size * sum(1 / t for t in self._threads(s))
+                     for s in self.asked)
+        settings = sum(len(s.params) for s in self.asked)
+        ours = sum(s.library == "elanus" for s in self.asked)
+        searches = settings * (1 + size + 1.5 * MEASURED_S * self.options["rounds"])
+        filters = (len(SHARES) + 1) * ours * (1 + MEASURED_S * self.options["rounds"])
+        return (builds + searches + filters) / 60
+
     def say(self, text):
         print(f"  {self.name}: {text}", flush=True)
 
-    def run(self):
-        truth = ann_data.Truth(self.base, self.queries)
-        for subject in self.asked:
+    def _done(self, text):
+        self.options["progress"].step(f"{self.name}: {text}")
+
+    def _each(self, call, *more):
+        """Of every library that is still there; one that fails is left out from then on."""
+        for subject in list(self.asked):
             try:
-                self.result[subject.name] = self._build(subject)
+                call(subject, *more)
             except Failed as why:
                 self.say(f"{subject.name} is left out: {why}")
-        self.asked = [s for s in self.asked if s.name in self.result]
-        self._find(truth)
+                self.asked.remove(subject)
+                self.result.pop(subject.name, None)
+                if subject.name in self.workers:
+                    self.workers.pop(subject.name).stop()
+
+    def run(self):
+        begin = time.monotonic()
+        truth = ann_data.Truth(self.base, self.queries)
+        self._each(self._build)
+        built = time.monotonic()
+        self._each(self._find, truth)
         self._measure()
-        self._memory_after()
+        self._each(self._memory_after)
+        measured = time.monotonic()
         filters = self._filters()
         for worker in self.workers.values():
             worker.stop()
+        took = {"builds": built - begin, "searches": measured - built,
+                "filters": time.monotonic() - measured}
+        self.say("took " + ", ".join(f"{s:.0f} s for {what}" for what, s in took.items()))
         return {"rows": len(self.base), "dim": self.base.shape[1], "indexes": self.result,
-                "filters": filters}
+                "filters": filters, "took": took}
 
     def _build(self, subject):
         """Build with one thread, load in a fresh process; that one stays."""
@@ -207,10 +271,9 @@ class Bench:
             builder.stop()
         worker = Worker(subject, self.options["program"])
         out["load"] = worker.ask("load", where=where, queries=self.paths["queries"])
-        self.workers[subject.name] = worker
+        self.workers[subject.name], self.result[subject.name] = worker, out
         took = ", ".join(f"{b['wall']:.1f} s with {t}" for t, b in out["builds"].items())
-        self.say(f"{subject.name} built: {took}")
-        return out
+        self._done(f"{subject.name} built: {took}")
 
     def _threads(self, subject):
         """Ours with two and with one; diskannpy's takes minutes, so it gets all there are."""
@@ -219,35 +282,36 @@ class Bench:
             return 2, 1
         return (os.cpu_count(),) if subject.library == "diskannpy" else (1,)
 
-    def _find(self, truth):
+    def _find(self, subject, truth):
         """Each setting once over all queries: its recall, and how fast it is, about."""
-        into = os.path.join(self.place, "found.npy")
-        for subject in self.asked:
-            for params in subject.params:
-                took = self.workers[subject.name].ask(
-                    "find", k=K, params=params, n=len(self.queries), into=into)
-                self.result[subject.name]["points"].append(
-                    {"params": params, "recall": truth.recall(np.load(into)),
-                     "n": self._many(took), "wall": [], "cpu": [], "loop": []})
-        self.say("recalls are known")
+        into, begin = os.path.join(self.place, "found.npy"), time.monotonic()
+        for params in subject.params:
+            took = self.workers[subject.name].ask(
+                "find", k=K, params=params, n=len(self.queries), into=into)
+            self.result[subject.name]["points"].append(
+                {"params": params, "recall": truth.recall(np.load(into)),
+                 "reads": took["reads"], "n": self._many(took),
+                 "wall": [], "cpu": [], "loop": []})
+        self._done(f"{subject.name}: recalls are known, {time.monotonic() - begin:.1f} s")
 
     def _many(self, took):
         return int(min(max(MEASURED_S * took["n"] / took["wall"], 100), took["n"]))
 
     def _measure(self):
-        longest = max(len(s.params) for s in self.asked)
-        for _ in range(self.options["rounds"]):
-            for number in range(longest):
-                for subject in self.asked:
-                    if number < len(subject.params):
-                        self._measure_one(subject, self.result[subject.name]["points"][number])
-        for subject in self.asked:
-            for point in self.result[subject.name]["points"]:
+        longest = max((len(s.params) for s in self.asked), default=0)
+        for number in range(self.options["rounds"]):
+            for setting in range(longest):
+                self._each(self._measure_one, setting)
+            self._done(f"speeds, round {number + 1}")
+        for index in self.result.values():
+            for point in index["points"]:
                 for clock in ("wall", "cpu", "loop"):
                     point[clock] = statistics.median(point[clock]) if point[clock] else None
-        self.say("speeds are measured")
 
-    def _measure_one(self, subject, point):
+    def _measure_one(self, subject, setting):
+        if setting >= len(subject.params):
+            return
+        point = self.result[subject.name]["points"][setting]
         worker, n = self.workers[subject.name], point["n"]
         took = worker.ask("measure", k=K, params=point["params"], n=n)
         point["wall"].append(n / took["wall"])
@@ -256,9 +320,8 @@ class Bench:
             took = worker.ask("loop", k=K, params=point["params"], n=n)
             point["loop"].append(n / took["cpu"])
 
-    def _memory_after(self):
-        for subject in self.asked:
-            self.result[subject.name]["searched"] = self.workers[subject.name].ask("memory")
+    def _memory_after(self, subject):
+        self.result[subject.name]["searched"] = self.workers[subject.name].ask("memory")
 
     # --- filters
 
@@ -280,13 +343,13 @@ class Bench:
             self._filtered_speed(ours, out[str(share or 1)])
             for subject in ours:
                 self.workers[subject.name].ask("keep", mask=None)
-        self.say("filters are measured")
+            self._done(f"filters, {share or 1:.0%} kept")
         return out
 
     def _good(self, subject):
-        """The fastest setting that finds 0.95 without a filter, else the best."""
+        """The fastest setting that finds enough without a filter, else the best."""
         points = self.result[subject.name]["points"]
-        enough = [p for p in points if p["recall"] >= 0.95]
+        enough = [p for p in points if p["recall"] >= FILTER_FROM]
         return max(enough, key=lambda p: p["cpu"]) if enough else \
             max(points, key=lambda p: p["recall"])
 
@@ -320,18 +383,26 @@ def main():
             "FLAT", "IVF_FLAT", "IVF_SQ8", "IVF_PQ", "SCANN", "HNSW", "HNSW_SQ", "DISKANN"])],
         "peers": words("PEERS", ["hnswlib", "faiss", "scann"] + ([] if quick else ["diskannpy"]))}
     rows = int(os.environ.get("ROWS") or (20_000 if quick else 100_000))
-    begin, results = time.monotonic(), {}
-    for name in words("DATASETS", ["glove"] if quick else ["glove", "minilm"]):
-        try:
-            base, queries = ann_data.load(name, rows)
-        except ann_data.Missing as why:
-            print(f"  {name} is left out: {why}")
-            continue
-        print(f"  {name}: {len(base):,} rows x {base.shape[1]}, {len(queries):,} queries",
+    options["progress"] = progress = Progress()
+    results, benches = {}, []
+    with tempfile.TemporaryDirectory(prefix="elanus-bench-") as place:
+        for name in words("DATASETS", ["glove"] if quick else ["glove", "minilm"]):
+            try:
+                base, queries = ann_data.load(name, rows)
+            except ann_data.Missing as why:
+                print(f"  {name} is left out: {why}")
+                continue
+            os.mkdir(os.path.join(place, name))
+            benches.append(Bench(name, base, queries,
+                                 dict(options, place=os.path.join(place, name))))
+            print(f"  {name}: {len(base):,} rows x {base.shape[1]}, {len(queries):,} queries")
+        progress.of = sum(bench.steps() for bench in benches)
+        print(f"  {progress.of} steps, about {sum(b.minutes() for b in benches):.0f} minutes",
               flush=True)
-        with tempfile.TemporaryDirectory(prefix="elanus-bench-") as place:
-            results[name] = Bench(name, base, queries, dict(options, place=place)).run()
-    ann_report.save(results, os.path.join(ROOT, "build", "bench"), time.monotonic() - begin)
+        for bench in benches:
+            results[bench.name] = bench.run()
+    ann_report.save(results, os.path.join(ROOT, "build", "bench"),
+                    time.monotonic() - progress.begin)
 
 
 if __name__ == "__main__":

@@ -30,9 +30,10 @@ import servers  # noqa: E402
 
 import numpy as np  # noqa: E402
 from pymilvus import (Collection, CollectionSchema, DataType, FieldSchema,  # noqa: E402
-                      connections, utility)
+                      MilvusException, connections, utility)
 
 K, BATCH, ASKED = ann_data.K, 5000, 500
+LONGEST_S = 300                 # that a flush, a build or a load may take
 HEAD = ["index", "setting", "recall", "requests/s", "p50 ms", "p99 ms", "server CPU ms",
         "the index alone, QPS"]
 
@@ -75,12 +76,12 @@ class Server:
         for at in range(0, len(base), BATCH):
             part = base[at:at + BATCH]
             self.rows.insert([list(range(at, at + len(part))), part])
-        self.rows.flush()
+        self.rows.flush(timeout=LONGEST_S)
         inserted = time.monotonic()
         self.rows.create_index("v", {"index_type": kind, "metric_type": "IP", "params": params})
-        utility.wait_for_index_building_complete(name, using=self.name)
+        utility.wait_for_index_building_complete(name, timeout=LONGEST_S, using=self.name)
         indexed = time.monotonic()
-        self.rows.load()
+        self.rows.load(timeout=LONGEST_S)
         return inserted - begin, indexed - inserted
 
     def search(self, query, params):
@@ -115,22 +116,27 @@ def alone(core, dataset, rows, kind, params):
 
 def one_kind(both, kind, base, queries, rounds):
     truth = ann_data.Truth(base, queries)
-    out = []
+    out, filled = [], []
     for server in both:
-        insert_s, index_s = server.fill(kind, base)
+        try:
+            insert_s, index_s = server.fill(kind, base)
+        except MilvusException as why:
+            print(f"  {server.name} {kind} is left out: {why}", flush=True)
+            continue
+        filled.append(server)
         print(f"  {server.name} {kind}: in after {insert_s:.1f} s, indexed after {index_s:.1f} s "
               f"more", flush=True)
     for params in kinds(len(base))[kind][1]:
-        samples = {server.name: [] for server in both}
+        samples = {server.name: [] for server in filled}
         for _ in range(rounds):
-            for server in both:
+            for server in filled:
                 found, sample = server.measure(queries, params)
                 samples[server.name].append(sample)
                 sample["recall"] = truth.recall(found)
         for name, some in samples.items():
             out.append({"server": name, "index": kind, "params": params,
                         **{key: statistics.median(s[key] for s in some) for key in some[0]}})
-    for server in both:
+    for server in filled:
         server.rows.drop()
     return out
 

@@ -29,7 +29,8 @@ def library(path):
             ("ann_error", text, []), ("ann_known", ctypes.c_int, [text]), ("ann_simd", text, []),
             ("ann_build", ctypes.c_long, [pointer, pointer, size, size, text]),
             ("ann_open", pointer, [text, size]), ("ann_flat", pointer, [text, pointer, size, size]),
-            ("ann_bytes", size, [pointer]), ("ann_keep", None, [pointer, pointer]),
+            ("ann_bytes", size, [pointer]), ("ann_reads", ctypes.c_uint64, [pointer]),
+            ("ann_keep", None, [pointer, pointer]),
             ("ann_search", ctypes.c_int, [pointer, pointer, size, pointer, pointer, pointer]),
             ("ann_loop", ctypes.c_int,
              [pointer, pointer, size, size, pointer, pointer, pointer])):
@@ -68,6 +69,9 @@ class Elanus:
             self.handle = self.lib.ann_open(where.encode(), len(os.listdir(where)))
         if not self.handle:
             raise RuntimeError(self.lib.ann_error().decode())
+
+    def reads(self):
+        return self.lib.ann_reads(self.handle)
 
     def keep(self, mask):
         if mask is None:

@@ -13,11 +13,12 @@ LEVELS = (0.90, 0.95, 0.99)
 AIM = 0.95
 ON_DISK = ("Elanus DISKANN", "diskannpy")
 # index -> (its peer, at least so many times as fast)
-SPEEDS = [("HNSW", "hnswlib", 2), ("HNSW_SQ", "hnswlib", 2), ("SCANN", "ScaNN", 1),
+SPEEDS = [("HNSW", "hnswlib", 2), ("SCANN", "ScaNN", 1),
           ("SCANN", "faiss fast scan", 1), ("IVF_FLAT", "faiss IVF_FLAT", 1),
           ("IVF_SQ8", "faiss IVF_SQ8", 1), ("IVF_PQ", "faiss IVF_PQ", 1),
           ("DISKANN", "diskannpy", 1)]
 DISK_SHARE, SCALING, FILTER_LOSS = 0.25, 1.8, 4
+CHANCE = 0.005                  # recalls of a few hundred queries differ by so much
 
 
 def speed(name, point):
@@ -95,22 +96,33 @@ def curves(of):
         best = max(index["points"], key=lambda p: p["recall"])
         lines.append([name] + [number(at_recall(name, index, level)) for level in LEVELS] +
                      [f"{best['recall']:.3f}", number(speed(name, best)),
-                      number(best["loop"]), index["version"]])
+                      number(best["loop"]), number(best["reads"] or None, "{:.0f}"),
+                      index["version"]])
     return table(["index"] + [f"QPS at {level:.2f}" for level in LEVELS] +
-                 ["best recall", "its QPS", "without Python", "version"], lines)
+                 ["best recall", "its QPS", "without Python", "reads", "version"], lines)
+
+
+def equal_pairs(of, kind, peer):
+    """(ours, theirs): points of equal nprobe."""
+    ours, theirs = (of["indexes"].get(n, {"points": []})["points"]
+                    for n in (f"Elanus {kind}", peer))
+    return [(a, b) for a in ours for b in theirs if a["params"] == b["params"]]
 
 
 def equal_settings(of):
     """Inverted files at equal nlist and nprobe."""
     lines = []
     for kind, peer, _ in SPEEDS:
-        ours, theirs = (of["indexes"].get(n) for n in (f"Elanus {kind}", peer))
-        if not kind.startswith("IVF") or not ours or not theirs:
-            continue
-        for a, b in zip(ours["points"], theirs["points"]):
+        for a, b in equal_pairs(of, kind, peer) if kind.startswith("IVF") else ():
             lines.append([kind, a["params"]["nprobe"], f"{a['recall']:.3f}", f"{b['recall']:.3f}",
                           number(a["cpu"]), number(b["cpu"]), f"{a['cpu'] / b['cpu']:.2f}x"])
     return table(["index", "nprobe", "recall", "faiss", "QPS", "faiss", "ratio"], lines)
+
+
+def filter_floor(of, share, name):
+    """What a filtered search is not to be slower than: (scan of those kept, unfiltered / 4)."""
+    return (of["filters"][share]["Elanus FLAT"]["cpu"],
+            speed(name, of["filters"]["1"][name]) / FILTER_LOSS)
 
 
 def filters(of):
@@ -119,66 +131,94 @@ def filters(of):
         for name, point in by_name.items():
             if share == "1" or name == "Elanus FLAT":
                 continue
-            scan = by_name["Elanus FLAT"]["cpu"]
-            free = of["filters"]["1"][name]["cpu"]
-            lines.append([f"{float(share):.0%}", name, f"{point['recall']:.3f}",
-                          number(point["cpu"]), number(scan), number(free / FILTER_LOSS),
-                          f"{point['cpu'] / max(scan, free / FILTER_LOSS):.2f}x"])
+            floor, qps = filter_floor(of, share, name), speed(name, point)
+            lines.append([f"{float(share):.0%}", name, f"{point['recall']:.3f}", number(qps),
+                          *map(number, floor), f"{qps / max(floor):.2f}x"])
     return table(["kept", "index", "recall", "QPS", "scan of those kept", "unfiltered / 4",
                   "of the better"], lines)
 
 
 # --- verdicts ----------------------------------------------------------------------------------
 
-def verdicts(name, of):
-    """(what, measured, wanted, met) of each target that this run can judge."""
+# Each is (what, measured, wanted, met); met is None where this run had not both sides.
+
+def verdicts(of):
+    yield from _speeds(of)
+    yield from _equal(of)
+    yield from _beside_hnswlib(of["indexes"])
+    yield from _disk(of)
+    yield from _filters(of)
+    for kind, index in of["indexes"].items():
+        if 1 in index["builds"] and 2 in index["builds"]:
+            times = index["builds"][1]["wall"] / index["builds"][2]["wall"]
+            yield (f"{kind} build with 2 threads, times as fast", f"{times:.2f}",
+                   f">= {SCALING}", times >= SCALING)
+
+
+def _speeds(of):
     found = of["indexes"]
     for kind, peer, times in SPEEDS:
         pair = [(n, found[n]) for n in (f"Elanus {kind}", peer) if n in found]
         if len(pair) == 2:
             recall = common_recall(pair)
             ours, theirs = (at_recall(n, i, recall) for n, i in pair)
-            yield (f"{name}: {kind} QPS at recall {recall:.2f}, times {peer}",
+            yield (f"{kind} QPS at recall {recall:.2f}, times {peer}'s",
                    f"{ours / theirs:.2f} ({ours:,.0f} / {theirs:,.0f})", f">= {times}",
                    ours >= times * theirs)
-    yield from _hnsw(name, found)
-    disk = found.get("Elanus DISKANN")
-    if disk:
-        share = resident(disk) / of["rows"] / of["dim"] / 4
-        best = max(p["recall"] for p in disk["points"])
-        yield f"{name}: DISKANN resident, of raw", f"{share:.0%}", "<= 25%", share <= DISK_SHARE
-        yield f"{name}: DISKANN recall", f"{best:.3f}", ">= 0.95", best >= AIM
-    for kind, index in found.items():
-        if 1 in index["builds"] and 2 in index["builds"]:
-            times = index["builds"][1]["wall"] / index["builds"][2]["wall"]
-            yield f"{name}: {kind} build, 2 threads", f"{times:.2f}x", ">= 1.8x", times >= SCALING
-    yield from _filters(name, of)
+        else:
+            yield f"{kind} QPS, times {peer}'s", "-", f">= {times}", None
 
 
-def _hnsw(name, found):
+def _equal(of):
+    for kind, peer, _ in SPEEDS:
+        pairs = equal_pairs(of, kind, peer) if kind.startswith("IVF") else []
+        if pairs:
+            times = [a["cpu"] / b["cpu"] for a, b in pairs]
+            more = min(a["recall"] - b["recall"] for a, b in pairs)
+            yield (f"{kind} QPS at equal nprobe, times {peer}'s",
+                   f"{min(times):.2f} to {max(times):.2f}, recall {more:+.3f} at worst",
+                   f">= 1, >= -{CHANCE}", min(times) >= 1 and more >= -CHANCE)
+
+
+def _beside_hnswlib(found):
     ours, theirs = found.get("Elanus HNSW"), found.get("hnswlib")
     if not ours or not theirs:
         return
     a, b = (i["builds"][1]["cpu"] for i in (ours, theirs))
-    yield f"{name}: HNSW build CPU s beside hnswlib's", f"{a:.1f} / {b:.1f}", "<=", a <= b
+    yield "HNSW build CPU s, hnswlib's", f"{a:.1f}, {b:.1f}", "<=", a <= b
     a, b = resident(ours), resident(theirs)
-    yield (f"{name}: HNSW resident MB beside hnswlib's", f"{a / 1e6:.1f} / {b / 1e6:.1f}", "<=",
-           a <= b)
+    yield "HNSW resident MB, hnswlib's", f"{a / 1e6:.1f}, {b / 1e6:.1f}", "<=", a <= b
 
 
-def _filters(name, of):
-    for share, by_name in of["filters"].items():
-        for kind, point in by_name.items():
-            if share == "1" or kind == "Elanus FLAT":
-                continue
-            free = of["filters"]["1"][kind]
-            floor = max(by_name["Elanus FLAT"]["cpu"], free["cpu"] / FILTER_LOSS)
-            # What loses too much without a filter cannot be asked for more with one.
-            least = min(AIM, free["recall"])
-            good = point["recall"] >= least and point["cpu"] >= floor
-            yield (f"{name}: {kind} with {float(share):.0%} kept",
-                   f"{point['recall']:.3f}, {point['cpu'] / floor:.2f}x the better of scan and "
-                   f"unfiltered / 4", f">= {least:.2f}, 1x", good)
+def _disk(of):
+    disk = of["indexes"].get("Elanus DISKANN")
+    if not disk:
+        return
+    share = resident(disk) / of["rows"] / of["dim"] / 4
+    good = min((p for p in disk["points"] if p["recall"] >= AIM), key=lambda p: p["recall"],
+               default=max(disk["points"], key=lambda p: p["recall"]))
+    yield (f"DISKANN recall, reads a query, resident of raw",
+           f"{good['recall']:.3f}, {good['reads']:.0f} reads, {share:.1%}",
+           f">= {AIM}, <= {DISK_SHARE:.0%}", good["recall"] >= AIM and share <= DISK_SHARE)
+
+
+def _filters(of):
+    """One line an index: all shares."""
+    shares = [share for share in of["filters"] if share != "1"]
+    for kind in of["filters"].get("1", {}):
+        if kind == "Elanus FLAT":
+            continue
+        points = [of["filters"][share][kind] for share in shares]
+        times = [speed(kind, point) / max(filter_floor(of, share, kind))
+                 for share, point in zip(shares, points)]
+        # What loses too much without a filter cannot be asked for more with one.
+        free = of["filters"]["1"][kind]["recall"]
+        least = AIM if free >= AIM else free - CHANCE
+        yield (f"{kind}, {', '.join(f'{float(s):.0%}' for s in shares)} kept: recall; QPS, times "
+               f"the better of scan and unfiltered / {FILTER_LOSS}",
+               ", ".join(f"{p['recall']:.3f}" for p in points) + "; " +
+               ", ".join(f"{t:.2f}" for t in times), f">= {least:.3f}; >= 1",
+               min(p["recall"] for p in points) >= least and min(times) >= 1)
 
 
 # --- the page -------------------------------------------------------------------------------------
@@ -201,10 +241,44 @@ def page(results, seconds):
                              ("Equal settings", equal_settings(of)), ("Filters", filters(of))):
             yield f"### {title}\n"
             yield from lines
-        judged += verdicts(name, of)
+        judged += [[name, *row] for row in verdicts(of)]
     yield "## Targets\n"
-    yield from table(["what", "measured", "wanted", ""],
-                     [[*row[:3], "met" if row[3] else "MISSED"] for row in judged])
+    said = {True: "met", False: "MISSED", None: "not measured"}
+    yield from table(["set", "target", "measured", "wanted", ""],
+                     [[*row[:4], said[row[4]]] for row in judged])
+
+
+# An index and its peers have one colour: the index's line is whole, theirs are broken.
+COLOURS = {"FLAT": "black", "IVF_FLAT": "#1f6fb4", "IVF_SQ8": "#17a2b8", "IVF_PQ": "#8e44ad",
+           "SCANN": "#d62728", "HNSW": "#2ca02c", "HNSW_SQ": "#8a9a0b", "DISKANN": "#e07b00"}
+FAMILY = {"faiss Flat": "FLAT", "ScaNN": "SCANN", "faiss fast scan": "SCANN", "hnswlib": "HNSW",
+          "diskannpy": "DISKANN"}
+SECOND = ("faiss fast scan", "faiss HNSW")      # of a family's peers
+
+
+def look(name):
+    """How a line of the plot is drawn."""
+    color = COLOURS[FAMILY.get(name, name.split()[-1])]
+    if name.startswith("Elanus"):
+        return {"color": color, "linewidth": 2.4, "marker": "o", "markersize": 5}
+    return {"color": color, "linewidth": 1.3, "linestyle": ":" if name in SECOND else "--",
+            "marker": "x", "markersize": 6}
+
+
+def panel_of(panel, title, of):
+    for name, index in of["indexes"].items():
+        points = frontier(name, index)
+        panel.plot([p[0] for p in points], [p[1] for p in points], label=name, **look(name))
+    panel.set_yscale("log")
+    panel.set_xlim(0.7, 1.005)
+    panel.axvline(AIM, color="0.6", linewidth=0.8)
+    panel.set_title(f"{title}: {of['rows']:,} rows of {of['dim']} dimensions")
+    panel.set_xlabel("recall@10 (share of the ten nearest that is found)")
+    panel.set_ylabel("queries per second (one thread, one query a call)")
+    panel.yaxis.set_major_formatter(lambda value, _: f"{value:,.0f}")
+    panel.grid(True, which="major", color="0.85")
+    panel.grid(True, which="minor", color="0.94")
+    panel.set_axisbelow(True)
 
 
 def plot(results, path):
@@ -213,28 +287,22 @@ def plot(results, path):
     import matplotlib.pyplot as plt
     if not results:
         return
-    figure, panels = plt.subplots(1, len(results), figsize=(9 * len(results), 7), squeeze=False)
-    names = [s for of in results.values() for s in of["indexes"]]
-    order = {name: i for i, name in enumerate(dict.fromkeys(names))}
+    plt.rcParams.update({"font.size": 11, "svg.fonttype": "none"})
+    figure, panels = plt.subplots(1, len(results), figsize=(7.5 * len(results), 7.6),
+                                  squeeze=False)
     for panel, (title, of) in zip(panels[0], results.items()):
-        for name, index in of["indexes"].items():
-            points = frontier(name, index)
-            ours = name.startswith("Elanus")
-            panel.plot([p[0] for p in points], [p[1] for p in points], label=name,
-                       color=plt.get_cmap("tab20")(order[name] % 20),
-                       linewidth=2.2 if ours else 1.2, linestyle="-" if ours else "--",
-                       marker="o" if ours else "x", markersize=5)
-        panel.set_yscale("log")
-        panel.set_xlim(0.7, 1.002)
-        panel.axvline(AIM, color="0.7", linewidth=0.8)
-        panel.set_title(f"{title}, {of['rows']:,} x {of['dim']}")
-        panel.set_xlabel("recall@10")
-        panel.set_ylabel("queries per second, one thread, one at a time")
-        panel.grid(True, which="both", color="0.92")
-        panel.legend(fontsize=8, loc="lower left")
-    figure.tight_layout()
+        panel_of(panel, title, of)
+    lines = {}
+    for panel in panels[0]:
+        for line, name in zip(*panel.get_legend_handles_labels()):
+            lines.setdefault(name, line)
+    columns = 3 * len(results)
+    below = 0.04 + 0.033 * -(-len(lines) // columns)
+    figure.tight_layout(rect=(0, below, 1, 1))
+    figure.legend(lines.values(), lines, loc="lower center", ncol=columns, frameon=False,
+                  fontsize=10)
     for ending in ("png", "svg"):
-        figure.savefig(f"{path}.{ending}", dpi=130, facecolor="white")
+        figure.savefig(f"{path}.{ending}", dpi=140, facecolor="white")
 
 
 def save(results, directory, seconds):

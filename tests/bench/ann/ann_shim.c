@@ -60,6 +60,7 @@ PUBLIC ann_t *ann_open(const char *dir, size_t n_objects);
 PUBLIC ann_t *ann_flat(const char *metric, const float *rows, size_t n, size_t dim);
 PUBLIC void ann_close(ann_t *self);
 PUBLIC size_t ann_bytes(const ann_t *self);
+PUBLIC uint64_t ann_reads(const ann_t *self);
 PUBLIC size_t ann_lists(const ann_t *self);
 PUBLIC void ann_keep(ann_t *self, const uint64_t *words);
 PUBLIC int ann_search(ann_t *self, const float *query, size_t k, const ann_knobs_t *knobs,
@@ -247,6 +248,12 @@ size_t ann_bytes(const ann_t *self)
     for (size_t i = 0; i < self->n_objects && !self->reads; i++)
         all += self->blobs[i].bytes.len;
     return all;
+}
+
+/* Reads of files that its searches made so far. */
+uint64_t ann_reads(const ann_t *self)
+{
+    return self->index ? index_reads(self->index) : 0;
 }
 
 /* nlist as built. */

@@ -88,9 +88,11 @@ class Worker:
             for i in range(n):
                 rows = search(self.queries[i])
                 found[i, :len(rows)] = rows
+        reads = getattr(self.index, "reads", lambda: 0)     # of files; ours are counted
+        before = reads()
         _, wall, cpu = timed(run)
         np.save(into, found)
-        return {"wall": wall, "cpu": cpu, "n": n}
+        return {"wall": wall, "cpu": cpu, "n": n, "reads": (reads() - before) / n}
 
     def measure(self, k, params, n):
         """Seconds of n queries, one at a time."""
