@@ -184,7 +184,7 @@ typedef struct index_ask {
 
 /* Add near rows to the top-k of each query.  A filter never makes an answer short: lists are
  * looked at until `want` rows were found or none is left, and one that leaves no more rows than
- * a search would look at anyway is answered exactly.
+ * a search would look at anyway is answered exactly, as far as codes are (ivf_search.c).
  *   best  [n_queries] borrowed; descending as simd_kernel_descends(index_kernel) says
  * Errors  ERR_CANCELED, ERR_TIMEOUT; ERR_MEMORY
  * Thread  any, beside others that have their own `best` */

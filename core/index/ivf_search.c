@@ -6,7 +6,8 @@
  *
  * Filters.  Let n/nlist · nprobe be the rows that a search without one looks at.  When a filter
  * leaves no more than that, all of them are scored and the answer is exact, at no more than the
- * usual cost.  Else the best that are kept lie farther off than the best of all, so more lists are
+ * usual cost; out of codes of IVF_PQ, which are not exact, some lists are read where that is
+ * cheaper.  Else the best that are kept lie farther off than the best of all, so more lists are
  * read (s_widened), of which most rows are passed over; and then, for a query that got to see
  * fewer than `want` rows, the next nearest, one at a time.
  *
@@ -18,6 +19,13 @@
 
 #include "core/base/limits.h"
 #include "core/index/ivf_search_int.h"
+
+/* What steps of a filtered search take, measured (100,000 rows of 100 cells). */
+#define PLACE_NS 2              /* finding the place of a row that is kept */
+#define TEST_NS 7               /* asking whether the row of a place is kept */
+#define CODE_NS 0.6             /* a look-up in a table of IVF_PQ */
+#define LIST_NS 100             /* a list with few rows */
+#define LEAST_WIDENED 0.05      /* share that is kept */
 
 /* --- lists -------------------------------------------------------------------------------- */
 
@@ -205,6 +213,8 @@ static err_t s_search_batch(ctx_t *ctx, ivf_work_t *w)
     memset(w->seen, 0, w->n * sizeof *w->seen);
     w->prepared = SIZE_MAX;
     s_coarse_queries(w);
+    if (!w->exact || (ivf_has_pq(w->of->type) && !w->of->raw.n))
+        s_score_centroids(w);
     if (w->exact) {
         for (size_t q = 0; q < w->n; q++) {
             ivf_rows_prepare(w, q);
@@ -212,7 +222,6 @@ static err_t s_search_batch(ctx_t *ctx, ivf_work_t *w)
         }
         return OK;
     }
-    s_score_centroids(w);
     for (size_t q = 0; q < w->n; q++)
         TRY(s_choose(ctx, w, q));
     if (w->of->raw.n && !w->fast && w->n > 1)
@@ -254,6 +263,7 @@ static void s_fini(ivf_work_t *w)
     mem_free(w->gathered);
     mem_free(w->floats);
     mem_free(w->tables);
+    bitset_fini(&w->here);
     ivf_fast_fini(w);
     topk_destroy(&w->nearest);
     mem_free(w);
@@ -267,20 +277,42 @@ static size_t s_widened(const ivf_work_t *w, size_t nprobe)
     return share < 1 ? (size_t)ceil((double)nprobe * pow(share, -0.3)) : nprobe;
 }
 
+/* Of few rows that are kept, is it cheaper to read all than those of so many lists?  Where codes
+ * are all there is, near lists do as well, down to the share that s_widened was measured for. */
+static bool s_all_are_cheaper(const ivf_work_t *w, size_t nprobe)
+{
+    const ivf_t *of = w->of;
+    double kept = (double)w->ask->n_kept, lists = (double)nprobe / (double)of->nlist;
+    if (of->raw.n || of->type != INDEX_IVF_PQ || kept < LEAST_WIDENED * (double)of->n)
+        return true;
+    return kept * (double)of->pq.m * CODE_NS * (1 - lists) <= (double)nprobe * LIST_NS;
+}
+
+/* Shall the places of what is kept be looked up, once for all queries? */
+static bool s_wants_places(const ivf_work_t *w)
+{
+    const ivf_t *of = w->of;
+    if (!w->ask->keep || w->exact)
+        return w->exact;
+    double rows = (double)of->n * (double)w->nprobe / (double)of->nlist;
+    return (double)w->ask->n_kept * PLACE_NS <= rows * TEST_NS * (double)w->ask->n_queries;
+}
+
 /* How many lists each query reads at first, and how. */
 static void s_plan(ivf_work_t *w)
 {
     const ivf_t *of = w->of;
     const index_ask_t *ask = w->ask;
-    w->nprobe = ask->knobs.nprobe ? ask->knobs.nprobe : IVF_NPROBE;
-    bool few = ask->keep && ask->n_kept <= (uint64_t)of->n * w->nprobe / of->nlist;
+    size_t nprobe = ask->knobs.nprobe ? ask->knobs.nprobe : IVF_NPROBE;
+    bool few = ask->keep && ask->n_kept <= (uint64_t)of->n * nprobe / of->nlist;
+    size_t wide = ask->keep ? s_widened(w, nprobe) : nprobe;
+    w->nprobe = wide < of->nlist ? wide : of->nlist;
+    few = few && s_all_are_cheaper(w, w->nprobe);
     w->exact = few && ivf_rows_are_alone(of);
     if (few)
         w->nprobe = of->nlist;                  /* exact, for the usual price */
-    else if (ask->keep)
-        w->nprobe = s_widened(w, w->nprobe);
-    w->nprobe = w->nprobe < of->nlist ? w->nprobe : of->nlist;
     w->fast = of->type == INDEX_SCANN && !ask->has_range && !w->exact;
+    w->places = s_wants_places(w);
 }
 
 static err_t s_search(ctx_t *ctx, ivf_work_t *w)
@@ -289,6 +321,8 @@ static err_t s_search(ctx_t *ctx, ivf_work_t *w)
     batch = batch < 1 ? 1 : batch > IVF_BATCH ? IVF_BATCH : batch;
     batch = batch > w->ask->n_queries ? w->ask->n_queries : batch;
     TRY(s_room(ctx, w, batch));
+    if (w->places)
+        TRY(ivf_rows_find_kept(ctx, w));
     for (w->q = 0; w->q < w->ask->n_queries; w->q += w->n) {
         size_t left = w->ask->n_queries - w->q;
         w->n = left < batch ? left : batch;

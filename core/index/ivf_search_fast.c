@@ -118,6 +118,20 @@ static void s_choose(ivf_work_t *w, const block_t *b, uint32_t bits, size_t q)
     }
 }
 
+/* Rows of a block that are there, and kept as far as places are known. */
+static uint32_t s_kept(const ivf_work_t *w, const block_t *b)
+{
+    uint32_t bits = b->n < SIMD_BLOCK_ROWS ? (1u << b->n) - 1 : UINT32_MAX;
+    if (!w->here.words)
+        return bits;
+    const uint64_t *words = w->here.words + b->at / 64;
+    size_t shift = b->at % 64;
+    uint64_t word = words[0] >> shift;
+    if (shift + b->n > 64)
+        word |= words[1] << (64 - shift);
+    return bits & (uint32_t)word;
+}
+
 void ivf_fast_read(ivf_work_t *w, size_t list, size_t q)
 {
     const ivf_t *of = w->of;
@@ -131,12 +145,11 @@ void ivf_fast_read(ivf_work_t *w, size_t list, size_t q)
         const uint8_t *at = of->codes.at[block / of->codes.per] +
                             block % of->codes.per * of->codes.width;
         b.n = end - b.at < SIMD_BLOCK_ROWS ? end - b.at : SIMD_BLOCK_ROWS;
+        uint32_t kept = s_kept(w, &b);
         unsigned least = s_least(w, rest - (of->l2 ? of->block_terms[block] : 0));
-        if (least > SUM_MOST)
+        if (least > SUM_MOST || !kept)
             continue;
-        uint32_t bits = codes->nibbles(w->quick, at, of->groups, (uint16_t)least, sums);
-        if (b.n < SIMD_BLOCK_ROWS)
-            bits &= (1u << b.n) - 1;
+        uint32_t bits = kept & codes->nibbles(w->quick, at, of->groups, (uint16_t)least, sums);
         if (bits)
             s_choose(w, &b, bits, q);
     }

@@ -19,6 +19,8 @@ typedef struct ivf_work {
     topk_t *const *best;        /* of all queries of the ask */
     size_t nprobe, query_bytes;
     bool exact;                 /* only what the filter keeps is looked at, all of it */
+    bitset_t here;              /* owned; [of->n] places that are kept; words NULL: not looked up */
+    bool places;                /* what is kept is looked up by place */
     bool fast;                  /* SCANN: codes choose, then vectors decide */
     size_t q, n;                /* the batch: queries [q, q + n) */
     const uint8_t *coarse;      /* [n] as the centroids want them */
@@ -75,10 +77,13 @@ size_t ivf_rows_read(ivf_work_t *w, size_t list, size_t q);
 /* The same for up to all queries that want it.  IVF_FLAT, BIN_IVF_FLAT */
 void ivf_rows_read_for(ivf_work_t *w, size_t list, const ivf_probe_t *probes, size_t n);
 
-/* May rows be scored one by one, without their lists? */
+/* May rows be scored one by one?  Not out of blocks. */
 bool ivf_rows_are_alone(const ivf_t *of);
 
-/* Score all rows that the filter keeps, and only those. */
+/* Find the places of what the filter keeps.  ERR_MEMORY */
+err_t must_use ivf_rows_find_kept(ctx_t *ctx, ivf_work_t *w);
+
+/* Score all rows that the filter keeps, and only those; codes want the scores of centroids. */
 err_t must_use ivf_rows_read_kept(ctx_t *ctx, ivf_work_t *w, size_t q);
 
 /* --- SCANN ---------------------------------------------------------------------------------- */

@@ -27,6 +27,36 @@ static size_t s_block_rows(const ivf_t *of, size_t n_queries)
     return rows < 16 ? 16 : rows > IVF_BLOCK_ROWS ? IVF_BLOCK_ROWS : rows;
 }
 
+/* What the filter keeps of the places [at, at + n), into w->kept and w->rows; returns how many. */
+static size_t s_kept_rows(ivf_work_t *w, size_t at, size_t n)
+{
+    const uint32_t *ids = w->of->ids + at;
+    size_t kept = 0;
+    for (size_t i = 0; i < n; i++) {
+        w->kept[kept] = (uint32_t)i;
+        w->rows[kept] = ids[i];
+        kept += bitset_has(w->ask->keep, ids[i]);
+    }
+    return kept;
+}
+
+static size_t s_kept_places(ivf_work_t *w, size_t at, size_t n)
+{
+    size_t kept = 0;
+    for (size_t i = 0, here; i < n; i += here) {
+        here = 64 - (at + i) % 64 < n - i ? 64 - (at + i) % 64 : n - i;
+        uint64_t word = w->here.words[(at + i) / 64] >> (at + i) % 64;
+        if (here < 64)
+            word &= (1ull << here) - 1;
+        for (; word; word &= word - 1) {
+            size_t place = i + (size_t)__builtin_ctzll(word);
+            w->kept[kept] = (uint32_t)place;
+            w->rows[kept++] = w->of->ids[at + place];
+        }
+    }
+    return kept;
+}
+
 static void s_open_run(ivf_work_t *w, size_t list, size_t at, size_t most, run_t *ret)
 {
     const ivf_t *of = w->of;
@@ -42,12 +72,7 @@ static void s_open_run(ivf_work_t *w, size_t list, size_t at, size_t most, run_t
     ret->n = ret->n_kept = n;
     if (!w->ask->keep)
         return;
-    ret->n_kept = 0;
-    for (size_t i = 0; i < n; i++) {
-        w->kept[ret->n_kept] = (uint32_t)i;
-        w->rows[ret->n_kept] = of->ids[at + i];
-        ret->n_kept += bitset_has(w->ask->keep, of->ids[at + i]);
-    }
+    ret->n_kept = w->here.words ? s_kept_places(w, at, n) : s_kept_rows(w, at, n);
     if (ret->n_kept < n) {
         ret->kept = w->kept;
         ret->rows = w->rows;
@@ -143,7 +168,7 @@ static void s_score_bytes(const ivf_work_t *w, const uint8_t *codes, const uint3
 }
 
 /* From Σ tables of a row to its score. */
-static float s_whole(const ivf_work_t *w, size_t q, size_t list, size_t place, float sum)
+static inline float s_whole(const ivf_work_t *w, size_t q, size_t list, size_t place, float sum)
 {
     const ivf_t *of = w->of;
     float centre = w->scores[q * of->nlist + list];
@@ -153,15 +178,21 @@ static float s_whole(const ivf_work_t *w, size_t q, size_t list, size_t place, f
     return score > 0 ? score : 0;
 }
 
+/* Rows of the run's list, or, of kept ones, from that list on. */
 static void s_score_codes(const ivf_work_t *w, const run_t *run, size_t q, float *ret)
 {
     const ivf_t *of = w->of;
+    size_t list = run->list;
     if (run->kept)
         pq_gather(&of->pq, w->tables, run->codes, run->kept, run->n_kept, 0, ret);
     else
         pq_scan(&of->pq, w->tables, run->codes, run->n, 0, ret);
-    for (size_t i = 0; i < run->n_kept; i++)
-        ret[i] = s_whole(w, q, run->list, run->at + (run->kept ? run->kept[i] : i), ret[i]);
+    for (size_t i = 0; i < run->n_kept; i++) {
+        size_t place = run->at + (run->kept ? run->kept[i] : i);
+        while (place >= of->offsets[list + 1])
+            list++;
+        ret[i] = s_whole(w, q, list, place, ret[i]);
+    }
 }
 
 /* A row of SCANN whose vector is not kept. */
@@ -252,11 +283,29 @@ void ivf_rows_read_for(ivf_work_t *w, size_t list, const ivf_probe_t *probes, si
     }
 }
 
-/* --- what a filter keeps ------------------------------------------------------------------- */
+/* --- what a filter keeps -------------------------------------------------------------------
+ *
+ * Rows are looked up once for all queries.  Then they are read in the order of places: forward
+ * through memory, and the list of one is that of the one before, or soon behind it.
+ */
 
 bool ivf_rows_are_alone(const ivf_t *of)
 {
-    return of->raw.n || of->type == INDEX_IVF_SQ8;
+    return of->raw.n || !of->blocks;
+}
+
+err_t ivf_rows_find_kept(ctx_t *ctx, ivf_work_t *w)
+{
+    const ivf_t *of = w->of;
+    const bitset_t *keep = w->ask->keep;
+    TRY(bitset_init(ctx, &w->here, of->n));
+    for (size_t at = 0; at < (keep->n_bits + 63) / 64; at++)
+        for (uint64_t word = keep->words[at]; word; word &= word - 1) {
+            uint32_t place = of->places[64 * at + (size_t)__builtin_ctzll(word)];
+            if (place != IVF_NOWHERE)
+                bitset_set(&w->here, place);
+        }
+    return OK;
 }
 
 /* w->kept: n places from the first one of an object on; w->rows: their rows. */
@@ -264,39 +313,31 @@ static void s_score_alone(ivf_work_t *w, size_t object, size_t n, size_t q)
 {
     const ivf_t *of = w->of;
     const ivf_parts_t *parts = s_parts(of);
-    run_t run = { .at = object * parts->per, .n = n, .codes = parts->at[object], .rows = w->rows,
-                  .kept = w->kept, .n_kept = n };
+    size_t at = object * parts->per;
+    run_t run = { .list = ivf_list_of(of->offsets, of->nlist, at + w->kept[0]), .at = at, .n = n,
+                  .codes = parts->at[object], .rows = w->rows, .kept = w->kept, .n_kept = n };
     s_score(w, &run, q);
     (void)s_add(w, run.rows, n, q, w->block);
 }
 
-static err_t s_read_object(ctx_t *ctx, ivf_work_t *w, size_t object, size_t q)
+err_t ivf_rows_read_kept(ctx_t *ctx, ivf_work_t *w, size_t q)
 {
     const ivf_t *of = w->of;
-    const bitset_t *keep = w->ask->keep;
-    size_t per = s_parts(of)->per, first = object * per, n = 0;
-    for (size_t at = 0; at < (keep->n_bits + 63) / 64; at++)
-        for (uint64_t word = keep->words[at]; word; word &= word - 1) {
-            size_t row = 64 * at + (size_t)__builtin_ctzll(word);
-            size_t place = of->places[row];
-            if (place < first || place - first >= per || place == IVF_NOWHERE)
-                continue;
-            w->kept[n] = (uint32_t)(place - first);
-            w->rows[n++] = (uint32_t)row;
-            if (n < IVF_BLOCK_ROWS)
-                continue;
-            TRY(ctx_alive(ctx));
-            s_score_alone(w, object, n, q);
-            n = 0;
+    size_t per = s_parts(of)->per, object = 0, n = 0;
+    for (size_t at = 0; at < (of->n + 63) / 64; at++)
+        for (uint64_t word = w->here.words[at]; word; word &= word - 1) {
+            size_t place = 64 * at + (size_t)__builtin_ctzll(word);
+            if (n == IVF_BLOCK_ROWS || (n && place >= (object + 1) * per)) {
+                TRY(ctx_alive(ctx));
+                s_score_alone(w, object, n, q);
+                n = 0;
+            }
+            if (n == 0)
+                object = place / per;
+            w->kept[n] = (uint32_t)(place - object * per);
+            w->rows[n++] = of->ids[place];
         }
     if (n)
         s_score_alone(w, object, n, q);
-    return OK;
-}
-
-err_t ivf_rows_read_kept(ctx_t *ctx, ivf_work_t *w, size_t q)
-{
-    for (size_t object = 0; object < s_parts(w->of)->n; object++)
-        TRY(s_read_object(ctx, w, object, q));
     return OK;
 }

@@ -11,7 +11,7 @@
 #include "core/base/rng.h"
 #include "core/index/clusters.h"
 
-enum { SAMPLE_POINTS = 256, LANE = SIMD_SCREEN_Q };
+enum { SAMPLE_POINTS = 256, LANE = SIMD_SCREEN_Q, AHEAD = 12 };
 
 bool pq_fits(size_t dim, size_t m, size_t nbits)
 {
@@ -199,18 +199,36 @@ void pq_tables(const pq_t *self, const float *query, bool ip, float *ret)
         }
 }
 
-/* Four rows, or the same one four times; `wide`: two bytes a code. */
+/* Code s of a row. */
+static inline __attribute__((always_inline))
+float s_look_up(const float *table, const uint8_t *row, size_t s, bool wide)
+{
+    return table[wide ? load_u16(row + 2 * s) : row[s]];
+}
+
+/* Four rows, or the same one four times; `wide`: two bytes a code.  Even and odd codes have sums of
+ * their own, else additions would wait for one another. */
 static inline __attribute__((always_inline))
 void s_four(const pq_t *self, const float *table, const uint8_t *const *row, bool wide, float first,
             float *ret)
 {
-    float sum[4] = { first, first, first, first };
-    size_t m = self->m, k = self->k;
-    for (size_t s = 0; s < m; s++, table += k)
+    const uint8_t *a = row[0], *b = row[1], *c = row[2], *d = row[3];
+    const float *next = table + self->k;
+    float even[4] = { first, first, first, first }, odd[4] = {0};
+    size_t m = self->m, step = 2 * self->k, s = 0;
+    for (; s + 2 <= m; s += 2, table += step, next += step) {
+        even[0] += s_look_up(table, a, s, wide);
+        even[1] += s_look_up(table, b, s, wide);
+        even[2] += s_look_up(table, c, s, wide);
+        even[3] += s_look_up(table, d, s, wide);
+        odd[0] += s_look_up(next, a, s + 1, wide);
+        odd[1] += s_look_up(next, b, s + 1, wide);
+        odd[2] += s_look_up(next, c, s + 1, wide);
+        odd[3] += s_look_up(next, d, s + 1, wide);
+    }
 #pragma GCC unroll 4
-        for (size_t r = 0; r < 4; r++)
-            sum[r] += table[wide ? load_u16(row[r] + 2 * s) : row[r][s]];
-    memcpy(ret, sum, sizeof sum);
+    for (size_t r = 0; r < 4; r++)
+        ret[r] = even[r] + odd[r] + (s < m ? s_look_up(table, row[r], s, wide) : 0);
 }
 
 /* Scores of rows that lie where `ids` says, or one after the other. */
@@ -226,6 +244,8 @@ void s_score(const pq_t *self, const float *tables, const uint8_t *codes, const 
         for (size_t r = 0; r < 4; r++) {
             size_t i = at + (r < here ? r : 0);
             row[r] = codes + (ids ? ids[i] : i) * width;
+            if (ids && i + AHEAD < n)
+                __builtin_prefetch(codes + ids[i + AHEAD] * width);
         }
         if (self->nbits > 8)
             s_four(self, tables, row, true, first, scores);
