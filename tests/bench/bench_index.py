@@ -42,7 +42,7 @@ K = ann_data.K
 SHARES = (0.01, 0.1, 0.5, 0.9)  # of the rows, that a filter keeps
 FILTERED = 500                  # queries of the filter tables
 FILTER_FROM = 0.96              # recall of the setting they are asked with: 0.95 and some room
-MEASURED_S = 0.3                # of one setting in one round, about
+MEASURED_S = 0.2                # of one setting in one round, about
 BUILD_S, ANSWER_S = 300, 120    # the longest that a build, and anything else, may take
 # CPU seconds that building 100,000 rows of 100 dimensions took somewhere; the rest: a few.
 EXPECTED_S = {"Elanus IVF_PQ": 15, "Elanus SCANN": 10, "Elanus HNSW": 20, "Elanus HNSW_SQ": 25,
@@ -216,7 +216,7 @@ class Bench:
                      for s in self.asked)
         settings = sum(len(s.params) for s in self.asked)
         ours = sum(s.library == "elanus" for s in self.asked)
-        searches = settings * (1 + size + 1.5 * MEASURED_S * self.options["rounds"])
+        searches = settings * (0.3 + size + 1.5 * MEASURED_S * self.options["rounds"])
         filters = (len(SHARES) + 1) * ours * (1 + MEASURED_S * self.options["rounds"])
         return (builds + searches + filters) / 60
 
