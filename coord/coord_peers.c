@@ -98,16 +98,21 @@ net_peer_state_t coord_peers_link_state(const coord_node_t *self, const char *ad
     return heard == 0 ? NET_GONE : (net_peer_state_t)(heard - 1);
 }
 
-static Elanus__NodeHealth s_health(const coord_node_t *self, const peer_t *peer)
+/* Of one without a successor. */
+static Elanus__NodeHealth s_health_alone(const coord_node_t *self, const peer_t *peer)
 {
     if (s_is_me(self, peer))
         return ELANUS__NODE_HEALTH__NODE_UP;
-    if (s_successor(self, peer))
-        return ELANUS__NODE_HEALTH__NODE_SUSPECT;
     uintptr_t heard = (uintptr_t)map_get_str(self->links, peer->address);
     if (heard == 0)
         return ELANUS__NODE_HEALTH__NODE_JOINING;
     return heard - 1 == NET_UP ? ELANUS__NODE_HEALTH__NODE_UP : ELANUS__NODE_HEALTH__NODE_SUSPECT;
+}
+
+static Elanus__NodeHealth s_health(const coord_node_t *self, const peer_t *peer)
+{
+    bool followed = !s_is_me(self, peer) && s_successor(self, peer);
+    return followed ? ELANUS__NODE_HEALTH__NODE_SUSPECT : s_health_alone(self, peer);
 }
 
 bool coord_peer_up(const coord_node_t *self, const peer_t *peer)
@@ -119,7 +124,7 @@ bool coord_peer_lost(const coord_node_t *self, const peer_t *peer, int64_t now_m
 {
     if (s_successor(self, peer))
         return true;
-    Elanus__NodeHealth health = s_health(self, peer);
+    Elanus__NodeHealth health = s_health_alone(self, peer);
     if (health == ELANUS__NODE_HEALTH__NODE_UP)
         return false;
     int64_t at = peer->down_since_ms +

@@ -33,11 +33,7 @@ class Stores(unittest.TestCase):
     def setUp(self):
         self.place = servers.Workplace()
         self.addCleanup(self.place.close)
-        try:
-            self.etcd = self.place.start(servers.Etcd(self.place))
-            self.s3 = self.place.start(servers.S3(self.place))
-        except servers.Missing as why:
-            self.skipTest(str(why))
+        self.etcd, self.s3 = self.place.stores()
 
     def started(self, role, *flags, root="elanus"):
         cluster = servers.Cluster(self.place, self.etcd, self.s3, root=root)
@@ -92,11 +88,7 @@ class Damage(unittest.TestCase):
     def setUp(self):
         self.place = servers.Workplace()
         self.addCleanup(self.place.close)
-        try:
-            etcd = self.place.start(servers.Etcd(self.place))
-            s3 = self.place.start(servers.S3(self.place))
-        except servers.Missing as why:
-            self.skipTest(str(why))
+        etcd, s3 = self.place.stores()
         self.cluster = servers.Cluster(self.place, etcd, s3).start()
         self.bucket = s3_client.Bucket(s3.address)
         self.client = MilvusClient(uri=f"http://{self.cluster.grpc}")

@@ -28,11 +28,7 @@ class Builders(unittest.TestCase):
     def setUpClass(cls):
         cls.place = servers.Workplace()
         cls.addClassCleanup(cls.place.close)
-        try:
-            etcd = cls.place.start(servers.Etcd(cls.place))
-            s3 = cls.place.start(servers.S3(cls.place))
-        except servers.Missing as why:
-            raise unittest.SkipTest(str(why)) from None
+        etcd, s3 = cls.place.stores()
         roles = {"coord": 1, "datanode": 1, "querynode": 1, "indexnode": 2, "proxy": 1}
         cls.cluster = servers.Cluster(cls.place, etcd, s3, roles=roles).start()
         cls.builders = cls.cluster.of("indexnode")

@@ -88,11 +88,7 @@ class Failures(unittest.TestCase):
     def setUpClass(cls):
         cls.place = servers.Workplace()
         cls.addClassCleanup(cls.place.close)
-        try:
-            etcd = cls.place.start(servers.Etcd(cls.place))
-            s3 = cls.place.start(servers.S3(cls.place))
-        except servers.Missing as why:
-            raise unittest.SkipTest(str(why)) from None
+        etcd, s3 = cls.place.stores()
         roles = {"coord": 2, "datanode": 2, "querynode": 2, "indexnode": 0, "proxy": 2}
         cls.cluster = servers.Cluster(cls.place, etcd, s3, roles=roles).start()
         cls.proxies = cls.cluster.of("proxy")

@@ -267,10 +267,22 @@ static void s_call_peer(querynode_world_t *w, const pending_t *p, size_t to)
     s_step(w, to, &ev);
 }
 
+static void s_hear_damage(querynode_world_t *w, const pending_t *p)
+{
+    check(PB_UNPACK(&w->ctx, elanus__build_damaged, p->ask.call.payload, &w->damaged) == OK);
+    w->n_damaged++;
+    qw_reply_later(w, p, OK, NULL);
+}
+
 /* True: the call was kept. */
 static bool s_called(querynode_world_t *w, pending_t *p)
 {
     char address[64];
+    if (strcmp(p->ask.endpoint, QW_COORD) == 0) {
+        check(p->ask.call.method == ELANUS__METHOD__METHOD_BUILD_AGAIN);
+        s_hear_damage(w, p);
+        return false;
+    }
     snprintf(address, sizeof address, "inproc://data-%llu", (unsigned long long)w->incarnation);
     for (size_t i = 0; i < w->n_nodes; i++)
         if (strcmp(w->nodes[i].address, p->ask.endpoint) == 0) {

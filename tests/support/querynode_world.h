@@ -19,8 +19,8 @@
 #include "elanus.pb-c.h"
 #include "querynode/query_node.h"
 
-enum { QW_COLL = 500, QW_PART = 501, QW_PART_B = 502, QW_NODE = 7, QW_DIM = 2,
-       QW_ROWS = 30000, QW_NODES = 4 };
+enum { QW_COLL = 500, QW_PART = 501, QW_PART_B = 502, QW_INDEX = 700, QW_BUILD = 900, QW_NODE = 7,
+       QW_DIM = 2, QW_ROWS = 30000, QW_NODES = 4 };
 
 /* What a read is answered with. */
 typedef struct qw_answer {
@@ -70,6 +70,16 @@ void qw_load(querynode_world_t *self, bool whole, bool part_a, bool part_b);
 void qw_release(querynode_world_t *self);
 void qw_set_ttl(querynode_world_t *self, int64_t seconds);
 void qw_drop_partition(querynode_world_t *self);        /* QW_PART_B */
+
+/* A coord that leads, and hears of damaged indexes: the last it was told, and how often. */
+void qw_lead_coord(querynode_world_t *self);
+const Elanus__BuildDamaged *qw_damaged(const querynode_world_t *self, size_t *ret_n);
+
+/* The definition of an index of the vectors, and an attempt at it for the i-th segment, which is
+ * flushed: built for real, and DONE in metadata.  The n-th of its objects, by name. */
+void qw_define_index(querynode_world_t *self);
+void qw_build(querynode_world_t *self, size_t i, uint64_t attempt);
+const char *qw_build_object(querynode_world_t *self, uint64_t attempt, size_t n);
 
 /* --- several nodes.  Reads go to the one that leads by metadata. */
 

@@ -7,6 +7,7 @@
 
 #define QW_PCHANNEL "dml_0"
 #define QW_VCHANNEL "dml_0_500v0"
+#define QW_COORD    "inproc://coord"
 
 enum { MOST_ROWS = 60000, MOST_RUNS = 20000, WALL_MS = 1700000, MOST_COMPACTED = 3,
        LINK_READ = 1, LINK_LOADED = 2, LINK_PEER = 100 };
@@ -84,6 +85,8 @@ struct querynode_world {
     vec_t bag;                  /* of pending_t * */
     vec_t follows;              /* of follow_t * */
     vec_t asked;                /* of asked_t */
+    Elanus__BuildDamaged *damaged;      /* what the coord was told last */
+    size_t n_damaged;
     uint64_t requests;
     Elanus__Loaded *loaded;
     ctx_t *loaded_ctx;

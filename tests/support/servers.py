@@ -22,6 +22,7 @@ import subprocess
 import tempfile
 import threading
 import time
+import unittest
 import urllib.error
 import urllib.request
 
@@ -406,6 +407,13 @@ class Workplace:
         process.start()
         process.ready()
         return process
+
+    def stores(self):
+        """A real etcd and S3; who has none of them skips."""
+        try:
+            return self.start(Etcd(self)), self.start(S3(self))
+        except Missing as why:
+            raise unittest.SkipTest(str(why)) from None
 
     def close(self):
         """Stop everything.  Failure when a daemon broke, also while it was leaving."""
