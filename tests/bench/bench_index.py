@@ -247,7 +247,11 @@ class Bench:
         self._measure()
         self._each(self._memory_after)
         measured = time.monotonic()
-        filters = self._filters()
+        try:
+            filters = self._filters()
+        except Failed as why:
+            self.say(f"filters are left out: {why}")
+            filters = {}
         for worker in self.workers.values():
             worker.stop()
         took = {"builds": built - begin, "searches": measured - built,
@@ -399,10 +403,12 @@ def main():
         progress.of = sum(bench.steps() for bench in benches)
         print(f"  {progress.of} steps, about {sum(b.minutes() for b in benches):.0f} minutes",
               flush=True)
-        for bench in benches:
-            results[bench.name] = bench.run()
-    ann_report.save(results, os.path.join(ROOT, "build", "bench"),
-                    time.monotonic() - progress.begin)
+        try:
+            for bench in benches:
+                results[bench.name] = bench.run()
+        finally:                                # what there is, when it is stopped
+            ann_report.save(results, os.path.join(ROOT, "build", "bench"),
+                            time.monotonic() - progress.begin)
 
 
 if __name__ == "__main__":
