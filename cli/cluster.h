@@ -14,6 +14,8 @@
 #ifndef CLI_CLUSTER_H
 #define CLI_CLUSTER_H
 
+#include "core/base/base.h"
+
 /* `elanus up --dir DIR …`: in the foreground until SIGINT, SIGTERM or `elanus down`. */
 int cluster_up(int argc, char **argv);
 
@@ -25,5 +27,11 @@ int cluster_resume(int argc, char **argv);
 int cluster_add(int argc, char **argv);
 int cluster_logs(int argc, char **argv);
 int cluster_down(int argc, char **argv);
+
+/* Put "VERB ARGUMENT" to the one that runs in dir; what it answers is in the arena.
+ * Errors  ERR_NETWORK        none runs there
+ *         ERR_PARAM_INVALID  it refuses, and says why */
+err_t must_use cluster_question(ctx_t *ctx, const char *dir, const char *question,
+                                const char **ret);
 
 #endif

@@ -35,23 +35,14 @@ static bool s_flags(const order_t *order, int argc, char **argv, const char **di
     return *dir && (!order->argument || *word);
 }
 
-static int s_no_cluster(const order_t *order, const char *dir)
+/* Everything until the end of the connection; the first line says whether it went well. */
+err_t cluster_question(ctx_t *ctx, const char *dir, const char *question, const char **ret)
 {
-    fprintf(stderr, "elanus %s: no cluster runs in %s (%s); `elanus up --dir %s` starts one\n",
-            order->verb, dir, strerror(errno), dir);
-    return EXIT_NETWORK;
-}
-
-/* Ask, print what comes; the first line says whether it went well. */
-static int s_ask(const order_t *order, int argc, char **argv)
-{
-    const char *dir = NULL, *word = NULL;
-    if (!s_flags(order, argc, argv, &dir, &word))
-        return s_usage(order);
     int fd = cluster_socket(dir, false);
     if (fd < 0)
-        return s_no_cluster(order, dir);
-    dprintf(fd, "%s %s\n", order->verb, word ? word : "");
+        return ctx_fail(ctx, ERR_NETWORK, "no cluster runs in %s (%s); `elanus up --dir %s` starts "
+                        "one", dir, strerror(errno), dir);
+    dprintf(fd, "%s\n", question);
     buf_scoped answer = { .most_bytes = 1 << 20 };
     for (ssize_t n = 1; n > 0; ) {
         uint8_t *room = buf_reserve(&answer, 4096);
@@ -60,13 +51,28 @@ static int s_ask(const order_t *order, int argc, char **argv)
     }
     close(fd);
     const char *text = buf_str(&answer);
-    bool good = strncmp(text, "ok\n", 3) == 0;
-    if (good)
-        fputs(text + 3, stdout);
+    if (strncmp(text, "ok\n", 3) != 0)
+        return ctx_fail(ctx, ERR_PARAM_INVALID, "%.*s", (int)strcspn(text, "\n"),
+                        text[0] ? text + strlen("error: ") : "the cluster does not answer");
+    *ret = ctx_strdup(ctx, text + 3);
+    return OK;
+}
+
+static int s_ask(const order_t *order, int argc, char **argv)
+{
+    const char *dir = NULL, *word = NULL, *answer = NULL;
+    if (!s_flags(order, argc, argv, &dir, &word))
+        return s_usage(order);
+    ctx_t ctx;
+    ctx_init(&ctx);
+    err_t err = cluster_question(&ctx, dir, ctx_printf(&ctx, "%s %s", order->verb,
+                                                       word ? word : ""), &answer);
+    if (err == OK)
+        fputs(answer, stdout);
     else
-        fprintf(stderr, "elanus %s: %s", order->verb,
-                text[0] ? text + strlen("error: ") : "no answer\n");
-    return good ? EXIT_SERVED : EXIT_USAGE;
+        fprintf(stderr, "elanus %s: %s\n", order->verb, ctx.text);
+    ctx_fini(&ctx);
+    return err == OK ? EXIT_SERVED : err == ERR_NETWORK ? EXIT_NETWORK : EXIT_USAGE;
 }
 
 int cluster_ps(int argc, char **argv)

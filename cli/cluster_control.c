@@ -73,6 +73,25 @@ static void s_ps(ctx_t *ctx, const cluster_t *self, buf_t *into)
         s_ps_row(ctx, *(process_t **)vec_at(&self->processes, i), into);
 }
 
+/* Where proxies tell of the cluster, a line each. */
+static void s_ops(const cluster_t *self, buf_t *into)
+{
+    buf_add_str(into, "ok\n");
+    for (size_t i = 0; i < self->processes.len; i++) {
+        const process_t *p = *(process_t **)vec_at(&self->processes, i);
+        if (p->part == PART_PROXY && p->pid && p->ops[0])
+            buf_addf(into, "%s\n", p->ops);
+    }
+}
+
+/* What every daemon is told of the stores, a line a configuration key. */
+static void s_stores(const cluster_t *self, buf_t *into)
+{
+    buf_addf(into, "ok\n--etcd.endpoints=%s\n--etcd.rootPath=%s\n--minio.address=%s\n"
+             "--minio.accessKeyID=%s\n--minio.secretAccessKey=%s\n--minio.bucketName=%s\n",
+             self->etcd, self->root, self->s3, self->s3_key, self->s3_secret, self->root);
+}
+
 /* --- orders -------------------------------------------------------------------------- */
 
 static void s_signal(cluster_t *self, process_t *p, int number, const char *done, buf_t *into)
@@ -141,6 +160,10 @@ void cluster_answer(ctx_t *ctx, cluster_t *self, const char *question, buf_t *in
     process_t *p = cluster_find(self, name);
     if (strcmp(verb, "ps") == 0)
         s_ps(ctx, self, into);
+    else if (strcmp(verb, "ops") == 0)
+        s_ops(self, into);
+    else if (strcmp(verb, "stores") == 0)
+        s_stores(self, into);
     else if (strcmp(verb, "add") == 0)
         s_add(ctx, self, name, into);
     else if (strcmp(verb, "down") == 0)
