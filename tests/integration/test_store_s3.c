@@ -2,7 +2,8 @@
  * credentials and missing buckets.
  *
  * ELANUS_TEST_S3=host:port says where (keys minioadmin / minioadmin); unset, it
- * skips.  Each run uses a prefix of its own and removes what it put. */
+ * skips.  Each run uses a prefix of its own and removes what it put.  An object of
+ * several parts also comes as a file (copies.h). */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,7 +11,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/base/limits.h"
 #include "core/base/rng.h"
+#include "core/store/copies.h"
 #include "tests/support/store_conformance.h"
 
 static char s_host[128], s_root[64];
@@ -61,6 +64,33 @@ static void wrong_options_are_told(void **state)
     s_expect_open(&bad, ERR_CONFIG, "elanus-is-not-here");
 }
 
+static void an_object_comes_as_a_file(void **state)
+{
+    (void)state;
+    char dir[] = "/tmp/elanus-s3-copies-XXXXXX";
+    copies_options_t options = { .dir = dir, .share = 1 };
+    owned(store) store = s_open(NULL);
+    owned(copies) copies = NULL;
+    store_mapping_t map = {0};
+    ctx_t ctx;
+    ctx_init(&ctx);
+    assert_non_null(store);
+    assert_non_null(mkdtemp(dir));
+    assert_int_equal(copies_open(&ctx, &options, &copies), OK);
+    view_t body = store_test_body(&ctx, 4, 2 * LIMIT_STORE_COPY_BYTES + 12345);
+    assert_int_equal(store_put(&ctx, store, "copied/x", body), OK);
+    assert_int_equal(copies_map(&ctx, copies, store, "copied/x", &map), OK);
+    assert_int_equal(store_delete(&ctx, store, "copied/x"), OK);
+    assert_true(map.mapped && view_eq(map.body, body));
+    store_map_file(store, "copied/x", &map);
+    assert_true(map.file > 2);
+    store_unmap(&map);
+    assert_int_equal(copies_map(&ctx, copies, store, "copied/x", &map), ERR_KEY_NOT_FOUND);
+    assert_int_equal(copies_bytes(copies), 0);
+    assert_int_equal(remove(dir), 0);
+    ctx_fini(&ctx);
+}
+
 static void everything_can_be_removed(void **state)
 {
     (void)state;
@@ -89,6 +119,7 @@ int main(void)
     snprintf(s_root, sizeof s_root, "t%016llx", (unsigned long long)rng_from_os());
     const struct CMUnitTest before[] = {
         cmocka_unit_test(wrong_options_are_told),
+        cmocka_unit_test(an_object_comes_as_a_file),
     };
     const struct CMUnitTest after[] = { cmocka_unit_test(everything_can_be_removed) };
     int failed = cmocka_run_group_tests_name("store_s3", before, NULL, NULL);
