@@ -99,6 +99,8 @@ void coord_peers_unlink(coord_node_t *self, actions_t *act);
 void coord_peers_sweep(coord_node_t *self, const event_t *ev, actions_t *act, int64_t *due_ms);
 void coord_peers_event(coord_node_t *self, const event_t *ev, actions_t *act);
 void coord_peers_cluster(coord_node_t *self, const event_t *ev, actions_t *act);
+void coord_peers_inspect(const void *node, const Elanus__InspectAsk *ask, ctx_t *ctx,
+                         Elanus__Inspection *into);     /* member_t.inspect */
 net_peer_state_t coord_peers_link_state(const coord_node_t *self, const char *address);
 bool coord_peers_keep(coord_node_t *self, const char *address);
 

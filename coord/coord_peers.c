@@ -348,6 +348,27 @@ void coord_peers_event(coord_node_t *self, const event_t *ev, actions_t *act)
                   "node=%s-%llu why=\"%s\"", peer->role, (unsigned long long)peer->id, ev->text);
 }
 
+/* Whoever does not lead has no links to judge by. */
+void coord_peers_inspect(const void *node, const Elanus__InspectAsk *ask, ctx_t *ctx,
+                         Elanus__Inspection *into)
+{
+    const coord_node_t *self = node;
+    if (!ask->state || !elect_leads(&self->elect))
+        return;
+    into->members = ctx_new(ctx, (map_len(self->peers) + 1) * sizeof into->members[0]);
+    void *value = NULL;
+    for (size_t at = 0; map_next(self->peers, &at, NULL, &value); ) {
+        const peer_t *peer = value;
+        Elanus__Member *member = ctx_new(ctx, sizeof *member);
+        elanus__member__init(member);
+        if (PB_UNPACK(ctx, elanus__node_info, peer->packed, &member->info) != OK)
+            continue;
+        member->health = s_health(self, peer);
+        member->leader = s_is_me(self, peer);
+        into->members[into->n_members++] = member;
+    }
+}
+
 /* --- CLUSTER: ask everyone how they are ------------------------------------- */
 
 struct gather {

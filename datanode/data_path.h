@@ -91,6 +91,12 @@ void data_channels_end(data_node_t *self);
 /* A collection's key was read and may be newer than what the watch has shown. */
 void data_collection_ahead(data_node_t *self, ctx_t *ctx, const meta_item_t *item);
 
+/* --- data_inspect.c ------------------------------------------------------------------- */
+
+/* For those who look in: member_t.inspect. */
+void data_inspect(const void *node, const Elanus__InspectAsk *ask, ctx_t *ctx,
+                  Elanus__Inspection *into);
+
 /* --- data_shards.c ----------------------------------------------------------------------- */
 
 /* Forget shards and segments of what the catalog has no more. */

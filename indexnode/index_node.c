@@ -404,6 +404,28 @@ static void s_timer(index_node_t *self, const event_t *ev, actions_t *act)
         s_cancel_all(self, TASK_RUNNING, ev, act);
 }
 
+/* --- for those who look in -------------------------------------------------------------------- */
+
+static void s_inspect(const void *node, const Elanus__InspectAsk *ask, ctx_t *ctx,
+                      Elanus__Inspection *into)
+{
+    const index_node_t *self = node;
+    if (!ask->state)
+        return;
+    into->builds = ctx_new(ctx, (self->tasks.len + 1) * sizeof into->builds[0]);
+    for (size_t i = 0; i < self->tasks.len; i++) {
+        const task_t *task = s_at(self, i);
+        if (task->state == TASK_ENDED)
+            continue;
+        Elanus__BuildView *view = ctx_new(ctx, sizeof *view);
+        elanus__build_view__init(view);
+        view->id = task->build;
+        view->attempt = task->attempt;
+        view->percent = task->state == TASK_RUNNING ? build_job_percent(task->job) : 0;
+        into->builds[into->n_builds++] = view;
+    }
+}
+
 /* --- life ----------------------------------------------------------------------------------- */
 
 static void *s_make(const node_self_t *who, const void *options)
@@ -411,6 +433,7 @@ static void *s_make(const node_self_t *who, const void *options)
     index_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
     self->member.figures = index_role.figures;
+    self->member.inspect = s_inspect;
     self->options = *(const index_options_t *)options;
     vec_init(&self->tasks, sizeof(task_t *));
     return self;

@@ -8,7 +8,7 @@
 #include "proxy/proxy_gather.h"
 #include "proxy/proxy_links.h"
 
-static const page_t *const s_pages[] = { &page_nodes, &page_events };
+static const page_t *const s_pages[] = { &page_nodes, &page_events, &page_channels };
 
 const page_t *pages_at(size_t i)
 {
@@ -90,6 +90,11 @@ json_t *page_text(const char *text)
     return value ? value : json_null();         /* no text, or none in UTF-8 */
 }
 
+json_t *page_count(bool known, uint64_t value)
+{
+    return known ? json_integer((json_int_t)value) : json_null();
+}
+
 json_t *page_ts_ms(uint64_t ts)
 {
     return ts ? json_integer((json_int_t)(ts >> 18)) : json_null();
@@ -100,12 +105,15 @@ static char *s_name(ctx_t *ctx, const char *role, uint64_t id)
     return ctx_printf(ctx, "%s-%llu", role, (unsigned long long)id);
 }
 
-json_t *page_node_name(const proxy_node_t *self, ctx_t *ctx, uint64_t id)
+json_t *page_node_name(ctx_t *ctx, const char *role, uint64_t id)
 {
-    const Elanus__NodeInfo *info = directory_node(self->directory, id);
-    if (id == 0)
-        return json_null();
-    return json_string(s_name(ctx, info ? info->role : "node", id));
+    return id ? json_string(s_name(ctx, role, id)) : json_null();
+}
+
+const char *page_collection_name(const proxy_node_t *self, uint64_t id)
+{
+    const Elanus__Collection *coll = catalog_collection_by_id(self->catalog, id);
+    return coll ? coll->name : NULL;
 }
 
 void page_missing(page_look_t *look, const char *what, const char *why, const char *what_to_do)

@@ -80,12 +80,16 @@ const char *page_param(proxy_call_t *call, const char *name);
 /* The same as a number; *ret is left alone when it is not there.  ERR_PARAM_INVALID */
 err_t must_use page_number(proxy_call_t *call, const char *name, uint64_t most, uint64_t *ret);
 
-/* The node of this id, registered or "ROLE-ID" no more; null for 0. */
-json_t *page_node_name(const proxy_node_t *self, ctx_t *ctx, uint64_t id);
+/* "ROLE-ID" of a node that may be registered no more; null for 0. */
+json_t *page_node_name(ctx_t *ctx, const char *role, uint64_t id);
+
+/* By the catalog as this proxy follows it; NULL: it is not there (any more). */
+const char *page_collection_name(const proxy_node_t *self, uint64_t id);
 
 /* An id as text; a number that may be missing. */
 json_t *page_id(uint64_t id);
 json_t *page_text(const char *text);    /* NULL and "": null */
+json_t *page_count(bool known, uint64_t value);
 
 /* The physical part of a timestamp; 0: null. */
 json_t *page_ts_ms(uint64_t ts);
@@ -93,6 +97,6 @@ json_t *page_ts_ms(uint64_t ts);
 /* Something is not known: name it to whoever reads. */
 void page_missing(page_look_t *look, const char *what, const char *why, const char *what_to_do);
 
-extern const page_t page_nodes, page_events;
+extern const page_t page_nodes, page_events, page_channels;
 
 #endif

@@ -12,6 +12,7 @@
  *     query_spread.c   where a leader reads each segment
  *     query_swap.c     which segments are in view: exactly one of growing, sealed, compacted
  *     query_wait.c     consistency: FRONTIER questions, reads that wait for them
+ *     query_inspect.c  what it tells those who look in
  *     query_read.c     reads: pinned sources, jobs, answers (query_read_*.c)
  *
  * A channel that this node leads has a view: growing segments, and sealed ones here or at other
@@ -214,6 +215,11 @@ typedef struct query_need {
  * fully loaded (retriable), not served here (retriable), a timestamp too far ahead. */
 err_t must_use query_wait_look(query_node_t *self, ctx_t *ctx, query_need_t *need,
                                const event_t *ev, bool *ret_ready, uint64_t *ret_ts);
+
+/* --- query_inspect.c: member_t.inspect */
+
+void query_inspect(const void *node, const Elanus__InspectAsk *ask, ctx_t *ctx,
+                   Elanus__Inspection *into);
 
 /* --- query_read.c */
 

@@ -1,6 +1,8 @@
 /* inspect - see inspect.h */
 #include "core/node/inspect.h"
 
+#include <stdlib.h>
+
 #include "core/base/journal.h"
 #include "core/base/limits.h"
 #include "core/wire/pb.h"
@@ -104,4 +106,26 @@ void inspect_self(member_t *member, const Elanus__InspectAsk *ask, inspect_then_
     look_t *look = mem_new(sizeof *look);
     *look = (look_t){ .member = member, .own = ask, .then = then, .arg = arg };
     s_measure(look, act);
+}
+
+/* --- for the roles ------------------------------------------------------------------- */
+
+bool inspect_wants(const Elanus__InspectAsk *ask, uint64_t collection, uint64_t segment)
+{
+    return (!ask->segments_of || ask->segments_of == collection) &&
+           (!ask->segments_before || segment < ask->segments_before);
+}
+
+static int s_newest_first(const void *a, const void *b)
+{
+    const Elanus__SegmentView *x = *(Elanus__SegmentView *const *)a;
+    const Elanus__SegmentView *y = *(Elanus__SegmentView *const *)b;
+    return (x->id < y->id) - (x->id > y->id);
+}
+
+void inspect_cut_segments(const Elanus__InspectAsk *ask, Elanus__Inspection *into)
+{
+    qsort(into->segments, into->n_segments, sizeof into->segments[0], s_newest_first);
+    if (into->n_segments > ask->segments_most)
+        into->n_segments = ask->segments_most;
 }

@@ -20,4 +20,12 @@ typedef void inspect_then_fn(void *node, void *arg, const event_t *ev, actions_t
 void inspect_self(member_t *member, const Elanus__InspectAsk *ask, inspect_then_fn *then,
                   void *arg, actions_t *act);
 
+/* --- for the roles ------------------------------------------------------------------- */
+
+/* Is a segment among those that are asked for? */
+bool inspect_wants(const Elanus__InspectAsk *ask, uint64_t collection, uint64_t segment);
+
+/* into->segments: the newest first, and no more of them than were asked for. */
+void inspect_cut_segments(const Elanus__InspectAsk *ask, Elanus__Inspection *into);
+
 #endif
