@@ -223,7 +223,26 @@ void hnsw_walk_add(hnsw_walker_t *self, const hnsw_layer_t *layer, const hnsw_ta
     (void)s_insert(self, hnsw_key(distance, node), ef);
 }
 
-/* Neighbours that were not seen yet. */
+/* A walk waits for links more than for anything else, unless they are asked for a step before. */
+static void s_prefetch_links(const hnsw_layer_t *layer, hnsw_key_t key)
+{
+    const char *links = (const char *)(layer->links + hnsw_key_node(key) * layer->degree);
+    size_t bytes = layer->degree * sizeof *layer->links;
+    for (size_t at = 0; at < bytes; at += 64)
+        __builtin_prefetch(links + at);
+    __builtin_prefetch(links + bytes - 1);
+}
+
+/* Of the node that is next unless a nearer one is found. */
+static void s_prefetch_next(const hnsw_walker_t *self, const hnsw_layer_t *layer, size_t i)
+{
+    while (i < self->n && (self->pool[i] & 1))
+        i++;
+    if (i < self->n)
+        s_prefetch_links(layer, self->pool[i]);
+}
+
+/* Neighbours that were not seen yet.  Whether one was is a toss-up, so nothing branches on it. */
 static size_t s_look(hnsw_walker_t *self, const hnsw_layer_t *layer, uint32_t node)
 {
     size_t n = 0;
@@ -231,11 +250,12 @@ static size_t s_look(hnsw_walker_t *self, const hnsw_layer_t *layer, uint32_t no
         uint32_t other = s_link(layer, node, i);
         if (other == HNSW_NONE)
             break;
-        if (!s_see(self, other))
-            continue;
         self->near[n] = other;
-        self->near_places[n] = s_place(layer, other);
-        s_prefetch_code(self->codes, self->near_places[n++]);
+        n += s_see(self, other);
+    }
+    for (size_t i = 0; i < n; i++) {
+        self->near_places[i] = s_place(layer, self->near[i]);
+        s_prefetch_code(self->codes, self->near_places[i]);
     }
     return n;
 }
@@ -251,11 +271,15 @@ void hnsw_walk(hnsw_walker_t *self, const hnsw_layer_t *layer, const hnsw_target
             continue;
         }
         self->pool[i] |= 1;
+        s_prefetch_next(self, layer, i + 1);
         size_t n = s_look(self, layer, node), least = i + 1;
         hnsw_distances(self->codes, target, self->near_places, n, self->distances);
         for (size_t j = 0; j < n; j++) {
             size_t at = s_insert(self, hnsw_key(self->distances[j], self->near[j]), ef);
-            least = at < least ? at : least;
+            if (at < least) {
+                least = at;
+                s_prefetch_links(layer, self->pool[at]);
+            }
         }
         i = least;
     }
