@@ -1,6 +1,7 @@
 /* How much a graph on disk finds of what a scan finds: floors for every kind of vector, metric and
  * filter, on clustered data from fixed seeds, with the default sizes of codes and links.  The
- * floors are some hundredths below what was measured. */
+ * floors are some hundredths below what was measured; int8 has a byte of code for 8 cells only,
+ * so it finds less at such a list. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -21,10 +22,15 @@ static const kind_t s_kinds[] = {
     { METRIC_L2, CELL_F32, 0.90, 0.97 },
     { METRIC_IP, CELL_F32, 0.90, 0.97 },
     { METRIC_COSINE, CELL_F32, 0.90, 0.97 },
-    { METRIC_L2, CELL_F16, 0.80, 0.97 },
-    { METRIC_COSINE, CELL_BF16, 0.80, 0.97 },
-    { METRIC_IP, CELL_BF16, 0.80, 0.97 },
+    { METRIC_L2, CELL_F16, 0.80, 0.95 },
+    { METRIC_IP, CELL_F16, 0.80, 0.95 },
+    { METRIC_COSINE, CELL_F16, 0.80, 0.95 },
+    { METRIC_L2, CELL_BF16, 0.80, 0.95 },
+    { METRIC_IP, CELL_BF16, 0.80, 0.95 },
+    { METRIC_COSINE, CELL_BF16, 0.80, 0.95 },
     { METRIC_L2, CELL_I8, 0.60, 0.80 },
+    { METRIC_IP, CELL_I8, 0.60, 0.80 },
+    { METRIC_COSINE, CELL_I8, 0.60, 0.80 },
 };
 
 typedef struct fixture {
@@ -63,7 +69,7 @@ static double s_recall(fixture_t *f, const bitset_t *keep, size_t list)
     return index_data_recall(f->exact, f->found, QUERIES, TOPK);
 }
 
-static void s_check_filters(fixture_t *f, size_t list)
+static void s_check_filters(fixture_t *f, size_t list, double floor)
 {
     static const double shares[] = { 0.001, 0.01, 0.1, 0.5, 0.9 };
     for (size_t i = 0; i < ARRAY_LEN(shares); i++) {
@@ -76,7 +82,7 @@ static void s_check_filters(fixture_t *f, size_t list)
                 bitset_set(&keep, row);
         double recall = s_recall(f, &keep, list);
         printf("    %g kept: %.3f\n", shares[i], recall);
-        assert_true(recall >= 0.95);
+        assert_true(recall >= floor);
         for (size_t at = 0; at < QUERIES * TOPK; at++)
             assert_true((f->found[at] == UINT32_MAX) == (f->exact[at] == UINT32_MAX));
         bitset_fini(&keep);
@@ -95,8 +101,7 @@ static void floors(void **state)
                some);
         assert_true(few >= kind->few && some >= kind->some);
         assert_true(s_recall(f, NULL, ROWS) == 1);
-        if (kind->cells == CELL_F32)
-            s_check_filters(f, 50);
+        s_check_filters(f, 50, kind->some < 0.95 ? kind->some : 0.95);
         s_close(f);
     }
     mem_free(f);
