@@ -337,8 +337,11 @@ err_t ivf_search(ctx_t *ctx, const index_t *self, const index_ask_t *ask, topk_t
     ivf_work_t *w = mem_try(ctx, sizeof *w);
     if (!w)
         return ctx_fail(ctx, ERR_MEMORY, "no memory to search an index");
-    *w = (ivf_work_t){ .of = of, .ask = ask, .ops = &simd()->ops[self->kernel], .best = best,
-                       .query_bytes = simd_query_bytes(self->kernel, of->dim) };
+    w->of = of;                                 /* zeros already, and too long to write twice */
+    w->ask = ask;
+    w->ops = &simd()->ops[self->kernel];
+    w->best = best;
+    w->query_bytes = simd_query_bytes(self->kernel, of->dim);
     s_plan(w);
     err_t err = s_search(ctx, w);
     s_fini(w);

@@ -95,41 +95,43 @@ void topk_range(topk_t *self, float radius, float inner)
 
 /* --- keeping the k smallest ------------------------------------------------------- */
 
-static void s_swap(uint64_t *a, uint64_t *b)
+/* Keys of [low, high) below `most` to the front; returns where they end.  Without a branch that
+ * depends on keys: those are by chance, and a wrong guess costs more than all the rest. */
+static size_t s_partition(uint64_t *keys, size_t low, size_t high, uint64_t most)
 {
-    uint64_t was = *a;
-    *a = *b;
-    *b = was;
+    size_t end = low;
+    for (size_t i = low; i < high; i++) {
+        uint64_t key = keys[i];
+        keys[i] = keys[end];
+        keys[end] = key;
+        end += key < most;
+    }
+    return end;
 }
 
-/* Reorder keys [low, high] so that no key up to *ret is greater than a later one. */
-static size_t s_partition(topk_t *self, size_t low, size_t high)
+static uint64_t s_pivot(topk_t *self, size_t low, size_t high)
 {
-    uint64_t *keys = self->keys;
     self->pivot_seed = self->pivot_seed * 6364136223846793005ull + 1442695040888963407ull;
-    uint64_t pivot = keys[low + (self->pivot_seed >> 33) % (high - low)];   /* never the last */
-    size_t i = low, j = high;
-    while (true) {
-        while (keys[i] < pivot)
-            i++;
-        while (keys[j] > pivot)
-            j--;
-        if (i >= j)
-            return j;
-        s_swap(&keys[i++], &keys[j--]);
-    }
+    return self->keys[low + (self->pivot_seed >> 33) % (high - low)];
 }
 
 /* Keep the k smallest keys; the greatest of them is the new threshold. */
 static void s_shrink(topk_t *self)
 {
-    size_t low = 0, high = self->n - 1, nth = self->k - 1;
-    while (low < high) {
-        size_t middle = s_partition(self, low, high);
-        if (nth <= middle)
-            high = middle;
-        else
-            low = middle + 1;
+    size_t low = 0, high = self->n, nth = self->k - 1;
+    while (high - low > 1) {
+        uint64_t pivot = s_pivot(self, low, high);
+        size_t end = s_partition(self->keys, low, high, pivot);
+        if (nth < end) {
+            high = end;
+            continue;
+        }
+        low = s_partition(self->keys, end, high, pivot + 1);    /* those like it */
+        if (nth < low) {
+            self->most = pivot;
+            self->n = self->k;
+            return;
+        }
     }
     self->most = self->keys[nth];
     self->n = self->k;
