@@ -202,7 +202,7 @@ static void s_finish_decoded(ivf_work_t *w, size_t n_hits, size_t q)
 
 void ivf_fast_finish(ivf_work_t *w, size_t q)
 {
-    size_t n = topk_hits(w->chosen, w->chosen_hits);
+    size_t n = topk_any(w->chosen, w->chosen_hits);
     if (!w->of->raw.n)
         s_finish_decoded(w, n, q);
     for (size_t object = 0; object < w->of->raw.n; object++)

@@ -243,13 +243,25 @@ static void s_sort(topk_t *self)
         memcpy(self->keys, keys, self->n * sizeof *keys);
 }
 
+static size_t s_list(const topk_t *self, topk_hit_t *ret)
+{
+    for (size_t i = 0; i < self->n; i++)
+        ret[i] = (topk_hit_t){ .score = s_score(self, self->keys[i]),
+                               .row = (uint32_t)self->keys[i] };
+    return self->n;
+}
+
 size_t topk_hits(topk_t *self, topk_hit_t *ret)
 {
     if (self->n >= self->k)
         s_shrink(self);
     s_sort(self);
-    for (size_t i = 0; i < self->n; i++)
-        ret[i] = (topk_hit_t){ .score = s_score(self, self->keys[i]),
-                               .row = (uint32_t)self->keys[i] };
-    return self->n;
+    return s_list(self, ret);
+}
+
+size_t topk_any(topk_t *self, topk_hit_t *ret)
+{
+    if (self->n >= self->k)
+        s_shrink(self);
+    return s_list(self, ret);
 }

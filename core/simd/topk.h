@@ -44,4 +44,7 @@ float topk_bound(const topk_t *self);
 /* Best first, into ret [k]; returns how many.  The rows stay; more may be added. */
 size_t topk_hits(topk_t *self, topk_hit_t *ret);
 
+/* The same in no order, which is cheaper. */
+size_t topk_any(topk_t *self, topk_hit_t *ret);
+
 #endif

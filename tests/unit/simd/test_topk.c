@@ -59,6 +59,13 @@ static void s_sort(topk_hit_t *hits, size_t *n, size_t k, bool descending)
 static void s_assert_same(topk_t *topk, size_t k, const topk_hit_t *want, size_t n_want)
 {
     topk_hit_t *got = mem_new(k * sizeof *got);
+    uint64_t any = 0, all = 0;
+    assert_int_equal(topk_any(topk, got), n_want);
+    for (size_t i = 0; i < n_want; i++) {
+        any += got[i].row;
+        all += want[i].row;
+    }
+    assert_true(any == all);
     assert_int_equal(topk_hits(topk, got), n_want);
     for (size_t i = 0; i < n_want; i++) {
         assert_int_equal(got[i].row, want[i].row);
