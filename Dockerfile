@@ -13,6 +13,7 @@ COPY Makefile ./
 COPY scripts scripts
 COPY proto proto
 COPY core core
+COPY web web
 COPY proxy proxy
 COPY coord coord
 COPY datanode datanode

@@ -76,6 +76,9 @@ $(OUT)/%.o: %.c | $(GENSRC) $(GEN)/methods.inc
 	@mkdir -p $(@D)
 	$(CC) $(CFLAGS) $(FLAGS_$*) -MMD -MP -c -o $@ $<
 
+# The console's files are part of this object.
+$(OUT)/proxy/webui.o: $(wildcard web/*)
+
 # The kernels are long inlined functions: under asan, checks by call and no tracking of
 # variables compile in a quarter of the time, and every check is still made.
 KERNEL_asan := -fno-var-tracking --param asan-instrumentation-with-call-threshold=0

@@ -6,6 +6,7 @@
 
 #include "core/base/clock.h"
 #include "proxy/pages.h"
+#include "proxy/webui.h"
 
 enum { CALL_BUDGET_BYTES = 768 << 20 };     /* a 64 MiB insert unpacked, and its answer */
 
@@ -165,6 +166,7 @@ void proxy_actor_pages(proxy_actor_t *self, host_t *host, ops_t *ops)
     self->ops = ops;
     ops_route(ops, "GET", PAGES_PREFIX "*", s_on_page, self);
     ops_route(ops, "POST", "/v2/vectordb/*", s_on_rest, self);
+    webui_routes(ops);
 }
 
 static bool s_ops_busy(proxy_actor_t *self)

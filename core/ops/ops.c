@@ -179,10 +179,17 @@ static bool s_accept_one(ops_t *self, int64_t now)
 static void s_start_writing(ops_t *self, conn_t *conn, const ops_reply_t *reply)
 {
     bool whole = buf_ok(&reply->body);
-    h1_field_t fields[] = { { "Cache-Control", reply->cache } };
+    h1_field_t fields[OPS_REPLY_FIELDS + 2] = { { "Cache-Control", reply->cache } };
+    size_t n_fields = 1;
+    if (reply->etag[0])
+        fields[n_fields++] = (h1_field_t){ "ETag", reply->etag };
+    check(reply->n_fields <= OPS_REPLY_FIELDS);
+    for (size_t i = 0; i < reply->n_fields; i++)
+        fields[n_fields++] = reply->fields[i];
     h1_answer_t head = { .status = whole ? reply->status : 503, .type = reply->type,
                          .body_bytes = whole ? reply->body.len : 0, .close = conn->close,
-                         .wall_ms = clock_wall_ms(), .fields = fields, .n_fields = 1 };
+                         .wall_ms = clock_wall_ms(), .fields = fields,
+                         .n_fields = n_fields };
     buf_reset(&conn->out);
     h1_write_head(&conn->out, &head);
     if (whole && strcmp(h1_method(conn->h1), "HEAD") != 0)
@@ -271,6 +278,15 @@ bool ops_header(const ops_request_t *request, const char *name, view_t *ret)
     return h1_header(request->head_, name, ret);
 }
 
+/* The client has this very answer already. */
+static bool s_is_known(const conn_t *conn, const ops_reply_t *reply)
+{
+    view_t known = {0};
+    return reply->etag[0] && reply->status == 200 &&
+           h1_header(conn->h1, "if-none-match", &known) &&
+           memmem(known.ptr, known.len, reply->etag, strlen(reply->etag)) != NULL;
+}
+
 static void s_call(ops_t *self, conn_t *conn, const route_t *route)
 {
     ops_request_t request = {
@@ -278,6 +294,10 @@ static void s_call(ops_t *self, conn_t *conn, const route_t *route)
         .query = h1_query(conn->h1), .body = buf_view(h1_body(conn->h1)), .head_ = conn->h1 };
     ops_reply_t reply = s_new_reply();
     route->fn(route->arg, &request, &reply);
+    if (s_is_known(conn, &reply)) {
+        reply.status = 304;
+        buf_reset(&reply.body);
+    }
     if (reply.later) {
         conn->state = WAITING;
         conn->deadline_ms = clock_mono_ms() + self->later_ms;

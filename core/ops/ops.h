@@ -22,6 +22,7 @@
 #include "core/base/base.h"
 #include "core/base/buf.h"
 #include "core/base/metrics.h"
+#include "core/http/h1.h"
 
 typedef struct ops ops_t;
 
@@ -71,10 +72,16 @@ typedef struct ops_request {
 
 bool ops_header(const ops_request_t *request, const char *name, view_t *ret);
 
+enum { OPS_REPLY_FIELDS = 8, OPS_ETAG_BYTES = 32 };
+
 typedef struct ops_reply {
     int status;                 /* enters as 200 */
     const char *type;           /* enters as "text/plain; charset=utf-8" */
     const char *cache;          /* Cache-Control; enters as "no-store" */
+    char etag[OPS_ETAG_BYTES];  /* with its quotes; whoever has it already is told 304.  Enters ""
+                                   for none; not for what comes later, like the fields */
+    h1_field_t fields[OPS_REPLY_FIELDS];    /* more headers; borrowed until it is written */
+    size_t n_fields;
     buf_t body;                 /* enters empty, bounded by LIMIT_OPS_ANSWER_BYTES */
     bool later;                 /* set: ops_answer follows, from any thread, or 504 */
 } ops_reply_t;
