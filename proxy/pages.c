@@ -8,7 +8,9 @@
 #include "proxy/proxy_gather.h"
 #include "proxy/proxy_links.h"
 
-static const page_t *const s_pages[] = { &page_nodes, &page_events, &page_channels };
+static const page_t *const s_pages[] = {
+    &page_nodes, &page_channels, &page_segments, &page_builds, &page_events,
+};
 
 const page_t *pages_at(size_t i)
 {
@@ -75,6 +77,42 @@ err_t page_number(proxy_call_t *call, const char *name, uint64_t most, uint64_t 
                         "\"%s\"", name, (unsigned long long)most, text);
     *ret = value;
     return OK;
+}
+
+err_t page_find_items(proxy_node_t *self, page_look_t *look)
+{
+    enum { USUAL = 500 };
+    proxy_call_t *call = look->call;
+    look->most = USUAL;
+    TRY(page_number(call, "most", LIMIT_PAGE_ITEMS, &look->most));
+    TRY(page_number(call, "before", UINT64_MAX, &look->before));
+    const char *name = page_param(call, "collection"), *db = page_param(call, "db");
+    const char *db_name = db[0] ? db : "default";
+    if (!name[0])
+        return OK;
+    if (!catalog_synced(self->catalog))
+        return ctx_fail(call->ctx, ERR_SERVICE_NOT_READY, "this proxy has not read the catalog "
+                        "yet");
+    const Elanus__Database *there = catalog_database(self->catalog, db_name);
+    if (!there)
+        return ctx_fail(call->ctx, ERR_DATABASE_NOT_FOUND, "there is no database \"%s\"",
+                        db_name);
+    const Elanus__Collection *coll = catalog_find(self->catalog, there->id, name);
+    if (!coll)
+        return ctx_fail(call->ctx, ERR_COLLECTION_NOT_FOUND, "there is no collection \"%s\" in "
+                        "database \"%s\"", name, db_name);
+    look->collection = coll->id;
+    return OK;
+}
+
+uint64_t page_key_id(const char *key, size_t i)
+{
+    for (key = strchr(key, '/'); key; key = strchr(key, '/'), i--) {
+        key++;
+        if (i == 0)
+            return strtoull(key, NULL, 10);
+    }
+    return 0;
 }
 
 json_t *page_id(uint64_t id)
@@ -205,10 +243,17 @@ static err_t s_keep(ctx_t *ctx, const meta_items_t *from, meta_items_t *ret)
     return OK;
 }
 
+static const char *s_prefix(const page_look_t *look)
+{
+    const char *root = look->page->prefixes[look->next_prefix];
+    return look->collection ? ctx_printf(look->call->ctx, "%s%llu/", root,
+                                         (unsigned long long)look->collection) : root;
+}
+
 static void s_listed(void *node, void *arg, const event_t *ev, actions_t *act)
 {
     page_look_t *look = arg;
-    const char *prefix = look->page->prefixes[look->next_prefix];
+    const char *prefix = s_prefix(look);
     meta_items_t *keys = &look->keys[look->next_prefix];
     err_t err = ev->err == OK ? s_keep(look->call->ctx, &ev->meta.items, keys) : ev->err;
     if (err != OK) {
@@ -228,7 +273,7 @@ static void s_next_prefix(proxy_node_t *self, page_look_t *look, const event_t *
     const char *const *prefixes = look->page->prefixes;
     if (prefixes && prefixes[look->next_prefix]) {
         check(look->next_prefix < PAGE_PREFIXES);
-        act_meta_list(act, prefixes[look->next_prefix],
+        act_meta_list(act, s_prefix(look),
                       wait_once(self->member.waits, act, s_listed, look));
         return;
     }
@@ -330,6 +375,19 @@ static void s_add_nodes(const proxy_node_t *self, page_look_t *look, const char 
     }
 }
 
+static void s_not_found(proxy_node_t *self, proxy_call_t *call, actions_t *act, err_t err)
+{
+    const char *text = call->ctx->text;
+    if (err == ERR_PARAM_INVALID)
+        pages_fail(self, call, act, 400, text, "see docs/pages.md");
+    else if (err == ERR_SERVICE_NOT_READY)
+        pages_fail(self, call, act, 503, text, "is etcd up and reachable?  Ask again in a moment");
+    else
+        pages_fail(self, call, act, 404, text, "say db= and collection=; "
+                   "/v2/vectordb/databases/list and /v2/vectordb/collections/list name what "
+                   "there is");
+}
+
 void pages_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
     static const char *const s_roles[] = { "coord", "proxy", "datanode", "querynode",
@@ -339,6 +397,11 @@ void pages_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, act
     elanus__inspect_ask__init(&look->ask);
     if (call->page->ask(call, &look->ask) != OK) {
         pages_fail(self, call, act, 400, call->ctx->text, "see docs/pages.md");
+        return;
+    }
+    err_t err = call->page->find ? call->page->find(self, look) : OK;
+    if (err != OK) {
+        s_not_found(self, call, act, err);
         return;
     }
     if (!directory_synced(self->directory, DIRECTORY_SESSION)) {

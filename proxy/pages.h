@@ -25,13 +25,18 @@ typedef struct page {
     /* What is asked of every node.  Errors ERR_PARAM_INVALID: the query, with what to do. */
     err_t (*ask)(proxy_call_t *call, Elanus__InspectAsk *ask);
 
+    /* What of the query needs the catalog; NULL: nothing does.
+     * Errors  ERR_PARAM_INVALID; ERR_SERVICE_NOT_READY; what is not found */
+    err_t (*find)(proxy_node_t *self, page_look_t *look);
+
     /* What is different for this one; NULL: nothing. */
     void (*ask_node)(page_look_t *look, const page_node_t *node, Elanus__InspectAsk *ask);
 
     /* Fill look->items and look->more; all that answered is there. */
     void (*fill)(proxy_node_t *self, page_look_t *look);
 
-    /* Prefixes of the metadata whose keys the page wants as well; ends with NULL.  NULL: none. */
+    /* Prefixes of the metadata whose keys the page wants as well; ends with NULL.  NULL: none.
+     * With look->collection, only what lies behind "<prefix><collection>/". */
     const char *const *prefixes;
 } page_t;
 
@@ -53,6 +58,9 @@ struct page_look {
     size_t n_nodes;
     meta_items_t keys[PAGE_PREFIXES];   /* of page->prefixes */
     size_t next_prefix;
+    uint64_t collection;        /* set by page->find; 0: all */
+    uint64_t before;            /* items below this id; 0: any */
+    uint64_t most;              /* items at most */
     int64_t wall_ms;
     json_t *items;              /* a list; the page's to fill */
     json_t *more;               /* members beside "items"; NULL: none */
@@ -80,6 +88,12 @@ const char *page_param(proxy_call_t *call, const char *name);
 /* The same as a number; *ret is left alone when it is not there.  ERR_PARAM_INVALID */
 err_t must_use page_number(proxy_call_t *call, const char *name, uint64_t most, uint64_t *ret);
 
+/* page_t.find: "collection" and "db" of the query to look->collection, "most" and "before". */
+err_t page_find_items(proxy_node_t *self, page_look_t *look);
+
+/* The i-th number of a key "seg/4501/4522", from 0 on; 0: it has none. */
+uint64_t page_key_id(const char *key, size_t i);
+
 /* "ROLE-ID" of a node that may be registered no more; null for 0. */
 json_t *page_node_name(ctx_t *ctx, const char *role, uint64_t id);
 
@@ -97,6 +111,6 @@ json_t *page_ts_ms(uint64_t ts);
 /* Something is not known: name it to whoever reads. */
 void page_missing(page_look_t *look, const char *what, const char *why, const char *what_to_do);
 
-extern const page_t page_nodes, page_events, page_channels;
+extern const page_t page_nodes, page_events, page_channels, page_segments, page_builds;
 
 #endif

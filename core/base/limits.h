@@ -169,6 +169,7 @@
 #define LIMIT_JOURNAL_TEXT      1024            /* bytes of one line */
 #define LIMIT_PAGE_MS           1000            /* for the other nodes to answer a proxy's page */
 #define LIMIT_PAGE_ITEMS        5000            /* of one page, or lines inside its items */
+#define LIMIT_PAGE_KEYS         20000           /* builds that are sorted for one */
 
 /* Metrics */
 #define LIMIT_METRICS_CELLS     4096            /* label combinations of one family */
