@@ -109,7 +109,7 @@ $(GEN)/methods.inc: proto/milvus.proto scripts/methods.awk
 gen: $(GENSRC) $(GEN)/methods.inc               ## generate C from proto/
 
 # --- tests ------------------------------------------------------------------
-.PHONY: test tests unit tidy fuzz sim differential durability planted chaos compose-test
+.PHONY: test tests unit tidy docs-test fuzz sim differential durability planted chaos compose-test
 test:                                            ## install, build and run every test
 	scripts/deps.sh
 	@$(MAKE) -s -j$(JOBS) all tests
@@ -135,6 +135,9 @@ unit: $(filter $(OUT)/tests/unit/%,$(TESTBIN))   ## build and run the unit tests
 
 tidy: gen                                        ## check layers, bans, lengths, names, links
 	@tests/run.py tidy
+
+docs-test: all                                   ## DOCS= UPDATE=1: do what README, labs, docs say
+	@tests/docs/run_docs.py $(DOCS)
 
 differential: all                                ## SEED= STEPS=: beside the real Milvus
 	@SEED=$(or $(SEED),1) STEPS=$(or $(STEPS),1000) LIMIT_S=3600 \
