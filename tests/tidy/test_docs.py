@@ -123,7 +123,8 @@ class Comparing(unittest.TestCase):
         ("trace 9f2c41d07a3be512", "trace 00aac41d07a3b0ff"), ("score -0.5 at", "score 1e-05 at"),
         ("a    1", "a 100"), ("2026-11-23T10:00:00Z up", "2027-01-02T11:22:33.4Z up"),
         ("[####      ] 4/10", "[##########] 10/10"), ("───── a", "─── a"),
-        ("querynode-7", "querynode-12"), ("grpc=127.0.0.1:19530", "grpc=127.0.0.1:4"), ("\x1b[1mbold\x1b[0m", "bold"),
+        ("querynode-7", "querynode-12"), ("grpc=127.0.0.1:19530", "grpc=127.0.0.1:4"),
+        ("\x1b[1mbold\x1b[0m", "bold"),
         ("the … is up", "the querynode-3 is up"))
     OTHER = (("up", "down"), ("querynode-7", "datanode-7"), ("3 rows", "3 hits"), ("a", "a b"),
              ("face", "fade"), ("took 3 ms", "took 3 MB"))
