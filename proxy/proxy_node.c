@@ -171,6 +171,7 @@ static void s_request_job_ended(void *node, void *arg, const event_t *ev, action
 static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
     self->open_calls++;
+    self->client_calls += call->page == NULL;
     if (!proxy_authenticate(self, call, act))
         return;
     if (call->page)
@@ -237,6 +238,11 @@ static int64_t s_open_calls(const void *node)
     return (int64_t)((const proxy_node_t *)node)->open_calls;
 }
 
+static int64_t s_client_calls(const void *node)
+{
+    return (int64_t)((const proxy_node_t *)node)->client_calls;
+}
+
 static int64_t s_hedged(const void *node)
 {
     return (int64_t)((const proxy_node_t *)node)->hedged;
@@ -249,6 +255,7 @@ static int64_t s_hedges_won(const void *node)
 
 static const figure_t s_figures[] = {
     { "elanus_proxy_open_calls", "client requests that have no answer yet", s_open_calls },
+    { "elanus_proxy_client_calls", "requests that clients made, so far", s_client_calls },
     { "elanus_proxy_reads_hedged", "reads asked of another replica as well, so far", s_hedged },
     { "elanus_proxy_hedges_won", "and answered by that one first", s_hedges_won },
     { NULL, NULL, NULL },

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # deps.sh - install what building, running and testing Elanus needs on Debian 12.
 #
-#   scripts/deps.sh             packages, then tools
+#   scripts/deps.sh             packages, then tools, then a browser
 #   scripts/deps.sh packages    Debian packages: compiler, libraries, Python, etcd
 #   scripts/deps.sh tools       an S3 server and h2spec, into the cache directory
+#   scripts/deps.sh browser     chromium, which opens the console in a test; 400 MB
 #
 # Asks nothing, and is done in a moment when everything is there already.
 # Packages need root, or sudo without a password.  Tools go to
@@ -27,6 +28,8 @@ PACKAGES=(
     python3 python3-venv etcd-server etcd-client
 )
 
+BROWSER=(chromium chromium-driver fonts-dejavu-core)
+
 # MinIO RELEASE.2023-03-20T20-16-18Z, the release of Milvus 2.4's compose file,
 # under the name by which the Go proxy knows that commit.
 MINIO_GO=github.com/minio/minio@v0.0.0-20230320201618-05444a0f6af8
@@ -36,11 +39,12 @@ H2SPEC_GO=github.com/summerwind/h2spec/cmd/h2spec@latest
 say() { printf 'deps: %s\n' "$*" >&2; }
 fail() { say "$*"; exit 1; }
 
-missing_packages() {
+# missing NAME…: those that are not installed.
+missing() {
     local known
-    known=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "${PACKAGES[@]}" 2>/dev/null) ||
+    known=$(dpkg-query -W -f='${db:Status-Status} ${Package}\n' "$@" 2>/dev/null) ||
         true                            # it fails when it knows none of one name
-    for p in "${PACKAGES[@]}"; do
+    for p in "$@"; do
         grep -qx "installed $p" <<<"$known" || printf '%s\n' "$p"
     done
 }
@@ -53,22 +57,29 @@ as_root() {
         sudo -n env "$@"
     else
         fail "root is needed to install packages; run as root:" \
-             "apt-get install -y --no-install-recommends ${PACKAGES[*]}"
+             "apt-get install -y --no-install-recommends ${PACKAGES[*]} ${BROWSER[*]}"
     fi
 }
 
-packages() {
+# debs NAME…: install them.
+debs() {
     command -v dpkg-query >/dev/null ||
-        fail "this is not a Debian system; install what corresponds to: ${PACKAGES[*]}"
-    local missing
-    mapfile -t missing < <(missing_packages)
-    [ ${#missing[@]} -gt 0 ] || return 0
-    say "installing ${missing[*]}"
+        fail "this is not a Debian system; install what corresponds to: $*"
+    local wanted
+    mapfile -t wanted < <(missing "$@")
+    [ ${#wanted[@]} -gt 0 ] || return 0
+    say "installing ${wanted[*]}"
     local apt=(DEBIAN_FRONTEND=noninteractive apt-get -qq -o DPkg::Lock::Timeout=300)
     as_root "${apt[@]}" update >&2 ||
         fail "apt-get update failed; are the package sources reachable?"
-    as_root "${apt[@]}" install -y --no-install-recommends "${missing[@]}" >&2 ||
-        fail "apt-get could not install ${missing[*]}; see its lines above"
+    as_root "${apt[@]}" install -y --no-install-recommends "${wanted[@]}" >&2 ||
+        fail "apt-get could not install ${wanted[*]}; see its lines above"
+}
+
+packages() { debs "${PACKAGES[@]}"; }
+
+browser() {
+    (debs "${BROWSER[@]}") || say "no chromium: the test of the console will skip"
 }
 
 # go_tool NAME MODULE: build a Go program into the cache.  Non-zero when it cannot be.
@@ -136,6 +147,7 @@ tools() {
 case ${1:-all} in
     packages) packages ;;
     tools) tools ;;
-    all) packages; tools ;;
-    *) fail "usage: deps.sh [packages|tools]" ;;
+    browser) browser ;;
+    all) packages; tools; browser ;;
+    *) fail "usage: deps.sh [packages|tools|browser]" ;;
 esac

@@ -26,7 +26,8 @@ const $ = id => document.getElementById(id);
 const HISTORY = 60;             // samples of each node
 const GONE_MS = 10 * 60 * 1000; // how long a node that went is still drawn, as gone
 
-// What this page has seen of the nodes: rates need two looks, and who went was there before.
+// What this page has seen of the nodes: rates need two looks, and who went was there before.  A
+// proxy's rate is of its clients' requests, another node's of the messages it answers.
 class Nodes extends Source {
     constructor() {
         super(() => page('nodes'));
@@ -53,9 +54,10 @@ class Nodes extends Source {
         const last = past[past.length - 1];
         if (last?.ms === ms)
             return;
-        const known = item.calls !== null && last && last.calls !== null && item.calls >= last.calls;
-        past.push({ms, calls: item.calls,
-            perSecond: known ? (item.calls - last.calls) * 1000 / (ms - last.ms) : null});
+        const calls = item.figures?.elanus_proxy_client_calls ?? item.calls;
+        const known = calls !== null && last && last.calls !== null && calls >= last.calls;
+        past.push({ms, calls,
+            perSecond: known ? (calls - last.calls) * 1000 / (ms - last.ms) : null});
         this.history.set(item.name, past.slice(-HISTORY));
     }
 
@@ -151,9 +153,10 @@ class Panel {
             return;
         }
         const when = source.data === null ? 'Nothing is known yet'
-            : `Not live: this is how it was at ${clock(source.wallMs, false)}, ` +
-              `${took(source.ageMs * 1000)} ago`;
-        show(this.note, el('strong', {}, when), ` — ${trouble.text}. `,
+            : `Not live: this is how it was at ${clock(source.wallMs, false)}`;
+        const age = source.data === null ? '' : `, ${took(source.ageMs * 1000)} ago`;
+        show(this.note, el('strong', {}, when, el('span', {'aria-hidden': 'true'}, age)),
+            ` — ${trouble.text}. `,
             el('span', {class: 'do'}, `To do: ${trouble.what}.`));
     }
 }
@@ -247,12 +250,12 @@ function tick() {
 
 // --- light and dark ----------------------------------------------------------------------------
 
-const THEMES = {system: '◐ system', light: '○ light', dark: '● dark'};
+const THEMES = {system: '◐', light: '○', dark: '●'};
 
 function setTheme(name) {
     document.documentElement.dataset.theme = name;
     localStorage.setItem('elanus.theme', name);
-    $('theme').textContent = THEMES[name];
+    show($('theme'), THEMES[name], el('span', {class: 'word'}, ` ${name}`));
     $('theme').setAttribute('aria-label', `Colours: ${name}; change`);
 }
 
@@ -267,9 +270,14 @@ signIn.wanted = why => {
     $('sign').hidden = false;
     if ($('token').open || (!why && $('token').dataset.refused))
         return;
-    $('token-why').textContent = why;
-    $('token').showModal();
+    askWho(why);
 };
+
+function askWho(why) {
+    $('token-why').textContent = why;
+    $('token').returnValue = '';
+    $('token').showModal();
+}
 
 $('token').addEventListener('close', () => {
     if ($('token').returnValue !== 'yes') {
@@ -280,13 +288,12 @@ $('token').addEventListener('close', () => {
     signIn.set(`${$('token-user').value}:${$('token-password').value}`);
     $('token-password').value = '';
     [app.nodes, app.events, ...app.pages.values()].forEach(s => s.wake());
-    current.view && route();
+    route();
 });
 
 $('sign').addEventListener('click', () => {
     delete $('token').dataset.refused;
-    $('token-why').textContent = '';
-    $('token').showModal();
+    askWho('');
 });
 
 // --- keys ---------------------------------------------------------------------------------------------

@@ -46,7 +46,7 @@ function two(first, second) {
 
 function columns(now) {
     return [
-        {head: 'Channel', wide: true, cell: c => two(el('b', {}, c.channel),
+        {head: 'Channel', cell: c => two(el('b', {}, c.channel),
             c.vchannels.map(v => v.collection ?? v.name).join(', ') || 'no collection')},
         {head: 'Owner', cell: c => c.owner ? nodeName(c.owner)
             : el('span', {class: 'bad'}, '✕ nobody')},
@@ -59,7 +59,7 @@ function columns(now) {
             age(c.checkpoint_ts_ms, now))},
         {head: 'Pending', num: true, cell: c => bytes(c.pending_bytes)},
         {head: 'Growing rows', num: true, cell: c => count(c.growing_rows)},
-        {head: 'Followers', wide: true, cell: followers},
+        {head: 'Followers', cell: followers},
     ];
 }
 

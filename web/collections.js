@@ -4,27 +4,33 @@ import {count, el, show, table} from './dom.js';
 import {rest, Source} from './source.js';
 import {Rows} from './rows.js';
 
-const EVERY_MS = 1000, MOST = 200;      // each costs two questions
+const EVERY_MS = 2000, MOST = 200;      // each costs two questions
+const COUNTED = 20;                     // collections whose rows are really counted
 const LOADED = {LoadStateLoaded: 'loaded', LoadStateLoading: 'loading',
     LoadStateNotLoad: 'released', LoadStateNotExist: 'released'};
+const SOON = {patienceMs: 2600};
 
-async function one(db, name) {
+// What is flushed is known of every collection; the rows of one that is loaded can be counted.
+async function one(db, name, counted) {
     const about = {dbName: db, collectionName: name};
-    const [stats, load] = await Promise.all([
-        rest('collections/get_stats', about, {patienceMs: 2600}),
-        rest('collections/get_load_state', about, {patienceMs: 2600})]);
-    return {db, name, rows: stats.rowCount, state: LOADED[load.loadState] ?? load.loadState,
-        percent: load.loadProgress};
+    const load = await rest('collections/get_load_state', about, SOON);
+    const state = LOADED[load.loadState] ?? load.loadState;
+    const loaded = counted && state === 'loaded';
+    const rows = loaded ? (await rest('entities/query', {...about, filter: '',
+        outputFields: ['count(*)'], consistencyLevel: 'Eventually'}, SOON))[0]['count(*)']
+        : (await rest('collections/get_stats', about, SOON)).rowCount;
+    return {db, name, rows, flushed: !loaded, state, percent: load.loadProgress};
 }
 
 async function all() {
     const items = [];
     let more = 0;
-    for (const db of await rest('databases/list', {}, {patienceMs: 2600})) {
-        const names = (await rest('collections/list', {dbName: db}, {patienceMs: 2600})) ?? [];
+    for (const db of await rest('databases/list', {}, SOON)) {
+        const names = (await rest('collections/list', {dbName: db}, SOON)) ?? [];
         const asked = names.sort().slice(0, Math.max(0, MOST - items.length));
         more += names.length - asked.length;
-        const found = await Promise.allSettled(asked.map(name => one(db, name)));
+        const found = await Promise.allSettled(asked.map((name, i) =>
+            one(db, name, items.length + i < COUNTED)));
         items.push(...found.map((f, i) => f.value ?? {db, name: asked[i], rows: null,
             state: null, why: f.reason.message}));
     }
@@ -68,7 +74,8 @@ function list({items, more}, words, chosen) {
     const columns = [
         {head: 'Collection', cell: c => el('b', {}, c.name)},
         {head: 'Database', cell: c => c.db},
-        {head: 'Rows', num: true, cell: c => count(c.rows)},
+        {head: 'Rows', num: true, cell: c => [count(c.rows),
+            c.flushed && el('span', {class: 'below'}, ' flushed')]},
         {head: 'Load', cell: c => load(c)},
     ];
     return [

@@ -45,13 +45,16 @@ function morphAttributes(old, wanted) {
 
 // Make what is inside `old` equal to what is inside `wanted`, which is used up.
 export function morph(old, wanted) {
-    const kept = new Map();
-    for (const child of old.children)
-        if (key(child) !== null)
+    const kept = new Map(), stays = new Set([...wanted.children].map(key));
+    for (const child of [...old.children])
+        if (key(child) !== null && !stays.has(key(child)))
+            child.remove();             // first, so that what stays need not move
+        else if (key(child) !== null)
             kept.set(key(child), child);
     let at = old.firstChild;
     for (const next of [...wanted.childNodes]) {
         const mine = key(next) !== null ? kept.get(key(next)) : at && alike(at, next) ? at : null;
+        kept.delete(key(next));
         if (!mine || !alike(mine, next)) {
             old.insertBefore(next, at);
             continue;
@@ -194,7 +197,7 @@ export function bar(value, label, kind = '') {
 
 export const TABLE_ROWS = 500;
 
-// columns: {head, cell(row), num, wide}; options: key(row), open(row) -> what data-open says,
+// columns: {head, cell(row), num}; options: key(row), open(row) -> what data-open says,
 // mark(row) -> class, empty: what to say without rows.
 export function table(columns, rows, options) {
     if (rows.length === 0)
@@ -205,7 +208,7 @@ export function table(columns, rows, options) {
         'data-key': options.key(row), 'data-row': true, class: options.mark?.(row),
         tabindex: options.open ? '0' : null, 'data-open': options.open?.(row),
     }, columns.map(c => el('td', {'data-label': c.head,
-        class: [c.num ? 'num' : '', c.wide ? 'wide' : ''].join(' ').trim() || null}, c.cell(row))));
+        class: c.num ? 'num' : null}, el('div', {class: 'cell'}, c.cell(row)))));
     return el('div', {class: 'table'},
         el('table', {class: options.dense ? 'dense' : null},
             el('caption', {class: 'hidden'}, options.caption),

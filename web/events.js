@@ -126,7 +126,7 @@ function stepOf(name, {lines, fromUs}) {
     const first = mine[0];
     return el('li', {class: first ? `step-${name} told` : `step-${name}`, 'data-key': name},
         el('b', {}, name),
-        el('span', {class: 'below'}, first ? `+${took(first.at_us - fromUs)}` : 'not seen'),
+        el('span', {class: 'below'}, first ? `+${took(first.at_us - fromUs)}` : 'not yet'),
         first ? el('span', {class: 'who'}, nodeName(first.node),
             mine.length > 1 && ` and ${count(mine.length - 1)} more`)
             : el('span', {class: 'who'}, STEPS[name]));

@@ -33,7 +33,7 @@ export function open(root, args, app) {
 function summary(items) {
     return el('p', {class: 'summary'}, ORDER.map(word => {
         const n = items.filter(b => b.state === word).length;
-        return el('span', {}, state(word), ` ${count(n)}`);
+        return el('span', {class: n ? null : 'zero'}, state(word), ` ${count(n)}`);
     }));
 }
 
@@ -45,7 +45,7 @@ function columns(now) {
         {head: 'Collection', cell: b => [b.collection, el('div', {class: 'below'},
             `segment ${b.segment}`)]},
         {head: 'State', cell: b => [state(b.state), b.error && el('div', {class: 'bad'}, b.error)]},
-        {head: 'Progress', wide: true, cell: b => el('span', {class: `meter is-${b.state}`},
+        {head: 'Progress', cell: b => el('span', {class: `meter is-${b.state}`},
             bar(b.percent, 'done'), el('span', {class: 'num'}, percent(b.percent)))},
         {head: 'Node', cell: b => nodeName(b.node)},
         {head: 'Rows', num: true, cell: b => count(b.rows)},

@@ -95,11 +95,11 @@ const COLUMNS = [
     {head: 'Rows', num: true, cell: s => [count(s.rows), s.deleted > 0 &&
         el('div', {class: 'below'}, `${count(s.deleted)} deleted`)]},
     {head: 'Bytes', num: true, cell: s => bytes(s.bytes)},
-    {head: 'Channel', wide: true, cell: s => s.vchannel},
+    {head: 'Channel', cell: s => s.vchannel},
     {head: 'In memory of', cell: s => s.owner ? nodeName(s.owner) : el('span', {class: 'none'}, '–')},
     {head: 'Held by', cell: s => s.held_by.length ? el('ul', {class: 'chips'},
         s.held_by.map(h => el('li', {}, nodeName(h.node)))) : el('span', {class: 'none'}, 'nobody')},
-    {head: 'Indexes', wide: true, cell: s => s.indexes.length ? s.indexes.map(i =>
+    {head: 'Indexes', cell: s => s.indexes.length ? s.indexes.map(i =>
         el('div', {}, `${i.name} ${i.type} `, state(i.state),
             i.state === 'running' && ` ${i.percent} %`)) : el('span', {class: 'none'}, 'none')},
 ];

@@ -81,15 +81,15 @@ export async function page(name) {
     return json;
 }
 
-// REST v2; the answer's `data`, or all of it.
-export async function rest(path, body, {whole = false, patienceMs = 30000} = {}) {
+// REST v2; the answer's `data`.
+export async function rest(path, body, {patienceMs = 30000} = {}) {
     const {status, json} = await answered(REST + path, {
         method: 'POST', headers: headers({'Content-Type': 'application/json'}),
         body: JSON.stringify(body)}, patienceMs);
     if (status !== 200 || json.code !== 0)
         throw new Problem(json.message || json.error || `HTTP ${status}`,
             json.do || `code ${json.code ?? status}`, status);
-    return whole ? json : json.data;
+    return json.data;
 }
 
 // --- again and again ------------------------------------------------------------------
@@ -136,10 +136,10 @@ export class Source {
             this.problem = why;
         }
         this.busy = false;
+        const left = this.everyMs - (performance.now() - begin);
+        this.timer = setTimeout(() => this.round(), Math.max(left, 250));
         for (const fn of this.watchers)
             fn(this);
-        const rest = this.everyMs - (performance.now() - begin);
-        this.timer = setTimeout(() => this.round(), Math.max(rest, 250));
     }
 
     get ageMs() { return performance.now() - this.askedAt; }

@@ -17,13 +17,13 @@ const LINKS = [
 
 export function open(root, args, app) {
     const panel = app.panel('Nodes', app.nodes);
-    const detail = el('aside', {class: 'detail', 'aria-live': 'off'});
+    const detail = el('aside', {class: 'detail'});
     const wires = svg('svg', {class: 'wires', 'aria-hidden': 'true'});
     const map = el('div', {class: 'map'});
-    panel.body.append(wires, map);          // links lie beside what is painted anew
-    panel.body.classList.add('picture');
     const tiles = el('div', {class: 'tiles'});
-    root.append(tiles, panel.root, detail);
+    // Links lie beside what is painted anew.  All is in the panel: it turns grey as a whole.
+    panel.body.append(tiles, el('div', {class: 'picture'}, wires, map), detail);
+    root.append(panel.root);
     let chosen = args[0] ?? null;
 
     const paint = () => {
@@ -53,6 +53,8 @@ export function open(root, args, app) {
         turn(next) {
             chosen = next[0] ?? null;
             paint();
+            if (chosen)
+                detail.scrollIntoView({block: 'nearest'});
             return true;
         },
         back: () => app.go('topology'),
@@ -80,8 +82,8 @@ function tilesOf(data, nodes) {
                 : 'all answer', bad ? 'bad' : ''),
         tile('Leader', data.leader ?? 'nobody', data.leader ? 'of the coords'
             : 'nothing new is placed', data.leader ? '' : 'bad'),
-        tile('Messages', `${rate(sum(data.items.map(n => nodes.perSecond(n.name))))} /s`,
-            'answered by all nodes'),
+        tile('Requests', `${rate(sum(data.items.filter(n => n.role === 'proxy')
+            .map(n => nodes.perSecond(n.name))))} /s`, 'of clients, at all proxies'),
         tile('CPU', percent(sum(data.items.map(n => n.cpu_percent))), 'of one core, all nodes'),
         tile('Memory', bytes(sum(data.items.map(n => n.memory_used))), 'of all nodes'),
     ];
@@ -138,7 +140,8 @@ function card(node, nodes, chosen) {
             el('span', {class: 'num'}, bytes(node.memory_used))),
         el('span', {class: 'line small'}, spark(nodes.history.get(node.name) ?? []),
             el('span', {class: 'push'}),
-            el('span', {class: 'num'}, `${rate(nodes.perSecond(node.name))} /s`)),
+            el('span', {class: 'num', title: node.role === 'proxy' ? 'requests of clients'
+                : 'messages of other nodes'}, `${rate(nodes.perSecond(node.name))} /s`)),
     ]);
 }
 
@@ -156,7 +159,7 @@ function spark(past) {
     const width = 84, height = 16;
     const values = past.map(p => p.perSecond).filter(v => v !== null);
     const most = Math.max(1, ...values);
-    const points = values.map((v, i) => [width - (values.length - 1 - i) * width / 59,
+    const points = values.map((v, i) => [i * width / 59,
         height - 1 - v / most * (height - 2)].map(n => n.toFixed(1)).join());
     return svg('svg', {class: 'spark', viewBox: `0 0 ${width} ${height}`, width, height,
         'aria-hidden': 'true'},
@@ -213,14 +216,13 @@ function detailOf(name, data, nodes) {
     const facts = (pairs) => el('dl', {class: 'facts'}, pairs.filter(([, v]) => v !== null)
         .map(([what, value]) => [el('dt', {}, what), el('dd', {}, value)]));
     if (!node)
-        return el('section', {class: 'panel'}, el('div', {class: 'bar-top'}, el('h2', {}, name)),
-            el('div', {class: 'body'}, el('p', {class: 'empty'}, nodes.gone.has(name)
-                ? `${name} is gone since ${clock(nodes.gone.get(name).sinceMs)}.`
-                : `No node has this name now.`)));
-    return el('section', {class: `panel role-${roleOf(name)}`, 'aria-label': name},
+        return el('p', {class: 'empty'}, nodes.gone.has(name)
+            ? `${name} is gone since ${clock(nodes.gone.get(name).sinceMs)}.`
+            : `No node is called ${name} now.`);
+    return el('section', {class: `role-${roleOf(name)}`, 'aria-label': name},
         el('div', {class: 'bar-top'}, el('h2', {}, name), state(node.state),
             el('span', {class: 'push'}), el('a', {href: '#/topology', class: 'close'}, 'close')),
-        el('div', {class: 'body columns'},
+        el('div', {class: 'columns'},
             facts([['Address', node.address], ['Operations', node.ops_address],
                 ['Host', node.host], ['Version', node.version],
                 ['Up for', took((data.at_ms - node.started_ms) * 1000)],
@@ -228,7 +230,7 @@ function detailOf(name, data, nodes) {
                 ['Memory', `${bytes(node.memory_used)} of ${bytes(node.memory_limit ??
                     node.memory_total)}`],
                 ['Disk', `${bytes(node.disk_used)} of ${bytes(node.disk_total)}`],
-                ['Answered', `${count(node.calls)} messages`]]),
+                ['Answered', `${count(node.calls)} messages of nodes`]]),
             facts(Object.entries(node.figures ?? {})
                 .map(([what, value]) => [what, count(value)]))));
 }
