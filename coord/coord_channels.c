@@ -207,7 +207,8 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
 static void s_ask(coord_node_t *self, look_t *look, channel_t *channel, view_t name)
 {
     const char *text = ctx_printf(look->ev->ctx, "%.*s", (int)name.len, (const char *)name.ptr);
-    place_t *place = s_choose(look, channel, directory_owner(self->directory, text, NULL));
+    const Elanus__Owner *owner = directory_owner(self->directory, text, NULL);
+    place_t *place = s_choose(look, channel, owner);
     if (!place)
         return;                                 /* whoever comes is seen and looked at */
     place->n++;
@@ -220,8 +221,11 @@ static void s_ask(coord_node_t *self, look_t *look, channel_t *channel, view_t n
     channel->incarnation = place->peer->incarnation;
     Elanus__OpenChannel open = ELANUS__OPEN_CHANNEL__INIT;
     open.pchannel = asked->name;
-    log_event(LOG_INFO, "channel_assigned", "channel=%s node=datanode-%llu", asked->name,
-              (unsigned long long)channel->node);
+    bool owned = owner && owner->state != ELANUS__OWNER_STATE__OWNER_RELEASED;
+    log_event(LOG_INFO, "channel_assigned", "channel=%s node=datanode-%llu from=%s", asked->name,
+              (unsigned long long)channel->node,
+              owned ? ctx_printf(look->ev->ctx, "datanode-%llu", (unsigned long long)owner->node)
+                    : "nobody");
     act_call(look->act, place->peer->address, ELANUS__METHOD__METHOD_OPEN_CHANNEL,
              pb_pack(look->ev->ctx, &open), OPEN_MS,
              wait_owned(self->member.waits, look->act, s_opened, asked));

@@ -237,6 +237,8 @@ static void s_claimed(void *node, void *arg, const event_t *ev, actions_t *act)
         s_not_claimed(channel, ev, act);
     } else if (channel->state == CHANNEL_CLAIMING) {
         channel->owner_rev = ev->meta.txn.rev;
+        log_event(LOG_INFO, "channel_claimed", "channel=%s epoch=%" PRIu64, channel->name,
+                  channel->epoch);
         s_begin_look(channel, ev, act);
     }
     data_channel_release(&channel);
@@ -437,6 +439,7 @@ static void s_active(data_channel_t *channel, int64_t rev, const event_t *ev, ac
 {
     channel->owner_rev = rev;
     channel->state = CHANNEL_ACTIVE;
+    data_seals_tell(channel);
     log_event(LOG_INFO, "channel_active", "channel=%s epoch=%" PRIu64, channel->name,
               channel->epoch);
     for (size_t i = 0; i < channel->openers.len; i++)

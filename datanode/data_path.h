@@ -177,6 +177,9 @@ bool data_seals_saw(data_node_t *self, ctx_t *ctx, const meta_item_t *item);    
 size_t data_seals_put(const data_channel_t *channel, ctx_t *ctx,
                       meta_op_t ret[DATA_SEALS_AT_ONCE], bool *ret_more);
 
+/* The transaction that names them was done: log how the epoch before ended. */
+void data_seals_tell(const data_channel_t *channel);
+
 /* --- data_park.c: writes that wait for an id of a segment, or for metadata ------------ */
 
 void data_park_for_id(data_node_t *self, net_from_t from, int64_t deadline_ms, view_t payload,

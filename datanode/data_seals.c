@@ -117,6 +117,15 @@ size_t data_seals_put(const data_channel_t *channel, ctx_t *ctx,
     return n;
 }
 
+void data_seals_tell(const data_channel_t *channel)
+{
+    if (channel->seals.len <= channel->seals_named)
+        return;                                 /* known from metadata */
+    const wal_seal_t *last = s_at(channel, channel->seals.len - 1);
+    log_event(LOG_INFO, "epoch_sealed", "channel=%s epoch=%" PRIu64 " end=%" PRIu64, channel->name,
+              last->epoch, last->end);
+}
+
 size_t data_seals_drop(const data_channel_t *channel, wal_position_t ckpt, ctx_t *ctx,
                        meta_op_t ret[DATA_SEALS_AT_ONCE])
 {

@@ -258,6 +258,9 @@ static void s_end_reset(query_channel_t *ch)
             query_piece_show(piece);
     }
     ch->resetting = false;
+    log_event(LOG_INFO, "channel_followed", "node=querynode-%llu channel=%s epoch=%llu seq=%llu "
+              "leads=%d", (unsigned long long)ch->node->member.self->id, ch->name,
+              (unsigned long long)ch->epoch, (unsigned long long)ch->seq, ch->replica != 0);
     query_dirty(ch->coll);
 }
 

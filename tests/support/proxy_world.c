@@ -32,6 +32,10 @@ static void s_read(pw_world_t *w)
         action_t *action = vec_at(&w->act.list, i);
         if (action->kind == ACT_META && action->op == META_WATCH)
             map_put_str(w->watches, action->key, (void *)(uintptr_t)action->cookie);
+        if (action->kind == ACT_META && action->op == META_LIST) {
+            snprintf(w->listed, sizeof w->listed, "%s", action->key);
+            w->list_cookie = action->cookie;
+        }
         if (action->kind == ACT_CALL)
             s_keep_call(w, action);
         if (action->kind == ACT_CANCEL) {
@@ -68,8 +72,7 @@ static void s_step(pw_world_t *w, event_t ev)
     ctx_fini(&ctx);
 }
 
-/* The watch of a prefix shows these keys, and no others. */
-static void s_show(pw_world_t *w, const char *prefix, const char *const *keys,
+void pw_show(pw_world_t *w, const char *prefix, const char *const *keys,
                    const void *const *messages, size_t n)
 {
     meta_change_t changes[8] = { { .kind = META_WATCH_RESET } };
@@ -87,12 +90,12 @@ static void s_show(pw_world_t *w, const char *prefix, const char *const *keys,
 }
 
 #define SHOW(w, prefix, n, keys, ...) \
-    s_show(w, prefix, (const char *const[]){ keys, NULL }, \
-           (const void *const[]){ __VA_ARGS__, NULL }, n)
+    pw_show(w, prefix, (const char *const[]){ keys, NULL }, \
+            (const void *const[]){ __VA_ARGS__, NULL }, n)
 
-static Elanus__NodeInfo *s_info(pw_world_t *w, const char *role, uint64_t id)
-{
-    Elanus__NodeInfo *info = ctx_new(&w->ctx, sizeof *info);
+ Elanus__NodeInfo *pw_info(pw_world_t *w, const char *role, uint64_t id)
+ {
+     Elanus__NodeInfo *info = ctx_new(&w->ctx, sizeof *info);
     elanus__node_info__init(info);
     info->id = id;
     info->role = (char *)role;
@@ -104,15 +107,15 @@ static Elanus__NodeInfo *s_info(pw_world_t *w, const char *role, uint64_t id)
 void pw_show_leader(pw_world_t *w)
 {
     Elanus__Leader leader = ELANUS__LEADER__INIT;
-    leader.info = s_info(w, "coord", PW_LEADER);
+    leader.info = pw_info(w, "coord", PW_LEADER);
     SHOW(w, "leader/", 1, "leader/coord", &leader);
 }
 
 void pw_show_nodes(pw_world_t *w)
 {
-    s_show(w, "session/", (const char *const[]){ "session/datanode-2", "session/datanode-3" },
-           (const void *const[]){ s_info(w, "datanode", PW_DATA_NODE),
-                                  s_info(w, "datanode", PW_OTHER_NODE) }, 2);
+    pw_show(w, "session/", (const char *const[]){ "session/datanode-2", "session/datanode-3" },
+            (const void *const[]){ pw_info(w, "datanode", PW_DATA_NODE),
+                                   pw_info(w, "datanode", PW_OTHER_NODE) }, 2);
 }
 
 static Elanus__Owner *s_owner(pw_world_t *w, const char *pchannel, uint64_t node, uint64_t epoch)
@@ -129,9 +132,9 @@ static Elanus__Owner *s_owner(pw_world_t *w, const char *pchannel, uint64_t node
 
 void pw_show_owners(pw_world_t *w, uint64_t first, uint64_t second, uint64_t epoch)
 {
-    s_show(w, "owner/", (const char *const[]){ "owner/dml_0", "owner/dml_1" },
-           (const void *const[]){ s_owner(w, "dml_0", first, epoch),
-                                  s_owner(w, "dml_1", second, epoch) }, 2);
+    pw_show(w, "owner/", (const char *const[]){ "owner/dml_0", "owner/dml_1" },
+            (const void *const[]){ s_owner(w, "dml_0", first, epoch),
+                                   s_owner(w, "dml_1", second, epoch) }, 2);
 }
 
 void pw_show_load(pw_world_t *w, const uint64_t *partitions, size_t n)
@@ -146,11 +149,11 @@ void pw_show_load(pw_world_t *w, const uint64_t *partitions, size_t n)
 
 void pw_show_query_nodes(pw_world_t *w)
 {
-    s_show(w, "session/", (const char *const[]){ "session/querynode-4", "session/querynode-5",
-                                                 "session/querynode-6" },
-           (const void *const[]){ s_info(w, "querynode", PW_QUERY_NODE),
-                                  s_info(w, "querynode", PW_OTHER_QUERY_NODE),
-                                  s_info(w, "querynode", PW_THIRD_QUERY_NODE) }, 3);
+    pw_show(w, "session/", (const char *const[]){ "session/querynode-4", "session/querynode-5",
+                                                  "session/querynode-6" },
+            (const void *const[]){ pw_info(w, "querynode", PW_QUERY_NODE),
+                                   pw_info(w, "querynode", PW_OTHER_QUERY_NODE),
+                                   pw_info(w, "querynode", PW_THIRD_QUERY_NODE) }, 3);
 }
 
 void pw_show_replica(pw_world_t *w, uint64_t first, uint64_t second)
@@ -192,13 +195,13 @@ static Elanus__Replica *s_replica(pw_world_t *w, uint64_t id, uint64_t leader)
 
 void pw_show_two_replicas(pw_world_t *w, uint64_t first, uint64_t second)
 {
-    s_show(w, "replica/", (const char *const[]){ "replica/9/1", "replica/9/2" },
-           (const void *const[]){ s_replica(w, 1, first), s_replica(w, 2, second) }, 2);
+    pw_show(w, "replica/", (const char *const[]){ "replica/9/1", "replica/9/2" },
+            (const void *const[]){ s_replica(w, 1, first), s_replica(w, 2, second) }, 2);
 }
 
 void pw_show_query_node_left(pw_world_t *w)
 {
-    SHOW(w, "session/", 1, "session/querynode-5", s_info(w, "querynode", PW_OTHER_QUERY_NODE));
+    SHOW(w, "session/", 1, "session/querynode-5", pw_info(w, "querynode", PW_OTHER_QUERY_NODE));
 }
 
 void pw_peer(pw_world_t *w, const char *endpoint, net_peer_state_t state)
@@ -281,9 +284,9 @@ static void s_show_catalog(pw_world_t *w, pw_kind_t kind)
     db.name = (char *)"default";
     SHOW(w, "db/", 1, "db/1", &db);
     s_show_collection(w, kind);
-    s_show(w, "alias/", NULL, NULL, 0);
-    s_show(w, "load/", NULL, NULL, 0);
-    s_show(w, "index/", NULL, NULL, 0);
+    pw_show(w, "alias/", NULL, NULL, 0);
+    pw_show(w, "load/", NULL, NULL, 0);
+    pw_show(w, "index/", NULL, NULL, 0);
 }
 
 pw_world_t *pw_up(pw_kind_t kind)
@@ -342,6 +345,38 @@ void pw_send(pw_world_t *w, const char *rpc, const void *request)
     call->message = pb_pack(&w->ctx, request);
     event_t ev = { .kind = EV_ITEM };
     ev.item = w->open = call;
+    s_step(w, ev);
+}
+
+void pw_page(pw_world_t *w, const char *name, const char *query)
+{
+    proxy_call_t *call = mem_new(sizeof *call);
+    call->page = pages_find(name);
+    assert_non_null(call->page);
+    call->page_query = query;
+    call->ctx = &w->request;
+    event_t ev = { .kind = EV_ITEM };
+    ev.item = w->open = call;
+    s_step(w, ev);
+}
+
+void pw_list(pw_world_t *w, err_t err, const char *const *keys, const void *const *messages,
+             size_t n)
+{
+    meta_item_t *items = ctx_new(&w->request, (n + 1) * sizeof *items);
+    event_t ev = { .kind = EV_META, .cookie = w->list_cookie, .err = err,
+                   .text = err == OK ? "" : err_text(err) };
+    for (size_t i = 0; i < n; i++)
+        items[i] = (meta_item_t){ .key = keys[i], .value = pb_pack(&w->request, messages[i]) };
+    ev.meta.items = (meta_items_t){ .at = items, .n = n };
+    w->list_cookie = 0;
+    w->listed[0] = '\0';
+    s_step(w, ev);
+}
+
+void pw_stop(pw_world_t *w)
+{
+    event_t ev = { .kind = EV_STOP };
     s_step(w, ev);
 }
 

@@ -15,6 +15,7 @@
 #include "core/base/map.h"
 #include "core/wire/pb.h"
 #include "elanus.pb-c.h"
+#include "proxy/pages.h"
 #include "proxy/proxy_node.h"
 
 enum { PW_CALLS = 8, PW_LEADER = 1, PW_DATA_NODE = 2, PW_OTHER_NODE = 3, PW_QUERY_NODE = 4,
@@ -45,6 +46,8 @@ typedef struct world {
     void *job_arg;
     uint64_t job_cookie;
     int64_t timer_ms[256];      /* when each is due; 0: not set */
+    char listed[64];            /* the prefix of the metadata that was asked for last */
+    uint64_t list_cookie;
     proxy_call_t *answered;
     proxy_call_t *open;         /* sent last and not answered: a node may end with it */
 } pw_world_t;
@@ -62,6 +65,11 @@ void pw_show_owners(pw_world_t *w, uint64_t first, uint64_t second, uint64_t epo
 /* The collection is loaded, these partitions of it (n 0: all). */
 void pw_show_load(pw_world_t *w, const uint64_t *partitions, size_t n);
 
+/* The watch of a prefix shows these keys, at most six, and no others. */
+void pw_show(pw_world_t *w, const char *prefix, const char *const *keys,
+             const void *const *messages, size_t n);
+Elanus__NodeInfo *pw_info(pw_world_t *w, const char *role, uint64_t id);
+
 /* Three query nodes; one replica whose shards have these leaders (0: none). */
 void pw_show_query_nodes(pw_world_t *w);
 void pw_show_replica(pw_world_t *w, uint64_t first, uint64_t second);
@@ -76,6 +84,13 @@ bool pw_is_cancelled(const pw_world_t *w, const pw_sent_t *sent);
 
 /* A client's call; the answer to a call of the node. */
 void pw_send(pw_world_t *w, const char *rpc, const void *request);
+
+/* Somebody asks for a page of the ops port; the metadata that it wants, in the memory of the
+ * request: err, or these keys. */
+void pw_page(pw_world_t *w, const char *name, const char *query);
+void pw_list(pw_world_t *w, err_t err, const char *const *keys, const void *const *messages,
+             size_t n);
+void pw_stop(pw_world_t *w);
 void pw_reply(pw_world_t *w, const pw_sent_t *sent, err_t err, const char *text,
               const void *message);
 void pw_written(pw_world_t *w, const pw_sent_t *sent, uint64_t ts);

@@ -190,6 +190,69 @@ def errors_documented(tree, header="core/base/err.h", page="docs/OPERATING.md"):
             for name in re.findall(r"X\((\w+),", own) if f"`{name}`" not in text]
 
 
+EVENT_ROOMS = ("core/*", "coord/*", "datanode/*", "querynode/*", "indexnode/*", "proxy/*")
+
+
+def arguments(text, at):
+    """What stands between the bracket that opens before `at` and its end, by commas."""
+    parts, depth, begin = [], 1, at
+    while depth and at < len(text):
+        token = TOKEN.match(text, at)
+        if token:
+            at = token.end()
+            continue
+        depth += (text[at] == "(") - (text[at] == ")")
+        if depth == 0 or (depth == 1 and text[at] == ","):
+            parts.append(text[begin:at])
+            begin = at + 1
+        at += 1
+    return parts
+
+
+def handed_in(text, at):
+    """The words that the function around `at` is called with: one of them is the event's."""
+    name = re.findall(r"^\w[\w *]*?(\w+)\([^;{]*?\)\n\{", text[:at], re.M)[-1]
+    return [word for m in re.finditer(rf"^ +{name}\(", text, re.M)
+            for word in re.findall(r'"(\w+)"', ",".join(arguments(text, m.end())))]
+
+
+def logged_events(tree):
+    """(path, line, event) of what is logged at info or above."""
+    found = []
+    for path in tree.c():
+        if not matches(path, EVENT_ROOMS) or not path.endswith(".c"):
+            continue
+        text = TOKEN.sub(lambda m: blank(m) if m.group(0)[0] == "/" else m.group(0),
+                         tree.text(path))
+        for m in re.finditer(r"\blog_event\((?!log_level_t )", text):
+            level, event = arguments(text, m.end())[:2]
+            if re.fullmatch(r"\s*LOG_DEBUG", level):
+                continue
+            names = re.findall(r'"(\w+)"', event) or handed_in(text, m.start())
+            found += [(path, line_of(text, m.start()), name) for name in names]
+    return found
+
+
+def events_explained(tree, table="proxy/event_texts.c", page="docs/pages.md"):
+    """Each event has a row: in order, of a step that is documented, with the file that logs it."""
+    rows = re.findall(r'\{ "(\w+)", (?:NULL|"(\w+)"), "([\w/.]+)",\s*((?:"[^"]*"\s*)+)\}',
+                      tree.text(table))
+    logged = logged_events(tree)
+    names, where = [row[0] for row in rows], {(name, path) for path, _, name in logged}
+    bad = [f"{path}:{line}: {table} has no row for {name}"
+           for path, line, name in logged if name not in names]
+    bad += [f"{table}:1: {name} comes after {last}, the rows are looked up by halves"
+            for last, name in zip(names, names[1:]) if name <= last]
+    for name, step, source, about in rows:
+        if (name, source) not in where:
+            bad.append(f"{table}:1: {source} does not log {name}")
+        if step and f"`{step}`" not in tree.text(page):
+            bad.append(f"{table}:1: {name} is of step {step}, which {page} does not have")
+        if not re.search(r'[.?]"\s*$', about):
+            bad.append(f"{table}:1: what is said about {name} is no sentence")
+    return bad
+
+
 # --- shape ----------------------------------------------------------------------
 
 def function_length(tree):

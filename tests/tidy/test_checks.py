@@ -83,6 +83,29 @@ class Planted(unittest.TestCase):
             docs__OPERATING_DOT_md="| `KNOWN` | what to do |\n")
         self.finds(checks.errors_documented(tree), "NEW of core/base/err.h")
 
+    def test_events(self):
+        code = r"""
+static void s_failed(int *x, const char *what)
+{
+    log_event(LOG_WARN, what, "a=%d", x[0]);
+}
+static void s_all(int *x)
+{
+    s_failed(x, "handed_in");
+    log_event(LOG_INFO, x ? "first_of_two" : "second_of_two", "why=\"%s, (\"", "");
+    log_event(LOG_DEBUG, "whispered", "");
+    /* log_event(LOG_INFO, "noted") */
+}
+"""
+        table = ('{ "handed_in", "lost", "coord/a.c",\n "It is." },\n'
+                 '{ "first_of_two", NULL, "coord/a.c", "It " "is." },\n'
+                 '{ "gone", NULL, "coord/a.c", "It was" },\n')
+        found = checks.events_explained(self.tree(
+            coord__a_DOT_c=code, proxy__event_texts_DOT_c=table, docs__pages_DOT_md="`found`"))
+        self.finds(found, "no row for second_of_two", "first_of_two comes after handed_in",
+                   "handed_in is of step lost", "coord/a.c does not log gone",
+                   "about gone is no sentence")
+
     def test_function_length(self):
         good = "int f(void)\n{\n" + "    x();\n" * 68 + "}\n"
         bad = "int g(void)\n{\n" + "    x();\n" * 69 + "}\n"

@@ -36,6 +36,9 @@ class TheTree(unittest.TestCase):
     def test_own_errors_are_documented(self):
         self.clean(checks.errors_documented(self.tree))
 
+    def test_events_are_explained(self):
+        self.clean(checks.events_explained(self.tree))
+
     def test_functions_are_short(self):
         self.clean(checks.function_length(self.tree))
 
