@@ -112,7 +112,7 @@ const app = {
         setWidths(part);
     },
     go(...parts) {
-        location.hash = `#/${parts.map(encodeURIComponent).join('/')}`;
+        follow(`#/${parts.map(encodeURIComponent).join('/')}`);
     },
 };
 
@@ -163,7 +163,7 @@ class Panel {
 
 // --- the frame -----------------------------------------------------------------------------
 
-let current = null;             // {view, args, close}
+let current = null;             // {view, hash, close, and what else the view can do}
 
 function parts() {
     const words = location.hash.replace(/^#\/?/, '').split('/').filter(Boolean);
@@ -176,17 +176,27 @@ function parts() {
     });
 }
 
+// At once, so that the next key finds the new view.
+function follow(hash) {
+    location.hash = hash;
+    route();
+}
+
 function route() {
+    if (current?.hash === location.hash)
+        return;
     const [name, ...args] = parts();
     const view = VIEWS.find(v => v.name === name) ?? VIEWS[0];
-    if (current?.view === view && current.turn?.(args))
+    if (current?.view === view && current.turn?.(args)) {
+        current.hash = location.hash;
         return;
+    }
     current?.close();
     panels.clear();
     $('view').replaceChildren();
     $('view').className = `view-${view.name}`;
     document.title = `${view.title} · Elanus`;
-    current = {view, ...view.module.open($('view'), args, app)};
+    current = {view, hash: location.hash, ...view.module.open($('view'), args, app)};
     showNav();
     tick();
 }
@@ -288,6 +298,7 @@ $('token').addEventListener('close', () => {
     signIn.set(`${$('token-user').value}:${$('token-password').value}`);
     $('token-password').value = '';
     [app.nodes, app.events, ...app.pages.values()].forEach(s => s.wake());
+    current.hash = null;        // what was refused is asked again
     route();
 });
 
@@ -340,7 +351,7 @@ function onKey(event) {
 function openRow(target) {
     const row = target.closest?.('[data-open]');
     if (row && row === target)
-        location.hash = row.dataset.open;
+        follow(row.dataset.open);
     return Boolean(row && row === target);
 }
 
@@ -348,7 +359,7 @@ document.addEventListener('keydown', onKey);
 $('view').addEventListener('click', event => {
     const row = event.target.closest('[data-open]');
     if (row && !event.target.closest('a, button, input') && !String(getSelection()))
-        location.hash = row.dataset.open;
+        follow(row.dataset.open);
 });
 $('theme').addEventListener('click', nextTheme);
 $('help').addEventListener('click', () => $('keys').showModal());

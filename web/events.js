@@ -10,8 +10,10 @@ const STEPS = {
     active: 'writes go on',
     switched: 'readers follow the new owner',
 };
+// What a takeover begins with when nobody died; a channel's first owner takes it over from nobody.
+const MOVES = ['channel_moves', 'channel_stalls'];
 const APART_US = 20e6;          // a step so long after the last one belongs to another failover
-const SHOWN = 400, FAILOVERS = 4;
+const SHOWN = 400, FAILOVERS = 4, NAMED = 3;
 
 export function open(root, args, app) {
     const source = app.events;
@@ -83,7 +85,7 @@ function select(name) {
 
 // --- failovers ------------------------------------------------------------------------
 
-// Steps that follow each other closely, from the first suspicion or takeover on.
+// Steps that follow each other closely, from the first suspicion or move on.
 export function gather(lines) {
     const found = [];
     for (const line of lines) {
@@ -94,7 +96,7 @@ export function gather(lines) {
         if (near) {
             last.lines.push(line);
             last.untilUs = line.at_us;
-        } else if (line.step === 'suspect' || line.step === 'takeover') {
+        } else if (line.step === 'suspect' || MOVES.includes(line.event)) {
             found.push({lines: [line], fromUs: line.at_us, untilUs: line.at_us});
         }
     }
@@ -114,22 +116,23 @@ function failovers(lines) {
     el('ol', {class: 'steps'}, Object.keys(STEPS).map(name => stepOf(name, failover)))));
 }
 
-// Whom the first suspicion names.
+// Whom it began with.
 function who({lines}) {
-    const first = lines.find(l => l.step === 'suspect') ?? lines[0];
-    const name = first.fields?.peer ?? first.fields?.node ?? first.fields?.from;
-    return name ? `${name}, ` : '';
+    const {step, fields} = lines[0];
+    const name = fields?.node ?? fields?.from ?? fields?.channel;
+    return !name ? '' : step === 'suspect' ? `${name} is silent, ` : `${name} hands over, `;
 }
 
 function stepOf(name, {lines, fromUs}) {
     const mine = lines.filter(l => l.step === name);
-    const first = mine[0];
+    const first = mine[0], nodes = [...new Set(mine.map(l => l.node))];
     return el('li', {class: first ? `step-${name} told` : `step-${name}`, 'data-key': name},
         el('b', {}, name),
-        el('span', {class: 'below'}, first ? `+${took(first.at_us - fromUs)}` : 'not yet'),
-        first ? el('span', {class: 'who'}, nodeName(first.node),
-            mine.length > 1 && ` and ${count(mine.length - 1)} more`)
-            : el('span', {class: 'who'}, STEPS[name]));
+        el('span', {class: 'below'}, !first ? 'not yet'
+            : first.at_us === fromUs ? clock(fromUs / 1000) : `+${took(first.at_us - fromUs)}`),
+        el('span', {class: 'who'}, STEPS[name]),
+        el('span', {class: 'who'}, nodes.slice(0, NAMED).map(n => [nodeName(n), ' ']),
+            nodes.length > NAMED && `and ${count(nodes.length - NAMED)} more`));
 }
 
 // --- the log ----------------------------------------------------------------------------
