@@ -147,6 +147,13 @@ meta_t *meta_memory_new(int64_t (*now_ms)(void *arg), void *arg);
  * ERR_CORRUPT.  Leases do not outlive the process. */
 err_t must_use meta_lmdb_open(ctx_t *ctx, const char *dir, meta_t **ret);
 
+/* The same directory as it is at this instant, to look at only, whether a process has it open or
+ * not: the file is copied into memory, and nothing is locked, written or waited for.  Keys under
+ * leases are there while they are in the file.  A transaction is ERR_META.
+ * ERR_KEY_NOT_FOUND: there is no metadata; ERR_CORRUPT, ERR_DISK, ERR_CONFLICT: it changes faster
+ * than it can be copied. */
+err_t must_use meta_lmdb_look(ctx_t *ctx, const char *dir, meta_t **ret);
+
 typedef struct meta_etcd_options {
     const char *endpoints;      /* "host:port,host:port", as in etcd.endpoints */
     const char *root;           /* etcd.rootPath, e.g. "by-dev" */

@@ -30,7 +30,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <lmdb.h>
+#include <stdio.h>
 #include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -427,6 +429,110 @@ err_t meta_lmdb_open(ctx_t *ctx, const char *dir, meta_t **ret)
     self->dir = mem_strdup(dir);
     int64_t rev = 0;
     err_t err = s_open(ctx, self, &rev);
+    if (err == OK)
+        *ret = meta_local_new(&s_table, self, rev, NULL, NULL);
+    else
+        s_destroy((void **)&self);
+    return err;
+}
+
+/* --- looking ---------------------------------------------------------------- */
+
+/* LMDB never writes over what its newest snapshot shows, nor over the one before it: what is freed
+ * in transaction N may be used again by N + 2.  So a copy of the file shows a whole snapshot S,
+ * the newest of its first two pages, when at its end the newest of the file is S or S + 1. */
+enum { LOOK_TRIES = 20, COPY_BYTES = 1 << 20 };
+
+static err_t s_look_only(ctx_t *ctx, void *rows, const meta_change_t *changes, size_t n,
+                         int64_t rev)
+{
+    (void)rows, (void)changes, (void)n, (void)rev;
+    return ctx_fail(ctx, ERR_META, "this is a copy of the metadata, opened to look at");
+}
+
+static err_t s_copy_file(ctx_t *ctx, const rows_t *self, int from, int to)
+{
+    uint8_t *chunk = mem_try(ctx, COPY_BYTES);
+    if (!chunk)
+        return ctx_fail(ctx, ERR_MEMORY, "no memory to copy %s", self->dir);
+    ssize_t n = 0;
+    off_t at = 0;
+    while ((n = pread(from, chunk, COPY_BYTES, at)) > 0 && pwrite(to, chunk, (size_t)n, at) == n)
+        at += n;
+    mem_free(chunk);
+    return n == 0 ? OK : s_fail(ctx, self, errno, "copying");
+}
+
+/* An environment that only reads; of a live file nothing but mdb_env_info is asked. */
+static err_t s_look_env(ctx_t *ctx, const rows_t *self, const char *path, MDB_env **ret)
+{
+    int rc = mdb_env_create(ret);
+    if (rc == 0)
+        rc = mdb_env_open(*ret, path, MDB_NOLOCK | MDB_NOTLS | MDB_RDONLY | MDB_NOSUBDIR, 0600);
+    if (rc == ENOENT)
+        return ctx_fail(ctx, ERR_KEY_NOT_FOUND, "there is no metadata in %s: is its parent the "
+                        "--data directory of a standalone?", self->dir);
+    return rc == 0 ? OK : s_fail(ctx, self, rc, "opening metadata in");
+}
+
+static size_t s_newest(MDB_env *env)
+{
+    MDB_envinfo info;
+    mdb_env_info(env, &info);
+    return info.me_last_txnid;
+}
+
+static err_t s_look_copy(ctx_t *ctx, rows_t *self, MDB_env *live, bool *ret_whole)
+{
+    char path[64];
+    int from = -1, to = memfd_create("elanus-meta", MFD_CLOEXEC);
+    if (to < 0 || mdb_env_get_fd(live, &from) != 0) {
+        err_t err = s_fail(ctx, self, errno, "copying");
+        if (to >= 0)
+            close(to);
+        return err;
+    }
+    snprintf(path, sizeof path, "/proc/self/fd/%d", to);
+    err_t err = s_copy_file(ctx, self, from, to);
+    if (err == OK)
+        err = s_look_env(ctx, self, path, &self->env);
+    close(to);                                  /* LMDB has a descriptor of its own */
+    if (err != OK)
+        return err;
+    *ret_whole = s_newest(live) <= s_newest(self->env) + 1;
+    if (*ret_whole)
+        return s_check_length(ctx, self);
+    mdb_env_close(self->env);
+    self->env = NULL;
+    return OK;
+}
+
+static err_t s_look(ctx_t *ctx, rows_t *self, int64_t *ret_rev)
+{
+    MDB_env *live = NULL;
+    bool whole = false;
+    err_t err = s_look_env(ctx, self, ctx_printf(ctx, "%s/data.mdb", self->dir), &live);
+    for (int i = 0; err == OK && !whole && i < LOOK_TRIES; i++)
+        err = s_look_copy(ctx, self, live, &whole);
+    if (live)
+        mdb_env_close(live);
+    TRY(err);
+    if (!whole)
+        return ctx_fail(ctx, ERR_CONFLICT, "the metadata in %s changes faster than it can be "
+                        "copied; try again", self->dir);
+    TRY(s_load_rev(ctx, self, ret_rev));
+    return *ret_rev ? OK : ctx_fail(ctx, ERR_KEY_NOT_FOUND, "there is no metadata in %s yet",
+                                    self->dir);
+}
+
+err_t meta_lmdb_look(ctx_t *ctx, const char *dir, meta_t **ret)
+{
+    static const local_table_t s_table = { s_get, s_scan, s_look_only, s_destroy };
+    rows_t *self = mem_new(sizeof *self);
+    self->dir_fd = -1;
+    self->dir = mem_strdup(dir);
+    int64_t rev = 0;
+    err_t err = s_look(ctx, self, &rev);
     if (err == OK)
         *ret = meta_local_new(&s_table, self, rev, NULL, NULL);
     else

@@ -97,9 +97,8 @@ static err_t s_open_lmdb(ctx_t *ctx, daemon_t *self)
     return meta_lmdb_open(ctx, dir, &self->meta);
 }
 
-static err_t s_open_etcd(ctx_t *ctx, daemon_t *self)
+err_t daemon_open_etcd(ctx_t *ctx, const config_t *config, meta_t **ret)
 {
-    const config_t *config = self->config;
     buf_scoped endpoints = {0};
     for (size_t i = 0; i < config_list_len(config, "etcd.endpoints"); i++)
         buf_addf(&endpoints, "%s%s", i ? "," : "", config_list_at(config, "etcd.endpoints", i));
@@ -114,7 +113,7 @@ static err_t s_open_etcd(ctx_t *ctx, daemon_t *self)
         .key_file = s_or_null(config_str(config, "etcd.ssl.tlsKey")),
     };
     ctx_limit_ms(ctx, config_int(config, "etcd.requestTimeout"));
-    err_t err = meta_etcd_open(ctx, &options, &self->meta);
+    err_t err = meta_etcd_open(ctx, &options, ret);
     ctx->deadline_ms = INT64_MAX;
     return err;
 }
@@ -136,13 +135,13 @@ static err_t s_open_meta(ctx_t *ctx, daemon_t *self)
         self->meta = meta_memory_new(NULL, NULL);
         return OK;
     }
-    err_t err = strcmp(type, "lmdb") == 0 ? s_open_lmdb(ctx, self) : s_open_etcd(ctx, self);
+    err_t err = strcmp(type, "lmdb") == 0 ? s_open_lmdb(ctx, self)
+                                          : daemon_open_etcd(ctx, self->config, &self->meta);
     return s_as(ctx, err, ERR_META);
 }
 
-static err_t s_open_s3(ctx_t *ctx, daemon_t *self)
+err_t daemon_open_s3(ctx_t *ctx, const config_t *config, bool make_bucket, store_t **ret)
 {
-    const config_t *config = self->config;
     store_s3_options_t options = {
         .address = config_str(config, "minio.address"),
         .port = (int)config_int(config, "minio.port"),
@@ -152,10 +151,10 @@ static err_t s_open_s3(ctx_t *ctx, daemon_t *self)
         .root = config_str(config, "minio.rootPath"),
         .tls = config_bool(config, "minio.useSSL"),
         .ca_file = s_or_null(config_str(config, "minio.ssl.tlsCACert")),
-        .create_bucket = true,
+        .create_bucket = make_bucket,
     };
     ctx_limit_ms(ctx, config_int(config, "minio.requestTimeoutMs"));
-    err_t err = store_s3_open(ctx, &options, &self->store);
+    err_t err = store_s3_open(ctx, &options, ret);
     ctx->deadline_ms = INT64_MAX;
     return err;
 }
@@ -173,7 +172,7 @@ static err_t s_open_store(ctx_t *ctx, daemon_t *self)
         return OK;
     }
     if (strcmp(type, "local") != 0)
-        return s_as(ctx, s_open_s3(ctx, self), ERR_STORE);
+        return s_as(ctx, daemon_open_s3(ctx, self->config, true, &self->store), ERR_STORE);
     TRY(s_make_dir(ctx, config_str(self->config, "elanus.data.dir")));
     return s_as(ctx, store_local_open(ctx, s_below_data(ctx, self, "objects"), &self->store),
                 ERR_DISK);

@@ -60,6 +60,12 @@ ctx_t *daemon_memory(daemon_t *self);
 /* A place for the one role with I/O of its own (the proxy) to keep it. */
 void **daemon_slot(daemon_t *self);
 
+/* The stores of a cluster as its configuration names them, for who looks at them from outside.
+ * Errors of meta_etcd_open and store_s3_open; caller destroys. */
+err_t must_use daemon_open_etcd(ctx_t *ctx, const config_t *config, meta_t **ret);
+err_t must_use daemon_open_s3(ctx_t *ctx, const config_t *config, bool make_bucket,
+                              store_t **ret);
+
 /* What a failure of this kind ends the process with. */
 int daemon_exit_code(err_t err);
 
