@@ -144,10 +144,10 @@ err_t index_writer_close(ctx_t *ctx, index_writer_t *self, index_built_t *ret)
 
 /* --- reading ------------------------------------------------------------------------------ */
 
-static err_t s_damaged(ctx_t *ctx, const index_blob_t *blob, const char *what)
+static err_t s_damaged(ctx_t *ctx, const index_blob_t *blob, size_t at, const char *what)
 {
-    return ctx_fail(ctx, ERR_CORRUPT, "%s: %s (%zu bytes): the index has to be built again",
-                    blob->name, what, blob->bytes.len);
+    return ctx_fail(ctx, ERR_CORRUPT, "%s is damaged at %zu: %s (%zu bytes): the index has to be "
+                    "built again", blob->name, at, what, blob->bytes.len);
 }
 
 static err_t s_check_head(ctx_t *ctx, const index_blob_t *blobs, size_t i)
@@ -155,18 +155,18 @@ static err_t s_check_head(ctx_t *ctx, const index_blob_t *blobs, size_t i)
     const index_blob_t *blob = &blobs[i];
     const uint8_t *p = blob->bytes.ptr;
     if (blob->bytes.len < INDEX_HEAD_BYTES || memcmp(p, s_magic, sizeof s_magic) != 0)
-        return s_damaged(ctx, blob, "no object of an index");
+        return s_damaged(ctx, blob, 0, "no object of an index");
     if (crc32c(p, 60) != load_u32(p + 60))
-        return s_damaged(ctx, blob, "the checksum of its head is wrong");
+        return s_damaged(ctx, blob, 0, "the checksum of its head is wrong");
     if (load_u16(p + 4) != VERSION)
         return ctx_fail(ctx, ERR_VERSION, "%s has version %u, this program reads %d", blob->name,
                         load_u16(p + 4), VERSION);
     if (load_u64(p + 16) != blob->bytes.len)
-        return s_damaged(ctx, blob, "cut, or longer than it says");
+        return s_damaged(ctx, blob, 16, "cut, or longer than it says");
     const uint8_t *first = blobs[0].bytes.ptr;
     if (load_u32(p + 8) != i || load_u64(p + 24) != load_u64(first + 24) ||
         load_u16(p + 6) != load_u16(first + 6))
-        return s_damaged(ctx, blob, "not an object of this build, or not in its place");
+        return s_damaged(ctx, blob, 8, "not an object of this build, or not in its place");
     return OK;
 }
 
@@ -194,10 +194,11 @@ static err_t s_check_spec(ctx_t *ctx, index_reader_t *self)
                         : metric_kernel(spec->metric, spec->cells, &kernel) && spec->dim > 0);
     if (!fits || binary != (spec->cells == CELL_BIN) || sparse != (spec->cells == CELL_SPARSE) ||
         spec->dim > most || (spec->cells == CELL_BIN && spec->dim % 8))
-        return s_damaged(ctx, blob, "metric, type and dim do not fit one another");
+        return s_damaged(ctx, blob, INDEX_HEAD_BYTES,
+                         "metric, type and dim do not fit one another");
     if (self->head.rows > LIMIT_INDEX_ROWS || self->head.indexed > self->head.rows ||
         spec->nlist > LIMIT_INDEX_LISTS)
-        return s_damaged(ctx, blob, "more rows or lists than there may be");
+        return s_damaged(ctx, blob, INDEX_HEAD_BYTES + 8, "more rows or lists than there may be");
     return OK;
 }
 
@@ -210,14 +211,15 @@ static err_t s_read_entry(ctx_t *ctx, index_reader_t *self, const uint8_t *p, si
                               .offset = load_u64(p + 8), .len = load_u64(p + 16),
                               .crc = load_u32(p + 24) };
     if (entry->object >= n_blobs)
-        return s_damaged(ctx, &self->blobs[0], "a section in an object that it does not have");
+        return s_damaged(ctx, &self->blobs[0], (size_t)(p - self->blobs[0].bytes.ptr),
+                         "a section in an object that it does not have");
     const index_blob_t *blob = &self->blobs[entry->object];
     size_t left = blob->bytes.len - at[entry->object];
     if (entry->offset != at[entry->object] || entry->len > left)
-        return s_damaged(ctx, blob, "a section is not in its place");
+        return s_damaged(ctx, blob, at[entry->object], "a section is not in its place");
     size_t len = entry->object ? (size_t)entry->len : s_aligned((size_t)entry->len);
     if (len > left || crc32c(blob->bytes.ptr + entry->offset, len) != entry->crc)
-        return s_damaged(ctx, blob, "the checksum of a section is wrong");
+        return s_damaged(ctx, blob, (size_t)entry->offset, "the checksum of a section is wrong");
     at[entry->object] += len;
     return OK;
 }
@@ -232,7 +234,7 @@ static err_t s_read_entries(ctx_t *ctx, index_reader_t *self, size_t n_blobs, si
         TRY(s_read_entry(ctx, self, p + i * INDEX_ENTRY_BYTES, n_blobs, at));
     for (size_t i = 0; i < n_blobs; i++)
         if (at[i] != self->blobs[i].bytes.len)
-            return s_damaged(ctx, &self->blobs[i], "bytes that belong to no section");
+            return s_damaged(ctx, &self->blobs[i], at[i], "bytes that belong to no section");
     return OK;
 }
 
@@ -241,12 +243,12 @@ static err_t s_read_table(ctx_t *ctx, index_reader_t *self, size_t n_blobs)
     const index_blob_t *blob = &self->blobs[0];
     const uint8_t *table = blob->bytes.ptr + INDEX_HEAD_BYTES;
     if (blob->bytes.len < INDEX_HEAD_BYTES + INDEX_TABLE_BYTES)
-        return s_damaged(ctx, blob, "cut");
+        return s_damaged(ctx, blob, blob->bytes.len, "cut");
     size_t n = load_u16(table + 2);
     if (blob->bytes.len < s_aligned(INDEX_HEAD_BYTES + INDEX_TABLE_BYTES + n * INDEX_ENTRY_BYTES))
-        return s_damaged(ctx, blob, "cut");
+        return s_damaged(ctx, blob, blob->bytes.len, "cut");
     if (s_table_crc(table, n) != load_u32(table + 36))
-        return s_damaged(ctx, blob, "the checksum of its table is wrong");
+        return s_damaged(ctx, blob, INDEX_HEAD_BYTES, "the checksum of its table is wrong");
     if (load_u32(table + 32) != n_blobs)
         return ctx_fail(ctx, ERR_CORRUPT, "%s: the index has %u objects, given were %zu",
                         blob->name, load_u32(table + 32), n_blobs);
@@ -303,10 +305,11 @@ err_t index_reader_get(ctx_t *ctx, const index_reader_t *self, section_t kind, s
 {
     const index_entry_t *entry = s_entry(self, kind, i);
     if (!entry)
-        return s_damaged(ctx, &self->blobs[0], "a section is missing");
+        return s_damaged(ctx, &self->blobs[0], INDEX_HEAD_BYTES, "a section is missing");
     const index_blob_t *blob = &self->blobs[entry->object];
     if (entry->len != len)
-        return s_damaged(ctx, blob, "a section has not the length that it must have");
+        return s_damaged(ctx, blob, (size_t)entry->offset, "a section has not the length that it "
+                         "must have");
     *ret = view_of(blob->bytes.ptr + entry->offset, (size_t)len);
     return OK;
 }

@@ -235,6 +235,15 @@ size_t binlog_rows(const binlog_t *self)                { return self->n; }
 type_t binlog_type(const binlog_t *self)                { return self->type; }
 size_t binlog_pages(const binlog_t *self)               { return self->n_pages; }
 
+binlog_place_t binlog_place(const binlog_t *self, size_t page)
+{
+    static const char *const s_kinds[] = { "zstd", "cells", "offsets", "valid" };
+    check(page < self->n_pages);
+    const binlog_entry_t *e = &self->pages[page].entry;
+    return (binlog_place_t){ .kind = s_kinds[e->kind], .offset = e->offset, .stored = e->stored,
+                             .unpacked = e->raw, .rows = e->rows };
+}
+
 err_t binlog_expect(ctx_t *ctx, const binlog_t *self, const field_t *field, uint64_t segment,
                     uint64_t first)
 {

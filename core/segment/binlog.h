@@ -102,6 +102,14 @@ err_t must_use binlog_read(ctx_t *ctx, const binlog_t *self, size_t from, size_t
  * is done with; it stays NULL when the column lies in the bytes that were opened. */
 err_t must_use binlog_load(ctx_t *ctx, const binlog_t *self, void **ret_memory, column_t *ret);
 
+/* What lies where, for who looks at a file; raw pages have no rows of their own. */
+typedef struct binlog_place {
+    const char *kind;           /* "zstd", "cells", "offsets", "valid" */
+    uint64_t offset;
+    size_t stored, unpacked, rows;      /* bytes, bytes */
+} binlog_place_t;
+binlog_place_t binlog_place(const binlog_t *self, size_t page);
+
 /* Pages of numbers: rows [*ret_first, + *ret_n) have values from min to max.  False when
  * page i has none.  Compare with i64 or f64 after the field's type. */
 size_t binlog_pages(const binlog_t *self);
