@@ -1,10 +1,15 @@
 /* commands - see commands.h */
 #include "cli/commands.h"
 
+#include "cli/apart.h"
 #include "cli/cluster.h"
+#include "cli/completion.h"
 #include "cli/health.h"
 #include "cli/look.h"
+#include "cli/manual.h"
 #include "cli/standalone.h"
+#include "cli/stored.h"
+#include "cli/top.h"
 #include "core/base/config.h"
 #include "core/node/daemon.h"
 
@@ -103,18 +108,70 @@ static const command_t s_look[] = {
     { .word = "nodes", .about = "who is there, how it is and what it uses",
       .flags = { look_flags, look_page_flags }, .run = look_nodes,
       .examples = "  elanus nodes --dir /tmp/c\n  elanus nodes --ops 127.0.0.1:9091 --watch 1\n" },
+    { .word = "channels", .about = "write channels: owner, state, frontier, followers",
+      .flags = { look_flags, look_page_flags }, .run = look_channels,
+      .more = "Positions are epoch/seq of the log.  A * marks who leads a shard for its replica.\n",
+      .examples = "  elanus channels --dir /tmp/c --watch\n" },
+    { .word = "segments", .about = "segments from growing to indexed, and who holds them",
+      .flags = { look_flags, look_segments_flags, look_page_flags }, .run = look_segments,
+      .examples = "  elanus segments --collection birds\n" },
+    { .word = "indexes", .about = "index builds and how far they are",
+      .flags = { look_flags, look_page_flags }, .run = look_indexes,
+      .examples = "  elanus indexes --watch 1\n" },
+    { .word = "requests", .about = "clients' requests, newest or slowest first",
+      .flags = { look_flags, look_requests_flags, look_page_flags }, .run = look_requests,
+      .examples = "  elanus requests --slow --most 10\n" },
+    { .word = "trace", .about = "where one request spent its time, across daemons",
+      .words = "TRACE", .flags = { look_flags, look_trace_flags }, .run = look_trace,
+      .more = "TRACE is of the first column of `elanus requests`.\n",
+      .examples = "  elanus trace 9f2c41d07a3be512\n" },
     { .word = "events", .about = "what the nodes logged, as one story",
       .flags = { look_flags, look_events_flags }, .run = look_events,
       .examples = "  elanus events --follow --steps\n  elanus events --explain --most 20\n" },
+    { .word = "top", .about = "the same on a screen, once a second",
+      .flags = { look_flags, top_flags }, .run = top_main,
+      .more = "Keys: tab and arrows for another view, up and down to scroll, ? for all, q leaves.\n"
+              "When nobody answers it says so and shows nothing old.\n",
+      .examples = "  elanus top --dir /tmp/c\n  elanus top --once --view events\n" },
     { .word = "health", .about = "ask a daemon's ops port whether it is well",
       .words = "[HOST:PORT]", .run_raw = health_main,
       .examples = "  elanus health 127.0.0.1:9091\n" },
     { .word = NULL },
 };
 
+static const command_t s_apart[] = {
+    { .word = "meta", .about = "metadata: keys, and what their values say", .words = "[PREFIX]",
+      .flags = { stored_flags }, .config = true, .run = apart_meta,
+      .more = "Values are the messages of proto/elanus.proto as JSON; bytes are hex.\n",
+      .examples = "  elanus meta --data elanus-data owner/\n  elanus meta --dir /tmp/c seg/\n" },
+    { .word = "wal", .about = "the write-ahead log: a channel's, an object of it, or a file",
+      .words = "FILE|OBJECT|CHANNEL", .flags = { stored_flags, apart_wal_flags }, .config = true,
+      .run = apart_wal,
+      .examples = "  elanus wal --data elanus-data elanus-rootcoord-dml_0\n"
+                  "  elanus wal --dir /tmp/c elanus-rootcoord-dml_0 --most 5\n"
+                  "  elanus wal elanus-data/wal/elanus-rootcoord-dml_0/0000000000000001.wal\n" },
+    { .word = "segment", .about = "the objects of a segment: columns, deletes, stats, checksums",
+      .words = "ID|OBJECT|FILE", .flags = { stored_flags, apart_flags }, .config = true,
+      .run = apart_segment,
+      .examples = "  elanus segment --data elanus-data 4522\n"
+                  "  elanus segment --dir /tmp/c stats/4501/4502/4522/0\n" },
+    { .word = "index", .about = "the objects of an index build: head, sections, checksums",
+      .words = "BUILD|OBJECT|PATH", .flags = { stored_flags, apart_flags }, .config = true,
+      .run = apart_index,
+      .more = "PATH is a file, or the directory of all objects of a build.\n",
+      .examples = "  elanus index --dir /tmp/c 4610\n"
+                  "  elanus index elanus-data/objects/index/4610/1\n" },
+    { .word = NULL },
+};
+
 static const command_t s_other[] = {
     { .word = "config", .about = "every configuration key, its default and its meaning",
       .config = true, .run_raw = s_config, .examples = "  elanus config >elanus.yaml\n" },
+    { .word = "completion", .about = "a script for your shell that completes these commands",
+      .words = "bash|zsh", .run = completion_main,
+      .examples = "  elanus completion bash >/etc/bash_completion.d/elanus\n" },
+    { .word = "manual", .about = "the man page", .run = manual_main,
+      .examples = "  elanus manual | man -l -\n" },
     { .word = "version", .about = "print the version", .run_raw = s_version,
       .examples = "  elanus version\n" },
     { .word = NULL },
@@ -124,6 +181,7 @@ const command_group_t command_groups[] = {
     { "Run", s_run },
     { "Play with a cluster of this machine", s_local },
     { "Look at a cluster", s_look },
+    { "Take apart what is stored", s_apart },
     { "Others", s_other },
     { NULL, NULL },
 };

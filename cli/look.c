@@ -95,7 +95,8 @@ static err_t s_refused(ctx_t *ctx, const char *address, const ask_answer_t *answ
 static err_t s_ask_one(ctx_t *ctx, const look_t *self, const char *address, const char *page,
                        ask_answer_t *answer, json_t **ret)
 {
-    const ask_t ask = { .address = address, .token = self->token, .patience_ms = LOOK_MS,
+    const ask_t ask = { .address = address, .token = self->token,
+                        .patience_ms = self->patience_ms ? self->patience_ms : LOOK_MS,
                         .path = ctx_printf(ctx, "/api/v1/_elanus/%s", page) };
     TRY(ask_get(ctx, &ask, answer));
     json_t *root = json_loadb((const char *)answer->body.ptr, answer->body.len, 0, NULL);
@@ -146,7 +147,7 @@ err_t look_ask(ctx_t *ctx, look_t *self, const char *page, const char **ret_text
         }
         if (!s_try_another(err))
             return err;
-        if (i + 1 < self->n)
+        if (i + 1 < self->n && !self->quiet)
             fprintf(stderr, "elanus %s: %s; asking %s\n", self->args->command->word, ctx->text,
                     self->addresses[(at + 1) % self->n]);
     }

@@ -20,6 +20,8 @@ typedef struct look {
     char *addresses[LOOK_ADDRESSES];    /* of proxies' ops ports; owned */
     size_t n, answered;         /* answered: who did last; asked first */
     const char *token;
+    int64_t patience_ms;        /* for one proxy's answer; 0: LOOK_MS */
+    bool quiet;                 /* says nothing on stderr */
 } look_t;
 
 extern const flag_t look_flags[];       /* --ops, --dir, --token */
@@ -51,6 +53,9 @@ bool look_table(ctx_t *ctx, const char *page, const json_t *root, size_t width, 
 
 /* An event's lines; explain: with what it means. */
 void look_event(ctx_t *ctx, const json_t *item, size_t width, bool explain, buf_t *into);
+
+/* An answer to "trace" as a waterfall. */
+void look_waterfall(ctx_t *ctx, const json_t *root, size_t width, buf_t *into);
 
 /* The commands. */
 int look_nodes(const args_t *args);

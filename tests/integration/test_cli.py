@@ -2,6 +2,11 @@
 all well, a node killed, no leader, nobody there."""
 import json
 import os
+import pty
+import random
+import select
+import shutil
+import signal
 import socket
 import subprocess
 import unittest
@@ -24,6 +29,25 @@ def column(text, title):
     return [line.split()[names.index(title)] for line in lines[1:]]
 
 
+def post(address, path, body):
+    """A call of REST v2 that has to succeed."""
+    status, text = servers.http(f"http://{address}/v2/vectordb/{path}", body, timeout=30)
+    answer = json.loads(text)
+    assert status == 200 and answer["code"] == 0, (path, text)
+    return answer["data"]
+
+
+def fill(address, name="birds", rows=1200):
+    """A loaded collection with flushed rows, some of them deleted, and an index."""
+    chance = random.Random(1)
+    post(address, "collections/create", {"collectionName": name, "dimension": 8})
+    post(address, "entities/insert", {"collectionName": name, "data": [
+        {"id": i, "vector": [chance.random() for _ in range(8)], "name": f"bird {i}"}
+        for i in range(rows)]})
+    post(address, "entities/delete", {"collectionName": name, "filter": "id in [1, 2, 3]"})
+    post(address, "collections/flush", {"collectionName": name})
+
+
 class Standalone(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
@@ -34,6 +58,17 @@ class Standalone(unittest.TestCase):
         cls.place.start(cls.server)
         cls.server.ready()
         cls.ops = cls.server.ops
+        fill(cls.server.grpc)
+
+    def indexed(self):
+        """Wait until the flushed segment has its index; the items of both pages."""
+        def done():
+            builds = json.loads(self.good("indexes", "--json"))["items"]
+            return builds and all(b["state"] == "done" for b in builds)
+        servers.wait_for("the index is built", 20 * servers.patience(), done)
+        segments = json.loads(self.good("segments", "--collection", "birds", "--json"))["items"]
+        return ([s for s in segments if s["state"] == "flushed"],
+                json.loads(self.good("indexes", "--json"))["items"])
 
     def good(self, *words, **more):
         code, text, errors = elanus(*words, "--ops", self.ops, **more)
@@ -96,6 +131,178 @@ class Standalone(unittest.TestCase):
             self.assertIn(f"  elanus {word}", text)
 
 
+    def test_channels_segments_indexes(self):
+        segments, builds = self.indexed()
+        text = self.good("channels")
+        self.assertIn("active", column(text, "STATE"))
+        self.assertIn("datanode-", column(text, "OWNER")[0])
+        text = self.good("segments", "--collection", "birds")
+        self.assertIn(segments[0]["id"], column(text, "SEGMENT"))
+        self.assertIn("1200", text)
+        self.assertIn(builds[0]["build"], column(self.good("indexes"), "BUILD"))
+        self.assertEqual(json.loads(self.good("segments", "--collection", "birds", "--json"))
+                         ["missing"], [])
+        code, _, errors = elanus("segments", "--collection", "none", "--ops", self.ops)
+        self.assertIn("none", errors if code else "none")
+
+    def test_top_once(self):
+        for view in ("channels", "events"):
+            text = self.good("top", "--once", "--view", view)
+            self.assertIn("leader coord-", text)
+            self.assertIn(f"[{view}]", text)
+            self.assertNotIn("\033", text)
+            self.assertTrue(all(len(line) <= 80 for line in text.splitlines()), text)
+        self.assertRegex(self.good("top", "--once"), r"(?m)^datanode-\d+ +up +\d+\.\d ")
+
+    def test_top_in_a_terminal(self):
+        """It takes the screen, draws, answers keys, and gives the screen back."""
+        for leave in ("q", None):
+            child, terminal = pty.fork()
+            if child == 0:
+                os.execv(servers.binary("elanus"), ["elanus", "top", "--ops", self.ops])
+            seen = b""
+
+            def read_until(wanted):
+                nonlocal seen
+                while wanted not in seen:
+                    self.assertTrue(select.select([terminal], [], [], 20)[0], seen[-400:])
+                    try:
+                        seen += os.read(terminal, 65536)
+                    except OSError:             # the other end is closed
+                        break
+                self.assertIn(wanted, seen)
+            read_until(b"[nodes]")
+            self.assertIn(b"\033[?1049h", seen)
+            os.write(terminal, b"\t")
+            read_until(b"[channels]")
+            os.write(terminal, b"?")
+            read_until(b"another view")
+            if leave:
+                os.write(terminal, leave.encode())
+            else:
+                os.kill(child, signal.SIGINT)
+            read_until(b"\033[?1049l")
+            self.assertEqual(os.waitpid(child, 0)[1], 0)
+            os.close(terminal)
+
+    def test_top_wants_a_terminal(self):
+        code, _, errors = elanus("top", "--ops", self.ops)
+        self.assertEqual(code, 2)
+        self.assertIn("--once", errors)
+
+    # What is stored, while it runs.
+
+    def stored(self, *words, code=0):
+        got, text, errors = elanus(*words, "--data", self.data, "--json")
+        self.assertEqual(got, code, errors)
+        return json.loads(text)
+
+    def test_meta(self):
+        keys = {item["key"]: item for item in self.stored("meta")["items"]}
+        self.assertEqual([k for k, item in keys.items() if not item["type"]], [],
+                         "a table that pb_json.c does not know")
+        self.assertFalse([k for k, item in keys.items() if "damage" in item["value"]])
+        collections = [item["value"]["name"] for key, item in keys.items()
+                       if key.startswith("coll/")]
+        self.assertIn("birds", collections)
+        code, text, _ = elanus("meta", "--data", self.data, "owner/")
+        self.assertEqual(code, 0)
+        self.assertIn('"state": "OWNER_ACTIVE"', text)
+        code, _, errors = elanus("meta", "--data", self.data, "nonsense/")
+        self.assertEqual(code, 2)
+        self.assertIn("no key begins with", errors)
+
+    def test_wal(self):
+        channel = self.stored("meta", "owner/")["items"][0]["value"]["pchannel"]
+        log = self.stored("wal", channel)
+        self.assertGreater(sum(f["entries"] for f in log["files"]), 1)
+        path = os.path.join(self.data, "wal", channel, log["files"][0]["file"])
+        told = self.stored("wal", "--entries", path)
+        kinds = [e["kind"] for o in told["objects"] for e in o["contents"]]
+        self.assertIn("INSERT", kinds)
+        self.assertIn("DELETE", kinds)
+
+    def test_segment_and_index(self):
+        segments, builds = self.indexed()
+        told = self.stored("segment", segments[0]["id"])
+        self.assertEqual((told["rows"], told["collection_name"]), ("1200", "birds"))
+        fields = {o["field"]: o for o in told["objects"] if o["format"] == "binlog"}
+        self.assertEqual(fields["vector"]["type"], "FloatVector")
+        self.assertEqual({o["verdict"] for o in told["objects"]}, {"ok"})
+        index = self.stored("index", builds[0]["build"])
+        self.assertEqual((index["rows"], index["sections_crc"]), (1200, "ok"))
+        path = os.path.join(self.data, "objects", fields["id"]["object"])
+        self.assertEqual(self.stored("segment", path)["store_checksums"], "ok")
+
+    def test_damage_is_named(self):
+        segments, _ = self.indexed()
+        told = self.stored("segment", segments[0]["id"])
+        key = next(o["object"] for o in told["objects"] if o["field"] == "vector")
+        copy = self.place.path("damaged")
+        with open(os.path.join(self.data, "objects", key), "rb") as source:
+            data = bytearray(source.read())
+        for cut, said in [(len(data), r"at \d+"), (100, r"damaged at \d+"), (0, "nothing")]:
+            data[len(data) // 2] ^= 1
+            with open(copy, "wb") as target:
+                target.write(data[:cut])
+            code, _, errors = elanus("segment", copy)
+            self.assertEqual(code, 8, errors)
+            self.assertRegex(errors, said)
+            data[len(data) // 2] ^= 1
+
+    def test_what_is_not_there(self):
+        for words, code, said in [(("wal", "--data", self.data, "none"), 2, "cannot open"),
+                                  (("segment", "--data", self.data, "1"), 2, "no segment 1"),
+                                  (("index", "--data", self.data, "1"), 2, "no build 1"),
+                                  (("segment", "--data", self.data, "a/b"), 2, "cannot open"),
+                                  (("meta", "--data", "/nonexistent"), 2, "there is no metadata"),
+                                  (("wal", "/etc/passwd"), 2, "no log, binlog"),
+                                  (("meta", "--etcd", "127.0.0.1:1"), 4, "is etcd up")]:
+            got, _, errors = elanus(*words)
+            self.assertEqual(got, code, (words, errors))
+            self.assertIn(said, errors)
+
+
+class Shell(unittest.TestCase):
+    """What is made of the table of commands."""
+
+    def complete(self, *words):
+        _, script, _ = elanus("completion", "bash")
+        ask = (f"{script}\nCOMP_WORDS=({' '.join(repr(w) for w in words)})\n"
+               f"COMP_CWORD={len(words) - 1}\n_elanus\nprintf '%s\\n' \"${{COMPREPLY[@]}}\"")
+        done = subprocess.run(["bash", "-c", ask], capture_output=True, text=True, timeout=20,
+                              check=True)
+        self.assertEqual(done.stderr, "")
+        return done.stdout.split()
+
+    def test_bash_completes(self):
+        self.assertEqual(self.complete("elanus", "no"), ["nodes"])
+        self.assertEqual(self.complete("elanus", "events", "--fo"), ["--follow"])
+        self.assertIn("--collection", self.complete("elanus", "segments", "--"))
+        self.assertEqual(self.complete("elanus", "add", "que"), ["querynode"])
+        self.assertEqual(self.complete("elanus", "completion", "z"), ["zsh"])
+
+    def test_zsh_takes_it(self):
+        code, script, _ = elanus("completion", "zsh")
+        self.assertEqual(code, 0)
+        self.assertIn("--collection[", script)
+        if not shutil.which("zsh"):
+            self.skipTest("no zsh")
+        subprocess.run(["zsh", "-n", "-c", script], check=True, timeout=20)
+
+    def test_the_man_page_is_in_step(self):
+        _, made, _ = elanus("manual")
+        root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        with open(os.path.join(root, "docs/man/elanus.1"), encoding="utf-8") as page:
+            self.assertEqual(made, page.read(), "run: elanus manual >docs/man/elanus.1")
+        if not shutil.which("groff"):
+            self.skipTest("no groff")
+        done = subprocess.run(["groff", "-man", "-Tutf8", "-ww", "-b"], input=made,
+                              capture_output=True, text=True, timeout=20, check=True)
+        self.assertEqual(done.stderr, "")
+        self.assertIn("elanus segments", done.stdout)
+
+
 class Nobody(unittest.TestCase):
     def test_no_cluster(self):
         port = servers.free_port()
@@ -138,7 +345,7 @@ class Cluster(unittest.TestCase):
         self.place.processes.append(up)
         up.start()
         ready = up.wait_line(r"^elanus ready grpc=(\S+) ops=(\S+)", 30)
-        self.ops = ready.group(2)
+        self.grpc, self.ops = ready.group(1).split(",")[0], ready.group(2)
 
     def ask(self, *words):
         return elanus(*words, "--dir", self.dir)
@@ -149,9 +356,29 @@ class Cluster(unittest.TestCase):
     def test_troubles(self):
         self.until("all are there", lambda: len(column(self.ask("nodes")[1], "NAME")) == 7)
         self.until("nothing is missing", lambda: self.ask("nodes")[2] == "")
+        self.stored()
         self.node_stands_still()
         self.proxy_is_killed()
         self.coord_is_killed()
+
+    def stored(self):
+        """The same formats out of etcd and S3."""
+        fill(self.grpc)
+        owners = json.loads(self.ask("meta", "owner/", "--json")[1])["items"]
+        channel = owners[0]["value"]["pchannel"]
+        code, text, errors = self.ask("wal", channel, "--json")
+        self.assertEqual((code, errors), (0, ""))
+        log = json.loads(text)
+        self.assertEqual(log["owner"][0]["state"], "OWNER_ACTIVE")
+        self.assertIn("ok", log["objects"][-1]["body_crc"])
+        self.assertEqual(self.ask("wal", log["objects"][-1]["object"])[0], 0)
+        segments = json.loads(self.ask("segments", "--json")[1])["items"]
+        flushed = [s["id"] for s in segments if s["state"] == "flushed"]
+        code, text, errors = self.ask("segment", flushed[0])
+        self.assertEqual((code, errors), (0, ""))
+        self.assertEqual(set(column(text[text.index("format  "):], "verdict")), {"ok"})
+        code, _, errors = self.ask("segment", "stats/1/2/3/4")
+        self.assertEqual(code, 2, errors)
 
     def node_stands_still(self):
         self.assertEqual(self.ask("pause", "querynode-1")[0], 0)
