@@ -6,6 +6,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/fault.h"
+#include "core/node/member.h"
 #include "core/segment/live.h"
 #include "core/wire/pb.h"
 
@@ -487,6 +488,16 @@ const Elanus__Loaded *qw_loaded(querynode_world_t *self, ctx_t *ctx)
     s_step(self, self->leader, &ev);
     self->loaded_ctx = NULL;
     return self->loaded;
+}
+
+const Elanus__Inspection *qw_inspect(const querynode_world_t *self, ctx_t *ctx,
+                                     const Elanus__InspectAsk *ask)
+{
+    Elanus__Inspection *found = ctx_new(ctx, sizeof *found);
+    elanus__inspection__init(found);
+    const member_t *member = self->nodes[self->leader].node;
+    member->inspect(member, ask, ctx, found);
+    return found;
 }
 
 /* --- life -------------------------------------------------------------------------------- */

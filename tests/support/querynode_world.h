@@ -116,6 +116,10 @@ uint64_t qw_query(querynode_world_t *self, Elanus__ReadView view, bool count, qw
 void qw_cancel(querynode_world_t *self, uint64_t request);
 const Elanus__Loaded *qw_loaded(querynode_world_t *self, ctx_t *ctx);
 
+/* What the leading node tells of itself, in the arena of ctx; names are borrowed from it. */
+const Elanus__Inspection *qw_inspect(const querynode_world_t *self, ctx_t *ctx,
+                                     const Elanus__InspectAsk *ask);
+
 /* Is this the answer of that timestamp?  NULL: yes; else what is wrong. */
 const char *qw_wrong(querynode_world_t *self, const qw_answer_t *answer, bool count,
                      uint64_t partition);

@@ -13,6 +13,7 @@
 
 #include "core/base/fault.h"
 #include "core/base/limits.h"
+#include "core/node/member.h"
 #include "core/segment/field_index.h"
 #include "core/store/store_int.h"
 #include "core/wire/pb.h"
@@ -403,6 +404,36 @@ static void so_many_run_at_a_time_in_their_order(void **state)
 }
 
 /* What one takes is found by asking: with less than that it is refused, with that it runs. */
+static size_t s_inspect(bool asks, Elanus__BuildView ***ret)
+{
+    Elanus__InspectAsk ask = ELANUS__INSPECT_ASK__INIT;
+    Elanus__Inspection found = ELANUS__INSPECTION__INIT;
+    const member_t *member = g.node;            /* the first of every role */
+    ask.state = asks;
+    member->inspect(g.node, &ask, &builds_world.ctx, &found);
+    *ret = found.builds;
+    return found.n_builds;
+}
+
+static void who_looks_in_sees_what_is_not_done(void **state)
+{
+    (void)state;
+    Elanus__BuildView **views = NULL;
+    s_put_binlogs(3);
+    for (uint64_t i = 1; i <= 3; i++)
+        s_ask((ask_t){ .build = i, .attempt = i });
+    assert_int_equal(s_inspect(false, &views), 0);
+    assert_int_equal(s_inspect(true, &views), 3);
+    for (uint64_t i = 0; i < 3; i++) {
+        assert_int_equal(views[i]->id, i + 1);
+        assert_int_equal(views[i]->attempt, i + 1);
+        assert_in_range(views[i]->percent, 0, 99);
+    }
+    assert_int_equal(s_work(), OK);
+    assert_int_equal(s_inspect(true, &views), 2);
+    assert_int_equal(views[0]->id, 2);
+}
+
 static uint64_t s_need(void)
 {
     static const uint64_t s_step_bytes = 1024;
@@ -658,6 +689,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(who_asks_waits_for_a_while, s_up, s_down),
         cmocka_unit_test_setup_teardown(what_cannot_be_built_is_refused, s_up, s_down),
         cmocka_unit_test_setup_teardown(so_many_run_at_a_time_in_their_order, s_up, s_down),
+        cmocka_unit_test_setup_teardown(who_looks_in_sees_what_is_not_done, s_up, s_down),
         cmocka_unit_test_setup_teardown(so_much_memory_is_taken_at_a_time, s_up, s_down),
         cmocka_unit_test_setup_teardown(what_may_be_too_large_runs_alone, s_up, s_down),
         cmocka_unit_test_setup_teardown(so_many_wait, s_up, s_down),
