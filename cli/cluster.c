@@ -22,12 +22,14 @@ enum {
     LOOK_MS = 50,               /* between looks at who has become ready */
     STOP_MS = 10000,            /* a process may take to leave */
     ANSWER_MS = 2000,           /* for a client that asks and does not read */
+    CLIENTS_PORT = 19530, OPS_PORT = 9091,
 };
 
 static const char s_about[] =
     "elanus up - a cluster as processes of this machine, until ctrl-C or `elanus down`\n\n"
     "  --dir DIR            everything it keeps; made when it is not there (required)\n"
     "  --port N             of the first proxy, the next has N + 1; 0: any (default 19530)\n"
+    "  --ops-port N         its operations port, likewise (default 9091; any with --port)\n"
     "  --proxies N          how many of each (default 1 each)\n"
     "  --coords N\n"
     "  --datanodes N\n"
@@ -85,9 +87,11 @@ static bool s_port_flag(cluster_t *self, const char *flag, const char *value)
 {
     char *end = NULL;
     long port = strtol(value, &end, 10);
-    if (strcmp(flag, "--port") != 0 || *end != '\0' || port < 0 || port > 65000)
+    int *into = strcmp(flag, "--port") == 0 ? &self->port
+              : strcmp(flag, "--ops-port") == 0 ? &self->ops_port : NULL;
+    if (!into || *end != '\0' || port < 0 || port > 65000)
         return false;
-    self->port = (int)port;
+    *into = (int)port;
     return true;
 }
 
@@ -351,7 +355,8 @@ static err_t s_up(ctx_t *ctx, cluster_t *self)
 int cluster_up(int argc, char **argv)
 {
     cluster_t self = {
-        .port = 19530, .s3_key = "minioadmin", .s3_secret = "minioadmin", .root = "elanus",
+        .port = CLIENTS_PORT, .ops_port = -1,
+        .s3_key = "minioadmin", .s3_secret = "minioadmin", .root = "elanus",
         .lock_fd = -1, .control_fd = -1, .signal_fd = -1,
     };
     for (part_t part = PART_COORD; part < PARTS; part++)
@@ -365,6 +370,8 @@ int cluster_up(int argc, char **argv)
         return s_usage("cannot take", wrong);
     if (!self.dir)
         return s_usage("needs", "--dir DIR");
+    if (self.ops_port < 0)      /* who moves the one, for a second cluster, moves both */
+        self.ops_port = self.port == CLIENTS_PORT ? OPS_PORT : 0;
     vec_init(&self.processes, sizeof(process_t *));
     ctx_init(&self.memory);
     ctx_t ctx;

@@ -38,6 +38,7 @@ typedef struct cluster {
     const char *bin;            /* where the daemons lie */
     int counts[PARTS];
     int port;                   /* of the first proxy; 0: any */
+    int ops_port;               /* its operations port; 0: any, -1: not said */
     const char *etcd, *s3;      /* HOST:PORT given; NULL: started here */
     const char *s3_key, *s3_secret;
     const char *root;           /* in etcd, and the bucket's name */

@@ -192,11 +192,12 @@ process_t *cluster_add_one(cluster_t *self, part_t part)
     int number = ++self->next[part];
     const char *name = ctx_printf(&ctx, "%s-%d", part_name(part), number);
     int port = part == PART_PROXY && self->port > 0 ? self->port + number - 1 : 0;
+    int ops_port = part == PART_PROXY && self->ops_port > 0 ? self->ops_port + number - 1 : 0;
     vec_scoped flags;
     vec_init(&flags, sizeof(char *));
     s_flag(&flags, ctx_printf(&ctx, "%s/elanus-%s", self->bin, part_name(part)));
     s_flag_pair(&flags, "--port", ctx_printf(&ctx, "%d", port));
-    s_flag_pair(&flags, "--ops-port", "0");
+    s_flag_pair(&flags, "--ops-port", ctx_printf(&ctx, "%d", ops_port));
     s_flag_pair(&flags, "--elanus.data.dir", ctx_printf(&ctx, "%s/%s", self->dir, name));
     s_flag_pair(&flags, "--elanus.node.listen", "127.0.0.1");
     s_flag_pair(&flags, "--elanus.ops.address", "127.0.0.1");

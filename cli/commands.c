@@ -50,6 +50,7 @@ static const flag_t s_standalone_flags[] = {
 static const flag_t s_up_flags[] = {
     { "--dir", "DIR", "everything it keeps; made when it is not there (required)" },
     { "--port", "N", "of the first proxy, the next has N + 1; 0: any (19530)" },
+    { "--ops-port", "N", "its operations port, likewise (9091; any with --port)" },
     { "--proxies", "N", "how many of each (1 each)" },
     { "--coords", "N", "" },
     { "--datanodes", "N", "" },

@@ -1,29 +1,17 @@
 """doc_compare - is what a command printed what the page shows?
 
-Numbers, ids and times of two runs differ, and with them the widths of columns: both sides are
-compared with each number as N, units of time and size alike, and runs of spaces and of drawn
-lines as one.  "…" or "..." on a line of its own in the page stands for any lines, "…" in a line for
-any text.
+Both are compared as tests/support/masked.py leaves them: numbers, ids, times, sizes and the widths
+of columns may differ.  "…" or "..." on a line of its own in the page stands for any lines, "…" in
+a line for any text.
 """
 import difflib
+import os
 import re
+import sys
 
-MASKS = [(re.compile(pattern), instead) for pattern, instead in (
-    (r"\x1b\[[0-9;?]*[A-Za-z]", ""),                                    # colours
-    (r"\b(?=\w*\d)(?=\w*[a-f])[0-9a-f]{8,}\b", "N"),                    # ids in hexadecimal
-    (r"(?:(?<=\s)|^|(?<=[=(\[]))[-+](?=\d)", ""),
-    (r"\d+(?:[.,:_]\d+)*(?:e[-+]?\d+)?", "N"),
-    (r"N ?(?:ns|us|µs|ms|s|min|h)\b", "N s"),
-    (r"N ?(?:B|kB|[KMGT]i?B|bytes?)\b", "N B"),
-    (r"([#=─━═-])\1+", r"\1"),
-    (r"\[#*[ .]*\]", "[#]"),                                            # progress bars
-    (r"[ \t]+", " "))]
-
-
-def masked(line):
-    for pattern, instead in MASKS:
-        line = pattern.sub(instead, line)
-    return line.strip()
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(os.path.dirname(HERE), "support"))
+from masked import mask  # noqa: E402
 
 
 def printed(text):
@@ -35,7 +23,7 @@ def printed(text):
 
 
 def _strip(lines):
-    lines = [masked(line) for line in lines]
+    lines = [mask(line) for line in lines]
     while lines and not lines[-1]:
         lines.pop()
     return lines
@@ -61,7 +49,7 @@ def arrived(shown, lines):
 
 def difference(shown, lines):
     """What a person reads: the page's lines with -, the command's with +."""
-    alike = difflib.SequenceMatcher(None, _strip(shown), [masked(line) for line in lines], False)
+    alike = difflib.SequenceMatcher(None, _strip(shown), [mask(line) for line in lines], False)
     found = []
     for kind, a, a_end, b, b_end in alike.get_opcodes():
         found += [f"  {line}" for line in lines[b:b_end]] if kind == "equal" else \

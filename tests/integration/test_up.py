@@ -73,7 +73,9 @@ class Up(unittest.TestCase):
         self.assertEqual((status, '"code":0' in text.replace(" ", "")), (200, True), text)
         process.signal(signal.SIGINT)
         self.assertEqual(process.wait(20), 0)
-        self.up()
+        ops_port = servers.free_port()
+        self.up("--ops-port", str(ops_port))
+        self.assertEqual(self.ready.group(2), f"127.0.0.1:{ops_port}")
         status, text = servers.http(f"http://{self.ready.group(1)}/v2/vectordb/databases/list", {})
         self.assertIn('"kept"', text)
 
