@@ -230,8 +230,8 @@ static const figure_t s_figures[] = {
     { "elanus_data_growing_rows", "rows that are not flushed", s_rows },
     { "elanus_data_growing_bytes", "memory of rows and deletes that are not flushed", s_bytes },
     { "elanus_data_pending_bytes", "writes that wait for the log", s_pending_bytes },
-    { "elanus_data_commits", "group commits since the start", s_commits },
-    { "elanus_data_writes", "writes asked for since the start", s_writes },
+    { "elanus_data_commits_total", "group commits since the start", s_commits },
+    { "elanus_data_writes_total", "writes asked for since the start", s_writes },
     { NULL, NULL, NULL },
 };
 

@@ -494,8 +494,8 @@ static const figure_t s_figures[] = {
     { "elanus_index_builds_running", "indexes that are being built here", s_running },
     { "elanus_index_builds_waiting", "builds that wait for their turn", s_waiting },
     { "elanus_index_builds_bytes", "memory that the running ones take, about", s_taken_bytes },
-    { "elanus_index_builds_done", "indexes built since the start", s_n_done },
-    { "elanus_index_builds_failed", "builds that failed or were given up", s_n_failed },
+    { "elanus_index_builds_done_total", "indexes built since the start", s_n_done },
+    { "elanus_index_builds_failed_total", "builds that failed or were given up", s_n_failed },
     { NULL, NULL, NULL },
 };
 

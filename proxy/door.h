@@ -159,11 +159,16 @@ void door_destroy(door_t **self_p);
     X(garbage)              /* neither HTTP/2 nor HTTP/1.1 nor the TLS we expect */ \
     X(tls_failed)           /* handshakes that failed */
 
+#define DOOR_GAUGES(X) \
+    X(open_conns) \
+    X(open_requests)        /* handed over and not answered */ \
+    X(held_bytes)           /* of messages and answers */
+
 typedef struct door_stats {
 #define X(name) uint64_t name;
     DOOR_COUNTERS(X)
+    DOOR_GAUGES(X)
 #undef X
-    uint64_t open_conns, open_requests, held_bytes;
 } door_stats_t;
 
 /* Any thread. */

@@ -148,6 +148,7 @@ static void s_done(proxy_node_t *self, proxy_write_t *w, actions_t *act)
     Milvus__MutationResult result = MILVUS__MUTATION_RESULT__INIT;
     result.status = proxy_status_new(w->call->ctx, OK, NULL);
     result.delete_cnt = (int64_t)d->keys.n;
+    w->call->vectors = d->keys.n;
     result.timestamp = w->ts ? w->ts : self->last_ts;
     proxy_answer(self, w->call, act, &result);
 }

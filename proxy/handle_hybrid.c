@@ -96,6 +96,7 @@ static void s_ask(proxy_node_t *self, proxy_call_t *call, const Elanus__Collecti
         job->searches[i].ask->view = own;
         read->parts[i].ask = (ProtobufCMessage *)job->searches[i].ask;
         read->parts[i].view = own;
+        call->vectors += job->searches[i].nq;
     }
     read->finish = s_finish;
     read->arg = job;

@@ -128,6 +128,7 @@ static void s_done(proxy_node_t *self, proxy_write_t *w, actions_t *act)
 {
     Milvus__MutationResult result = MILVUS__MUTATION_RESULT__INIT;
     result.status = proxy_status_new(w->call->ctx, OK, NULL);
+    w->call->vectors = w->rows.n;
     if (s_result(w, &result) == OK)
         proxy_answer(self, w->call, act, &result);
     else
@@ -141,6 +142,7 @@ static void s_numbered(proxy_node_t *self, void *arg, const event_t *ev, actions
 {
     proxy_write_t *w = arg;
     w->first_id = first;
+    (void)metrics_took_ms(self->count.apply_pk, w->numbering_us);
     if (err == OK)
         proxy_write_start(self, w, ev, act);
     else
@@ -159,6 +161,7 @@ static void s_number(proxy_node_t *self, proxy_write_t *w, uint32_t n_rows, cons
         return;
     }
     w->n_ids = n_rows;
+    w->numbering_us = metrics_began(self->count.to);
     proxy_ids(self, ev, act, n_rows, w->give_up_ms, s_numbered, w);
 }
 

@@ -47,6 +47,7 @@ static void s_ask(proxy_node_t *self, proxy_call_t *call, const Elanus__Collecti
     read->finish = s_finish;
     read->done = s_done;
     read->arg = job;
+    call->vectors = job->request.nq;
     proxy_read_start(self, read, ev, act);
 }
 

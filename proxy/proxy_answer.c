@@ -46,6 +46,7 @@ static const Common__Status *s_status_of(const ProtobufCMessage *response)
 void proxy_end(proxy_node_t *self, proxy_call_t *call, actions_t *act)
 {
     self->open_calls--;
+    proxy_count_call(self, call);
     json_decref(call->json);
     call->json = NULL;
     act_item(act, call);
@@ -65,6 +66,8 @@ static void s_answer_rest(proxy_call_t *call, const ProtobufCMessage *response)
 
 void proxy_pack(proxy_call_t *call, const void *response)
 {
+    const Common__Status *status = s_status_of(response);
+    call->code = status ? status->code : 0;
     if (call->route)
         s_answer_rest(call, response);
     else if (wire_pack(call->ctx, response, &call->body) != OK)

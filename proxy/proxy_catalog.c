@@ -99,6 +99,8 @@ static void s_watched(void *node, void *arg, const event_t *ev, actions_t *act)
         log_event(LOG_ERROR, "watch_failed", "prefix=%s why=\"%s\"", catalog_root(kind), ev->text);
         return;
     }
+    if (kind == CATALOG_COLLECTION)
+        proxy_count_forget(self, ev);
     catalog_watched(self->catalog, ev->ctx, kind, ev->watch.changes, ev->watch.n);
     s_wake(self, ev, act);
 }
@@ -166,11 +168,17 @@ void proxy_ddl(proxy_node_t *self, proxy_call_t *call, const event_t *ev, action
 
 /* --- looking again -------------------------------------------------------------------- */
 
+static void s_looked(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
+{
+    (void)metrics_took_ms(self->count.cache_update, call->look_us);
+    proxy_handle(self, call, ev, act);
+}
+
 static void s_told(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
     int64_t revisions[CATALOG_KINDS] = {0};
     if (ev->err == OK && s_revisions(call, ev, revisions) == OK)
-        proxy_when(self, call, ev, act, revisions, proxy_handle);
+        proxy_when(self, call, ev, act, revisions, s_looked);
     else
         proxy_handle(self, call, ev, act);          /* what we know is the best there is */
 }
@@ -180,6 +188,8 @@ bool proxy_look_again(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
     if (call->looked_again || self->member.self->standalone || !self->member.leader_there)
         return false;
     call->looked_again = true;
+    call->look_us = metrics_began(self->count.to);
+    proxy_count_miss(self);
     proxy_ask(self, call, ev, act, ELANUS__METHOD__METHOD_CATALOG, view_of("", 0), s_told);
     return true;
 }
@@ -191,6 +201,7 @@ void proxy_look_first(proxy_node_t *self, proxy_call_t *call, const event_t *ev,
         return;
     }
     call->looked_again = true;
+    call->look_us = metrics_began(self->count.to);
     proxy_ask_within(self, call, ev, act, ELANUS__METHOD__METHOD_CATALOG, FIRST_MS, s_told);
 }
 

@@ -11,6 +11,7 @@
 #include "core/wire/pb.h"
 #include "milvus.pb-c.h"
 #include "proxy/handlers.h"
+#include "proxy/proxy_count.h"
 #include "proxy/proxy_node.h"
 
 #define PROXY_VERSION "2.4.23-elanus-" ELANUS_VERSION
@@ -59,6 +60,7 @@ struct proxy_node {
     uint64_t open_calls;
     uint64_t client_calls;      /* so far, without pages */
     const event_t *now;         /* the event of this step */
+    proxy_count_t count;
 };
 
 /* What a handler does with the coordinator's answer; ev as in EV_REPLY.  ev->err is set when

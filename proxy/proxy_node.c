@@ -32,6 +32,7 @@ static void *s_make(const node_self_t *who, const void *options)
     self->member.keeps_link = s_keeps_link;
     self->member.knows_link = s_knows_link;
     self->options = options ? options : &s_open_house;
+    proxy_count_init(&self->count, who);
     self->catalog = catalog_new();
     return self;
 }
@@ -172,6 +173,7 @@ static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, 
 {
     self->open_calls++;
     self->client_calls += call->page == NULL;
+    call->began_us = metrics_began(self->count.to);
     if (!proxy_authenticate(self, call, act))
         return;
     if (call->page)
@@ -256,8 +258,8 @@ static int64_t s_hedges_won(const void *node)
 static const figure_t s_figures[] = {
     { "elanus_proxy_open_calls", "client requests that have no answer yet", s_open_calls },
     { "elanus_proxy_client_calls", "requests that clients made, so far", s_client_calls },
-    { "elanus_proxy_reads_hedged", "reads asked of another replica as well, so far", s_hedged },
-    { "elanus_proxy_hedges_won", "and answered by that one first", s_hedges_won },
+    { "elanus_proxy_reads_hedged_total", "reads asked of another replica as well, so far", s_hedged },
+    { "elanus_proxy_hedges_won_total", "and answered by that one first", s_hedges_won },
     { NULL, NULL, NULL },
 };
 

@@ -52,10 +52,13 @@ struct proxy_call {
     size_t step;                /* REST: RPCs of this body that are done */
     char db[LIMIT_NAME_BYTES + 1];
     char user[LIMIT_NAME_BYTES + 1];
+    int64_t began_us, look_us;  /* for /metrics; 0 without a registry */
+    uint64_t vectors;           /* rows written, or vectors searched for */
     bool looked_again;          /* see proxy_look_again */
 
     /* the answer */
     int grpc_status;
+    int code;                   /* of the Status in the response; 0: success */
     int http_status;            /* REST */
     const char *text;           /* gRPC: message of a failed status */
     buf_t body;                 /* packed response, or JSON */

@@ -63,11 +63,18 @@ static void s_fail(proxy_node_t *self, proxy_read_t *read, err_t err, const char
     s_done(self, read, ev, act);
 }
 
+static void s_put_together(proxy_read_t *read)
+{
+    proxy_node_t *self = read->node;
+    int64_t began_us = metrics_began(self->count.to);
+    read->err = read->finish(read->call->ctx, read);
+    proxy_count_took(self, self->count.reduced, proxy_count_kind(read->call), began_us);
+}
+
 static err_t s_work(ctx_t *ctx, void *arg)
 {
     (void)ctx;
-    proxy_read_t *read = arg;
-    read->err = read->finish(read->call->ctx, read);
+    s_put_together(arg);
     return OK;
 }
 
@@ -84,11 +91,12 @@ static void s_worked(void *node, void *arg, const event_t *ev, actions_t *act)
 static void s_finish(proxy_node_t *self, proxy_read_t *read, const event_t *ev, actions_t *act)
 {
     read->ended = true;
+    proxy_count_took(self, self->count.waited, proxy_count_kind(read->call), read->began_us);
     if (read->bytes > BIG_BYTES) {
         act_compute(act, s_work, read, wait_once(self->member.waits, act, s_worked, read));
         return;
     }
-    read->err = read->finish(read->call->ctx, read);
+    s_put_together(read);
     s_done(self, read, ev, act);
 }
 
@@ -131,7 +139,9 @@ static err_t s_keep(read_call_t *call, view_t payload)
                                                       : &elanus__rows__descriptor;
     read_answer_t *answer = ctx_new(ctx, sizeof *answer);
     ProtobufCMessage *message = NULL;
+    int64_t began_us = metrics_began(read->node->count.to);
     TRY(wire_unpack(ctx, type, payload, &message));
+    proxy_count_took(read->node, read->node->count.decoded, proxy_count_kind(read->call), began_us);
     answer->message = message;
     answer->next = attempt->answers;
     attempt->answers = answer;
@@ -274,7 +284,7 @@ proxy_read_t *proxy_read_new(proxy_node_t *self, proxy_call_t *call,
     size_t n = coll->n_vchannels;
     proxy_read_t *read = mem_new(sizeof *read);
     *read = (proxy_read_t){
-        .call = call, .schema = schema_ref(catalog_schema(self->catalog, coll->id)),
+        .node = self, .call = call, .schema = schema_ref(catalog_schema(self->catalog, coll->id)),
         .collection = coll->id, .n_vchannels = n, .method = method, .refs = 1,
         .vchannels = ctx_new(ctx, (n + 1) * sizeof(char *)),
         .parts = mem_new(n_parts * sizeof *read->parts), .n_parts = n_parts,
@@ -297,6 +307,7 @@ proxy_read_t *proxy_read_new(proxy_node_t *self, proxy_call_t *call,
 void proxy_read_start(proxy_node_t *self, proxy_read_t *read, const event_t *ev, actions_t *act)
 {
     read->give_up_ms = ev->now_ms + PATIENCE_MS;
+    read->began_us = metrics_began(self->count.to);
     if (read->call->ctx->deadline_ms != INT64_MAX)
         read->give_up_ms = read->call->ctx->deadline_ms;
     s_route_all(self, read, ev, act);

@@ -67,6 +67,8 @@ struct proxy_read {
     read_part_t *parts;         /* [n_parts] */
     size_t n_parts;
     int64_t give_up_ms;
+    proxy_node_t *node;
+    int64_t began_us;           /* for /metrics */
     bool waiting;               /* for news */
     bool ended;                 /* finish or done has begun: late answers do not count */
     size_t bytes;               /* of the answers */

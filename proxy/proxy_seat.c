@@ -45,6 +45,7 @@ static err_t s_options(ctx_t *ctx, daemon_t *daemon, host_options_t *ret)
         return (double)stats.name; \
     }
 DOOR_COUNTERS(X)
+DOOR_GAUGES(X)
 #undef X
 
 /* What the door counted, for /metrics. */
@@ -52,9 +53,14 @@ static void s_show_counters(daemon_t *daemon, proxy_actor_t *actor)
 {
     metrics_t *metrics = ops_metrics(daemon_ops(daemon));
 #define X(name) \
-    metrics_gauge_fn(metrics, "elanus_door_" #name, "counted at the clients' port: " #name, \
-                     s_count_##name, actor);
+    metrics_counter_fn(metrics, "elanus_door_" #name "_total", \
+                       "counted at the clients' port: " #name, s_count_##name, actor);
     DOOR_COUNTERS(X)
+#undef X
+#define X(name) \
+    metrics_gauge_fn(metrics, "elanus_door_" #name, "at the clients' port now: " #name, \
+                     s_count_##name, actor);
+    DOOR_GAUGES(X)
 #undef X
 }
 

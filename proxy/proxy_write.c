@@ -35,6 +35,7 @@ struct write_channel {
     proxy_link_t *link;         /* taken while it is asked; NULL: none */
     buf_t object;
     int64_t not_before_ms, pause_ms;
+    int64_t sent_us;            /* for /metrics */
     err_t err;                  /* of the last try */
     char text[CTX_TEXT_BYTES];
 };
@@ -263,12 +264,20 @@ static err_t s_take_answer(write_channel_t *channel, const event_t *ev)
     return OK;
 }
 
+static void s_count_send(proxy_node_t *self, const write_channel_t *channel)
+{
+    method_fn *handler = channel->write->call->method->handler;
+    proxy_count_took(self, self->count.sent_write, handler == handle_insert ? "insert"
+                     : handler == handle_upsert ? "upsert" : "delete", channel->sent_us);
+}
+
 static void s_answered(void *node, void *arg, const event_t *ev, actions_t *act)
 {
     write_channel_t *channel = arg;
     proxy_link_release(node, channel->link, act);
     channel->link = NULL;
     channel->write->n_asked--;
+    s_count_send(node, channel);
     channel->err = s_take_answer(channel, ev);
     channel->state = CHANNEL_IDLE;
     if (channel->err != OK) {
@@ -291,6 +300,7 @@ static void s_ask(proxy_node_t *self, write_channel_t *channel, const event_t *e
     channel->state = CHANNEL_ASKED;
     w->n_asked++;
     channel->link = proxy_link_take(self, channel->endpoint);
+    channel->sent_us = metrics_began(self->count.to);
     act_call_moved(act, channel->endpoint, ELANUS__METHOD__METHOD_WRITE, &channel->object,
                    left < ONE_TRY_MS ? left : ONE_TRY_MS,
                    wait_once(self->member.waits, act, s_answered, channel));

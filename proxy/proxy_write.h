@@ -45,6 +45,7 @@ struct proxy_write {
     void *arg;                  /* the caller's */
     uint64_t ts;                /* of what was written: the latest */
     int64_t give_up_ms;
+    int64_t numbering_us;       /* since when; for /metrics */
 
     write_channel_t *channels;  /* [plan.n_shards] */
     bool planned, working, waiting;

@@ -173,6 +173,7 @@
 
 /* Metrics */
 #define LIMIT_METRICS_CELLS     4096            /* label combinations of one family */
+#define LIMIT_METRICS_HISTOGRAMS 256            /* the same of a histogram: 20 lines each */
 #define LIMIT_METRICS_LABELS    8               /* labels of one family */
 
 /* Configuration */

@@ -13,18 +13,19 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "core/base/clock.h"
 #include "core/base/hostinfo.h"
 #include "core/base/limits.h"
 #include "core/base/map.h"
 #include "core/base/utf8.h"
 #include "core/base/vec.h"
 
-typedef enum { COUNTER, GAUGE, GAUGE_FN, HISTOGRAM } kind_t;
+typedef enum { COUNTER, GAUGE, COUNTER_FN, GAUGE_FN, HISTOGRAM } kind_t;
 
 struct metrics_cell {
     metrics_family_t *family;
     char *values[LIMIT_METRICS_LABELS];
-    bool hidden;                /* under the registry's lock */
+    bool hidden, marked;        /* under the registry's lock */
     _Atomic uint64_t count;     /* counter */
     _Atomic double real;        /* gauge; histogram: sum */
     _Atomic uint64_t buckets[]; /* histogram: [n_bounds + 1], not cumulative */
@@ -137,6 +138,8 @@ static metrics_family_t *s_family(metrics_t *self, kind_t kind, const char *name
                                   const char *labels)
 {
     check(s_is_name(name));
+    if (!self)
+        return NULL;
     pthread_mutex_lock(&self->lock);
     metrics_family_t *family = s_find_family(self, name);
     if (family) {
@@ -170,6 +173,8 @@ metrics_family_t *metrics_histogram(metrics_t *self, const char *name, const cha
 {
     check(n > 0);
     metrics_family_t *family = s_family(self, HISTOGRAM, name, help, labels);
+    if (!family)
+        return NULL;
     pthread_mutex_lock(&self->lock);
     check(family->cells.len == 0 || family->n_bounds == n);
     family->bounds = bounds;
@@ -178,29 +183,45 @@ metrics_family_t *metrics_histogram(metrics_t *self, const char *name, const cha
     return family;
 }
 
+static void s_set_fn(metrics_family_t *family, double (*fn)(void *arg), void *arg)
+{
+    if (!family)
+        return;
+    pthread_mutex_lock(&family->registry->lock);
+    family->fn = fn;
+    family->fn_arg = arg;
+    pthread_mutex_unlock(&family->registry->lock);
+}
+
 void metrics_gauge_fn(metrics_t *self, const char *name, const char *help,
                       double (*fn)(void *arg), void *arg)
 {
-    metrics_family_t *family = s_family(self, GAUGE_FN, name, help, NULL);
-    pthread_mutex_lock(&self->lock);
-    family->fn = fn;
-    family->fn_arg = arg;
-    pthread_mutex_unlock(&self->lock);
+    s_set_fn(s_family(self, GAUGE_FN, name, help, NULL), fn, arg);
+}
+
+void metrics_counter_fn(metrics_t *self, const char *name, const char *help,
+                        double (*fn)(void *arg), void *arg)
+{
+    s_set_fn(s_family(self, COUNTER_FN, name, help, NULL), fn, arg);
 }
 
 /* --- cells ----------------------------------------------------------------- */
 
-static metrics_cell_t *s_new_cell(metrics_family_t *family, const char *key, size_t key_len)
+/* The values in a row, each cut to LIMIT_NAME_BYTES and with its NUL. */
+typedef struct {
+    char text[LIMIT_METRICS_LABELS * (LIMIT_NAME_BYTES + 1)];
+    size_t len;
+} cell_key_t;
+
+static void s_key(const metrics_family_t *family, const char *const *values, cell_key_t *ret)
 {
-    size_t n_buckets = family->kind == HISTOGRAM ? family->n_bounds + 1 : 0;
-    metrics_cell_t *cell = mem_new(sizeof *cell + n_buckets * sizeof cell->buckets[0]);
-    cell->family = family;
-    const char *value = key;
-    for (size_t k = 0; k < family->n_labels; k++, value += strlen(value) + 1)
-        cell->values[k] = mem_strdup(value);
-    vec_push(&family->cells, &cell);
-    map_put(family->by_values, view_of(key, key_len), cell);
-    return cell;
+    ret->len = 0;
+    for (size_t k = 0; k < family->n_labels; k++) {
+        size_t part = strnlen(values[k], LIMIT_NAME_BYTES);
+        memcpy(ret->text + ret->len, values[k], part);
+        ret->text[ret->len + part] = '\0';
+        ret->len += part + 1;
+    }
 }
 
 static void s_zero(metrics_cell_t *cell)
@@ -211,21 +232,50 @@ static void s_zero(metrics_cell_t *cell)
         atomic_store(&cell->buckets[i], 0);
 }
 
-/* The values in a row, each cut to LIMIT_NAME_BYTES and with its NUL, are the key.
- * NULL when there is no such cell and no room for it among `most`. */
+static void s_enter(metrics_cell_t *cell, const cell_key_t *key)
+{
+    const char *value = key->text;
+    for (size_t k = 0; k < cell->family->n_labels; k++, value += strlen(value) + 1)
+        cell->values[k] = mem_strdup(value);
+    map_put(cell->family->by_values, view_of(key->text, key->len), cell);
+}
+
+static metrics_cell_t *s_new_cell(metrics_family_t *family, const cell_key_t *key)
+{
+    size_t n_buckets = family->kind == HISTOGRAM ? family->n_bounds + 1 : 0;
+    metrics_cell_t *cell = mem_new(sizeof *cell + n_buckets * sizeof cell->buckets[0]);
+    cell->family = family;
+    vec_push(&family->cells, &cell);
+    s_enter(cell, key);
+    return cell;
+}
+
+/* A full family gives the cell of a collection that was dropped to one that was made. */
+static metrics_cell_t *s_take_hidden(metrics_family_t *family, const cell_key_t *key)
+{
+    for (size_t i = 0; i < family->cells.len; i++) {
+        metrics_cell_t *cell = *(metrics_cell_t **)vec_at(&family->cells, i);
+        if (!cell->hidden)
+            continue;
+        cell_key_t old;
+        s_key(family, (const char *const *)cell->values, &old);
+        map_del(family->by_values, view_of(old.text, old.len));
+        for (size_t k = 0; k < family->n_labels; k++)
+            mem_free(cell->values[k]);
+        s_enter(cell, key);
+        return cell;
+    }
+    return NULL;
+}
+
+/* NULL when there is no such cell and no room for it among `most`. */
 static metrics_cell_t *s_find_cell(metrics_family_t *family, const char *const *values, size_t most)
 {
-    char key[LIMIT_METRICS_LABELS * (LIMIT_NAME_BYTES + 1)];
-    size_t len = 0;
-    for (size_t k = 0; k < family->n_labels; k++) {
-        size_t part = strnlen(values[k], LIMIT_NAME_BYTES);
-        memcpy(key + len, values[k], part);
-        key[len + part] = '\0';
-        len += part + 1;
-    }
-    metrics_cell_t *cell = map_get(family->by_values, view_of(key, len));
-    if (!cell && family->cells.len < most)
-        cell = s_new_cell(family, key, len);
+    cell_key_t key;
+    s_key(family, values, &key);
+    metrics_cell_t *cell = map_get(family->by_values, view_of(key.text, key.len));
+    if (!cell)
+        cell = family->cells.len < most ? s_new_cell(family, &key) : s_take_hidden(family, &key);
     return cell;
 }
 
@@ -233,21 +283,50 @@ metrics_cell_t *metrics_cell_at(metrics_family_t *family, const char *const *val
 {
     static const char *const other[LIMIT_METRICS_LABELS] = {
         "other", "other", "other", "other", "other", "other", "other", "other" };
-    check(n == family->n_labels && family->kind != GAUGE_FN);
+    if (!family)
+        return NULL;
+    check(n == family->n_labels && family->kind != GAUGE_FN && family->kind != COUNTER_FN);
+    size_t most = family->kind == HISTOGRAM ? LIMIT_METRICS_HISTOGRAMS : LIMIT_METRICS_CELLS;
     pthread_mutex_lock(&family->registry->lock);
-    metrics_cell_t *cell = s_find_cell(family, values, LIMIT_METRICS_CELLS);
+    metrics_cell_t *cell = s_find_cell(family, values, most);
     if (!cell)
-        cell = s_find_cell(family, other, LIMIT_METRICS_CELLS + 1);
+        cell = s_find_cell(family, other, most + 1);
     if (cell->hidden) {
         cell->hidden = false;
         s_zero(cell);
     }
+    cell->marked = false;
     pthread_mutex_unlock(&family->registry->lock);
     return cell;
 }
 
+static void s_mark(metrics_family_t *family, bool sweep)
+{
+    if (!family)
+        return;
+    pthread_mutex_lock(&family->registry->lock);
+    for (size_t i = 0; i < family->cells.len; i++) {
+        metrics_cell_t *cell = *(metrics_cell_t **)vec_at(&family->cells, i);
+        cell->hidden |= sweep && cell->marked;
+        cell->marked = !sweep;
+    }
+    pthread_mutex_unlock(&family->registry->lock);
+}
+
+void metrics_mark(metrics_family_t *gauge)
+{
+    s_mark(gauge, false);
+}
+
+void metrics_sweep(metrics_family_t *gauge)
+{
+    s_mark(gauge, true);
+}
+
 void metrics_forget(metrics_t *self, const char *label, const char *value)
 {
+    if (!self)
+        return;
     pthread_mutex_lock(&self->lock);
     for (size_t i = 0; i < self->families.len; i++) {
         metrics_family_t *family = *(metrics_family_t **)vec_at(&self->families, i);
@@ -275,24 +354,32 @@ static void s_add_real(_Atomic double *to, double by)
 
 void metrics_add(metrics_cell_t *counter, uint64_t n)
 {
+    if (!counter)
+        return;
     check(counter->family->kind == COUNTER);
     atomic_fetch_add_explicit(&counter->count, n, memory_order_relaxed);
 }
 
 void metrics_set(metrics_cell_t *gauge, double value)
 {
+    if (!gauge)
+        return;
     check(gauge->family->kind == GAUGE);
     atomic_store_explicit(&gauge->real, value, memory_order_relaxed);
 }
 
 void metrics_shift(metrics_cell_t *gauge, double by)
 {
+    if (!gauge)
+        return;
     check(gauge->family->kind == GAUGE);
     s_add_real(&gauge->real, by);
 }
 
 void metrics_observe(metrics_cell_t *histogram, double value)
 {
+    if (!histogram)
+        return;
     const metrics_family_t *family = histogram->family;
     check(family->kind == HISTOGRAM);
     size_t i = 0;
@@ -302,8 +389,24 @@ void metrics_observe(metrics_cell_t *histogram, double value)
     s_add_real(&histogram->real, value);
 }
 
+int64_t metrics_began(const metrics_t *self)
+{
+    return self ? clock_mono_us() : 0;
+}
+
+double metrics_took_ms(metrics_cell_t *histogram, int64_t began_us)
+{
+    if (!histogram)
+        return 0;
+    double took_ms = (double)(clock_mono_us() - began_us) / 1000;
+    metrics_observe(histogram, took_ms);
+    return took_ms;
+}
+
 double metrics_value(const metrics_cell_t *cell)
 {
+    if (!cell)
+        return 0;
     if (cell->family->kind == GAUGE)
         return atomic_load_explicit(&cell->real, memory_order_relaxed);
     uint64_t count = atomic_load_explicit(&cell->count, memory_order_relaxed);
@@ -414,9 +517,9 @@ static void s_write_head(buf_t *into, const char *name, const char *help, const 
 
 static void s_write_family(buf_t *into, metrics_family_t *family)
 {
-    static const char *const types[] = { "counter", "gauge", "gauge", "histogram" };
+    static const char *const types[] = { "counter", "gauge", "counter", "gauge", "histogram" };
     s_write_head(into, family->name, family->help, types[family->kind]);
-    if (family->kind == GAUGE_FN) {
+    if (family->kind == GAUGE_FN || family->kind == COUNTER_FN) {
         buf_addf(into, "%s ", family->name);
         s_write_number(into, family->fn(family->fn_arg));
         buf_add_str(into, "\n");

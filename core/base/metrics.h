@@ -9,10 +9,13 @@
  *     metrics_cell_t *ok = metrics_cell(requests, "7", "success");
  *     metrics_add(ok, 1);
  *
+ * A NULL registry counts nowhere: all that is made from it is NULL, and counting in NULL
+ * does nothing.  The simulator's nodes have none.
+ *
  * Registering a name again returns the family that is there: the roles that
  * standalone hosts share one registry.  A family that has LIMIT_METRICS_CELLS
- * cells gives everybody else one cell whose labels all say "other", so a
- * client who makes up names cannot fill the memory.
+ * cells, or LIMIT_METRICS_HISTOGRAMS, gives everybody else one cell whose labels
+ * all say "other", so a client who makes up names cannot fill the memory.
  */
 #ifndef CORE_BASE_METRICS_H
 #define CORE_BASE_METRICS_H
@@ -43,6 +46,8 @@ metrics_family_t *metrics_histogram(metrics_t *self, const char *name, const cha
  * registry's lock, on the thread that writes: it must be quick and not come back here. */
 void metrics_gauge_fn(metrics_t *self, const char *name, const char *help,
                       double (*fn)(void *arg), void *arg);
+void metrics_counter_fn(metrics_t *self, const char *name, const char *help,
+                        double (*fn)(void *arg), void *arg);
 
 /* Milvus's buckets for latencies, in milliseconds. */
 extern const double metrics_latency_ms[];
@@ -50,7 +55,7 @@ enum { METRICS_LATENCY_N = 18 };
 
 /* The cell for these label values, one a label, as C strings, cut to LIMIT_NAME_BYTES.  It
  * lives as long as the registry.  Any thread; a lock and a hash: where it is hot, keep
- * the pointer. */
+ * the pointer, but not of a cell whose labels may be forgotten: it may serve others then. */
 #define metrics_cell(family, ...) \
     metrics_cell_at((family), (const char *const[]){ __VA_ARGS__ }, \
                     sizeof((const char *const[]){ __VA_ARGS__ }) / sizeof(char *))
@@ -61,6 +66,17 @@ void metrics_add(metrics_cell_t *counter, uint64_t n);
 void metrics_set(metrics_cell_t *gauge, double value);
 void metrics_shift(metrics_cell_t *gauge, double by);
 void metrics_observe(metrics_cell_t *histogram, double value);
+
+/* A stopwatch: microseconds on a clock for metrics_took_ms, which observes and returns the
+ * milliseconds since then.  Without a registry neither asks what time it is, so that a node under
+ * the simulator does not. */
+int64_t metrics_began(const metrics_t *self);
+double metrics_took_ms(metrics_cell_t *histogram, int64_t began_us);
+
+/* Gauges that are worked out anew, all of a family: mark, find and set each that there is, sweep;
+ * those that were not found are not shown any more. */
+void metrics_mark(metrics_family_t *gauge);
+void metrics_sweep(metrics_family_t *gauge);
 
 /* A counter's or gauge's value, a histogram's number of observations. */
 double metrics_value(const metrics_cell_t *cell);

@@ -71,38 +71,96 @@ static err_t s_check_txn(ctx_t *ctx, const meta_txn_t *txn)
     return OK;
 }
 
+/* --- counting, by Milvus's names ------------------------------------------------------ */
+
+static const double s_sizes[] = { 1e2, 1e3, 1e4, 1e5, 1e6, 1e7 };
+
+void meta_count(meta_t *self, metrics_t *to)
+{
+    self->metrics = to;
+    self->ops = metrics_counter(to, "milvus_meta_op_count",
+        "operations on the metadata and how they ended; status total is all of them",
+        "meta_op_type,status");
+    self->latency = metrics_histogram(to, "milvus_meta_request_latency",
+        "of one operation, in ms", "meta_op_type", metrics_latency_ms, METRICS_LATENCY_N);
+    self->sizes = metrics_histogram(to, "milvus_meta_kv_size",
+        "bytes of values read, and of those that a transaction carries", "meta_op_type", s_sizes,
+        ARRAY_LEN(s_sizes));
+}
+
+/* "There is no such key" is an answer and no failure. */
+static err_t s_counted(meta_t *meta, const char *what, int64_t began_us, err_t err, size_t bytes)
+{
+    bool good = err == OK || err == ERR_KEY_NOT_FOUND;
+    if (!meta->metrics)
+        return err;
+    (void)metrics_took_ms(metrics_cell(meta->latency, what), began_us);
+    metrics_add(metrics_cell(meta->ops, what, "total"), 1);
+    metrics_add(metrics_cell(meta->ops, what, good ? "success" : "fail"), 1);
+    if (err == OK && bytes)
+        metrics_observe(metrics_cell(meta->sizes, what), (double)bytes);
+    return err;
+}
+
+static size_t s_list_bytes(const meta_items_t *items)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < items->n; i++)
+        bytes += items->at[i].value.len;
+    return bytes;
+}
+
+static size_t s_txn_bytes(const meta_txn_t *txn)
+{
+    size_t bytes = 0;
+    for (size_t i = 0; i < txn->n_ops; i++)
+        bytes += txn->ops[i].value.len;
+    return bytes;
+}
+
+/* --- operations ------------------------------------------------------------------------- */
+
 err_t meta_get(ctx_t *ctx, meta_t *meta, const char *key, meta_item_t *ret)
 {
     TRY(ctx_alive(ctx));
     TRY(s_check_key(ctx, key, false));
-    return meta->driver->get(ctx, meta, key, ret);
+    int64_t began_us = metrics_began(meta->metrics);
+    err_t err = meta->driver->get(ctx, meta, key, ret);
+    return s_counted(meta, "get", began_us, err, err == OK ? ret->value.len : 0);
 }
 
 err_t meta_list(ctx_t *ctx, meta_t *meta, const char *prefix, meta_items_t *ret)
 {
     TRY(ctx_alive(ctx));
     TRY(s_check_key(ctx, prefix, true));
-    return meta->driver->list(ctx, meta, prefix, ret);
+    int64_t began_us = metrics_began(meta->metrics);
+    err_t err = meta->driver->list(ctx, meta, prefix, ret);
+    return s_counted(meta, "list", began_us, err, err == OK ? s_list_bytes(ret) : 0);
 }
 
 err_t meta_txn(ctx_t *ctx, meta_t *meta, const meta_txn_t *txn, meta_txn_result_t *ret)
 {
     TRY(ctx_alive(ctx));
     TRY(s_check_txn(ctx, txn));
-    return meta->driver->txn(ctx, meta, txn, ret);
+    int64_t began_us = metrics_began(meta->metrics);
+    err_t err = meta->driver->txn(ctx, meta, txn, ret);
+    return s_counted(meta, "txn", began_us, err, s_txn_bytes(txn));
 }
 
 err_t meta_lease_grant(ctx_t *ctx, meta_t *meta, int64_t ttl_ms, int64_t *ret_lease)
 {
     check(ttl_ms > 0);
     TRY(ctx_alive(ctx));
-    return meta->driver->lease_grant(ctx, meta, ttl_ms, ret_lease);
+    int64_t began_us = metrics_began(meta->metrics);
+    err_t err = meta->driver->lease_grant(ctx, meta, ttl_ms, ret_lease);
+    return s_counted(meta, "lease_grant", began_us, err, 0);
 }
 
 err_t meta_lease_keep(ctx_t *ctx, meta_t *meta, int64_t lease)
 {
     TRY(ctx_alive(ctx));
-    return meta->driver->lease_keep(ctx, meta, lease);
+    int64_t began_us = metrics_began(meta->metrics);
+    return s_counted(meta, "lease_keep", began_us, meta->driver->lease_keep(ctx, meta, lease), 0);
 }
 
 err_t meta_lease_revoke(ctx_t *ctx, meta_t *meta, int64_t lease)

@@ -15,6 +15,7 @@
 #define CORE_META_META_H
 
 #include "core/base/base.h"
+#include "core/base/metrics.h"
 
 typedef struct meta meta_t;
 typedef struct meta_watch meta_watch_t;
@@ -133,6 +134,9 @@ err_t must_use meta_watch(ctx_t *ctx, meta_t *meta, const char *prefix,
 
 /* fn is not called any more once this returns.  NULL is fine. */
 void meta_unwatch(meta_watch_t **watch_p);
+
+/* Count operations and what they cost there, from now on; before anybody else uses it. */
+void meta_count(meta_t *self, metrics_t *to);
 
 /* Ends all watches (their handles die with it) and closes; NULL is fine. */
 void meta_destroy(meta_t **self_p);

@@ -23,6 +23,8 @@ typedef struct meta_driver {
 
 struct meta {
     const meta_driver_t *driver;
+    metrics_t *metrics;         /* NULL: nobody counts */
+    metrics_family_t *ops, *latency, *sizes;
 };
 
 struct meta_watch {

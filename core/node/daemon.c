@@ -41,7 +41,7 @@ struct daemon {
     ctx_t memory;               /* lives as long as the process's nodes */
 };
 
-/* A figure of a node as a gauge of the process. */
+/* A figure of a node as a gauge or counter of the process. */
 typedef struct {
     host_t *host;
     size_t at;
@@ -276,6 +276,7 @@ static err_t s_open_host(ctx_t *ctx, daemon_t *self, const seat_t *seat)
             .lease_ttl_ms = config_int(config, "common.session.ttl"),
             .heartbeat_ms = config_int(config, "elanus.net.heartbeat"),
             .ops_address = ops_address(self->ops), .standalone = self->plan->standalone,
+            .metrics = self->metrics,
         },
     };
     TRY(s_node_id(ctx, self, self->n_hosts, &options.self.id));
@@ -324,7 +325,13 @@ static double s_figure(void *arg)
     return (double)value;
 }
 
-/* Every figure of a role becomes a gauge that reads what the node last published. */
+static bool s_is_total(const char *name)
+{
+    size_t len = strlen(name);
+    return len > 6 && strcmp(name + len - 6, "_total") == 0;
+}
+
+/* Every figure of a role becomes a metric that reads what the node last published. */
 static void s_show_figures(daemon_t *self, host_t *host)
 {
     const figure_t *figure = NULL;
@@ -332,7 +339,8 @@ static void s_show_figures(daemon_t *self, host_t *host)
     for (size_t at = 0; host_figure(host, at, &figure, &value); at++) {
         gauge_t *gauge = ctx_new(&self->memory, sizeof *gauge);
         *gauge = (gauge_t){ .host = host, .at = at };
-        metrics_gauge_fn(self->metrics, figure->name, figure->help, s_figure, gauge);
+        (s_is_total(figure->name) ? metrics_counter_fn : metrics_gauge_fn)(
+            self->metrics, figure->name, figure->help, s_figure, gauge);
     }
 }
 
@@ -342,6 +350,9 @@ static err_t s_set_up(ctx_t *ctx, daemon_t *self)
 {
     TRY(s_open_meta(ctx, self));
     TRY(s_open_store(ctx, self));
+    meta_count(self->meta, self->metrics);
+    if (self->store)
+        store_count(self->store, self->metrics);
     TRY(s_check_identity(ctx, self));
     self->io = pool_new("io", (int)config_int(self->config, "elanus.threads.io"));
     int compute = (int)config_int(self->config, "elanus.threads.compute");

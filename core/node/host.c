@@ -24,6 +24,7 @@ enum {
     WATCH_RETRY_MS = 500,
     EVENTS_A_POLL = 64,
     MOST_FIGURES = 32,
+    MEASURE_MS = 1000,
 };
 
 typedef enum { MAIL_OP, MAIL_WATCH, MAIL_ITEM, MAIL_STOP } mail_kind_t;
@@ -93,6 +94,7 @@ struct host {
     pthread_cond_t ready_cond;
     _Atomic bool ready;
     _Atomic int64_t figures[MOST_FIGURES];
+    int64_t measured_ms;
 
     void (*left)(void *arg);
     void *left_arg;
@@ -498,6 +500,15 @@ static void s_read_mail(host_t *self)
 
 /* --- life ------------------------------------------------------------------------------ */
 
+static void s_measure(host_t *self)
+{
+    int64_t now_ms = clock_mono_ms();
+    if (!self->role->measure || !self->self.metrics || now_ms < self->measured_ms + MEASURE_MS)
+        return;
+    self->measured_ms = now_ms;
+    self->role->measure(self->node, clock_wall_ms());
+}
+
 /* Show what the last steps have changed to the other threads. */
 static void s_publish(host_t *self)
 {
@@ -562,6 +573,7 @@ static void s_loop(host_t *self)
         s_run_timers(self);
         s_run_failed(self);
         s_publish(self);
+        s_measure(self);
     }
 }
 

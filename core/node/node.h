@@ -23,6 +23,7 @@
 #include "core/base/base.h"
 #include "core/base/buf.h"
 #include "core/base/log.h"
+#include "core/base/metrics.h"
 #include "core/base/rng.h"
 #include "core/base/vec.h"
 #include "core/meta/meta.h"
@@ -42,6 +43,7 @@ typedef struct node_self {
     int64_t lease_ttl_ms;
     int64_t heartbeat_ms;       /* of its links; five missed make a peer suspect */
     bool standalone;
+    metrics_t *metrics;         /* borrowed; where it counts; NULL, as in the simulator: nowhere */
 } node_self_t;
 
 typedef enum {
@@ -192,7 +194,7 @@ void act_leave(actions_t *act, err_t err, const char *text);
 
 /* A number a role lets the world see: on /metrics, and to those who wait for it. */
 typedef struct figure {
-    const char *name, *help;    /* Prometheus gauge */
+    const char *name, *help;    /* a gauge; a counter when the name ends in _total */
     int64_t (*read)(const void *node);
 } figure_t;
 
@@ -205,6 +207,9 @@ typedef struct role {
     void (*end)(void *node);
     bool (*ready)(const void *node);    /* can it do its work now? */
     const figure_t *figures;            /* ends with a NULL name; NULL: none */
+    /* Set the gauges of node_self_t.metrics; after steps, at most once a second.  NULL: none.
+     * It changes nothing that a step looks at. */
+    void (*measure)(void *node, int64_t wall_ms);
 } role_t;
 
 #endif

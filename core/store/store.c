@@ -36,6 +36,11 @@ store_t *store_new(const store_driver_t *driver, void *impl)
     return self;
 }
 
+void store_count(store_t *self, metrics_t *to)
+{
+    store_meter_init(&self->meter, to);
+}
+
 void store_destroy(store_t **self_p)
 {
     store_t *self = *self_p;
@@ -120,6 +125,16 @@ typedef struct call {
     store_list_t list;              /* out */
 } call_t;
 
+/* As Milvus's metrics call it. */
+static const char *s_meter_name(call_kind_t kind)
+{
+    static const char *const names[] = {
+        [CALL_PUT] = "put", [CALL_GET] = "get", [CALL_HEAD] = "stat", [CALL_LIST] = "walk",
+        [CALL_DELETE] = "remove",
+    };
+    return names[kind];
+}
+
 static const char *s_kind_name(call_kind_t kind)
 {
     static const char *const names[] = {
@@ -129,9 +144,8 @@ static const char *s_kind_name(call_kind_t kind)
     return names[kind];
 }
 
-static err_t s_call_once(ctx_t *ctx, void *arg)
+static err_t s_drive(ctx_t *ctx, call_t *call)
 {
-    call_t *call = arg;
     const store_driver_t *driver = call->store->driver;
     void *impl = call->store->impl;
     switch (call->kind) {
@@ -150,6 +164,17 @@ static err_t s_call_once(ctx_t *ctx, void *arg)
     }
     check(!"a kind of call");
     return ERR_INTERNAL;
+}
+
+static err_t s_call_once(ctx_t *ctx, void *arg)
+{
+    call_t *call = arg;
+    const store_meter_t *meter = &call->store->meter;
+    int64_t began_us = metrics_began(meter->to);
+    err_t err = s_drive(ctx, call);
+    uint64_t bytes = call->kind == CALL_PUT ? store_parts_len(&call->parts) : call->sink.len;
+    store_meter_count(meter, s_meter_name(call->kind), began_us, err, bytes);
+    return err;
 }
 
 /* 20 ms doubling to 1 s, less a random part of up to half. */

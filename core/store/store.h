@@ -18,6 +18,7 @@
 #define CORE_STORE_STORE_H
 
 #include "core/base/base.h"
+#include "core/base/metrics.h"
 
 typedef struct store store_t;
 typedef struct copies copies_t;
@@ -111,6 +112,9 @@ err_t must_use store_list(ctx_t *ctx, store_t *store, const char *prefix, const 
 
 /* Deleting what is not there is OK. */
 err_t must_use store_delete(ctx_t *ctx, store_t *store, const char *key);
+
+/* Count calls and what they cost there, from now on; before anybody else uses the store. */
+void store_count(store_t *self, metrics_t *to);
 
 /* NULL is fine. */
 void store_destroy(store_t **self_p);

@@ -11,6 +11,7 @@
 
 #include "core/store/footer_cache.h"
 #include "core/store/store.h"
+#include "core/store/store_meter.h"
 
 /* Where a get puts what it reads: arena memory, kept when the read is repeated. */
 typedef struct store_sink {
@@ -77,6 +78,7 @@ struct store {
     const store_driver_t *driver;
     void *impl;                     /* owned */
     footer_cache_t *footers;
+    store_meter_t meter;
 };
 
 /* A store on this driver; impl is moved. */

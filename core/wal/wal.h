@@ -23,6 +23,7 @@
 #ifndef CORE_WAL_WAL_H
 #define CORE_WAL_WAL_H
 
+#include "core/wal/wal_meter.h"
 #include "core/wal/wal_record.h"
 
 typedef struct wal wal_t;
@@ -45,7 +46,10 @@ typedef struct wal_driver {
     uint32_t commits;           /* that may run side by side; 0: one */
 } wal_driver_t;
 
-struct wal { const wal_driver_t *driver; };
+struct wal {
+    const wal_driver_t *driver;
+    const wal_meter_t *meter;   /* borrowed; set by the owner before the first commit; NULL: none */
+};
 
 /* Take a batch (borrowed until the frontier has passed batch->at, or the log was
  * discarded or destroyed) and set batch->at.  Timestamps must not fall from batch to

@@ -616,8 +616,11 @@ static err_t s_write_group(ctx_t *ctx, local_log_t *self, size_t from, size_t n,
     reach_t end;
     TRY(s_seal(ctx, self, from, n, &end));
     uint64_t at = self->at;
+    size_t entries = 0;
+    int64_t began_us = wal_meter_began(self->base.meter);
     for (size_t i = from; i < from + n; i++) {
         wal_batch_t *batch = s_work(self, i);
+        entries += batch->n;
         size_t len = wal_batch_len(batch);
         int error = self->disk->driver->write(self->disk, self->file, at, batch->bytes.ptr, len);
         if (error)
@@ -625,6 +628,7 @@ static err_t s_write_group(ctx_t *ctx, local_log_t *self, size_t from, size_t n,
         at += len;
     }
     int error = PLANTED(BUG_ACK_BEFORE_SYNC) ? 0 : self->disk->driver->sync(self->disk, self->file);
+    wal_meter_put(self->base.meter, began_us, entries, bytes, error ? ERR_DISK : OK);
     if (error)
         return s_break(ctx, self, error, "sync");
     self->at = at;

@@ -324,7 +324,7 @@ static err_t s_append(ctx_t *ctx, wal_t *base, wal_batch_t *batch)
 typedef struct group {
     vec_t batches;              /* of wal_batch_t * */
     wal_batch_t room;           /* all of them in one, when they are several */
-    size_t bytes;
+    size_t bytes, entries;
     flight_t *flight;
     view_t object;              /* as it is put … */
     ctx_t putting;              /* … under this, which others may cancel */
@@ -357,6 +357,7 @@ static err_t s_take(ctx_t *ctx, object_log_t *self, group_t *group)
         wal_batch_t *batch = s_at(&self->pending, n++);
         vec_push(&group->batches, &batch);
         group->bytes += s_body_len(batch);
+        group->entries += batch->n;
     }
     if (n) {
         wal_batch_t *last = s_at(&group->batches, n - 1);
@@ -452,8 +453,10 @@ static err_t s_put(ctx_t *ctx, object_log_t *self, group_t *group)
     ctx_t *putting = &group->putting;
     putting->deadline_ms = ctx->deadline_ms;
     ctx_limit_ms(putting, WAL_PUT_MS);
+    int64_t began_us = wal_meter_began(self->base.meter);
     err_t err = store_put(putting, self->store, wal_object_key(ctx, s_channel(self), at),
                           group->object);
+    wal_meter_put(self->base.meter, began_us, group->entries, group->object.len, err);
     s_landed(self, group->flight, err);
     if (err != OK)      /* it may be there, or arrive: whoever opens next finds out */
         return ctx_fail(ctx, ERR_OUTCOME_UNKNOWN, "%s", putting->text);
