@@ -98,6 +98,29 @@ static void s_mark_needed(coord_node_t *self, ctx_t *ctx)
     }
 }
 
+size_t coord_channels_unowned(const coord_node_t *self, ctx_t *ctx, size_t *ret_used)
+{
+    peer_t **nodes = NULL;
+    size_t n_nodes = coord_peers_of(self, ctx, "datanode", &nodes), unowned = 0;
+    view_t name;
+    void *channel = NULL;
+    *ret_used = 0;
+    for (size_t at = 0; map_next(self->channels, &at, &name, &channel); ) {
+        if (!((const channel_t *)channel)->needed)
+            continue;
+        const char *text = ctx_printf(ctx, "%.*s", (int)name.len, (const char *)name.ptr);
+        const Elanus__Owner *owner = directory_owner(self->directory, text, NULL);
+        bool owned = false;
+        for (size_t i = 0; i < n_nodes && owner; i++)
+            owned |= owner->state == ELANUS__OWNER_STATE__OWNER_ACTIVE &&
+                     nodes[i]->id == owner->node && coord_peer_up(self, nodes[i]) &&
+                     nodes[i]->incarnation == owner->incarnation;
+        *ret_used += 1;
+        unowned += !owned;
+    }
+    return unowned;
+}
+
 /* --- which nodes ---------------------------------------------------------------------- */
 
 static const peer_t *s_node(const look_t *look, uint64_t id, uint64_t incarnation)

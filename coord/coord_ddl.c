@@ -188,8 +188,9 @@ static void s_push(coord_node_t *self, ddl_t *ddl)
     self->ddl_last = ddl;
 }
 
-static void s_refuse(ddl_t *ddl, actions_t *act, err_t err, const char *text)
+static void s_refuse(coord_node_t *self, ddl_t *ddl, actions_t *act, err_t err, const char *text)
 {
+    coord_count_ddl(&self->count, ddl, err);
     if (ddl->method != ELANUS__METHOD__METHOD_NONE)
         act_refuse(act, ddl->from, err, "%s", text);
     else if (err != ERR_SERVICE_NOT_READY)
@@ -212,6 +213,7 @@ static void s_answer(coord_node_t *self, ddl_t *ddl, int64_t rev, actions_t *act
     range.first = ddl->first_id;
     range.n = ddl->n_ids;
     bool ids = ddl->method == ELANUS__METHOD__METHOD_ALLOC_IDS;
+    coord_count_ddl(&self->count, ddl, OK);
     act_reply(act, ddl->from, pb_pack(&ddl->memory, ids ? (void *)&range : (void *)&done));
 }
 
@@ -271,7 +273,7 @@ static void s_done(void *node, void *arg, const event_t *ev, actions_t *act)
         s_answer(self, ddl, ev->meta.txn.rev, act);
     } else {
         /* Who waits and asks again would wait for somebody to make room. */
-        s_refuse(ddl, act, ev->err == ERR_DISK_FULL ? ERR_DISK_FULL : ERR_SERVICE_NOT_READY,
+        s_refuse(self, ddl, act, ev->err == ERR_DISK_FULL ? ERR_DISK_FULL : ERR_SERVICE_NOT_READY,
                  ctx_printf(&ddl->memory, "coord-%llu %s",
                             (unsigned long long)self->member.self->id,
                             ev->err != OK ? ev->text : "does not lead any more"));
@@ -358,7 +360,7 @@ void coord_ddl_go_on(coord_node_t *self, const event_t *ev, actions_t *act)
             s_answer(self, ddl, 0, act);
         } else {
             s_forget_ids(self, next, end);
-            s_refuse(ddl, act, err, ddl->memory.text);
+            s_refuse(self, ddl, act, err, ddl->memory.text);
         }
         s_free(ddl);
     }
@@ -368,7 +370,7 @@ void coord_ddl_go_on(coord_node_t *self, const event_t *ev, actions_t *act)
 void coord_ddl_lost(coord_node_t *self, actions_t *act)
 {
     for (ddl_t *ddl = s_pop(self); ddl; ddl = s_pop(self)) {
-        s_refuse(ddl, act, ERR_SERVICE_NOT_READY,
+        s_refuse(self, ddl, act, ERR_SERVICE_NOT_READY,
                  ctx_printf(&ddl->memory, "coord-%llu does not lead any more",
                             (unsigned long long)self->member.self->id));
         s_free(ddl);
@@ -421,6 +423,7 @@ void coord_ddl_call(coord_node_t *self, const event_t *ev, actions_t *act)
     }
     ddl_t *ddl = s_new(method, s_plan_of(method));
     ddl->from = ev->call.from;
+    ddl->began_us = metrics_began(self->count.to);
     if (s_read(ddl, ev->call.payload) != OK) {
         act_refuse(act, ddl->from, ddl->memory.err, "%s", ddl->memory.text);
         s_free(ddl);

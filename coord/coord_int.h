@@ -2,6 +2,7 @@
 #ifndef COORD_COORD_INT_H
 #define COORD_COORD_INT_H
 
+#include "coord/coord_count.h"
 #include "coord/coord_node.h"
 #include "core/base/map.h"
 #include "core/base/vec.h"
@@ -37,7 +38,6 @@ typedef struct peer {
 } peer_t;
 
 typedef struct gather gather_t;
-typedef struct ddl ddl_t;
 typedef struct building building_t;
 
 /* Plan a change: look at the catalog, note what to write.  No writes and OK: nothing to do.
@@ -58,6 +58,7 @@ struct ddl {
     vec_t ops;                  /* of meta_op_t: what to write */
     vec_t cmps;                 /* of meta_cmp_t: what must hold beside the leader's guard */
     int64_t wall_ms, now_ms;    /* when it was planned */
+    int64_t began_us;           /* for /metrics */
 };
 
 struct coord_node {
@@ -90,6 +91,7 @@ struct coord_node {
     uint64_t last_ts;
     ddl_t *ddl_first, *ddl_last;    /* waiting; one at a time is done */
     ddl_t *ddl_now;
+    coord_count_t count;
 };
 
 /* coord_peers.c: sessions, links, health */
@@ -122,6 +124,8 @@ void coord_channels_look(coord_node_t *self, const event_t *ev, actions_t *act, 
 /* OPEN_CHANNEL of an owner: somebody else should */
 void coord_channels_stalled(coord_node_t *self, const event_t *ev, actions_t *act);
 void coord_channels_forget(coord_node_t *self);
+/* Channels in use, and how many of them have no living owner that takes writes. */
+size_t coord_channels_unowned(const coord_node_t *self, ctx_t *ctx, size_t *ret_used);
 
 /* coord_replicas.c: every loaded collection gets its replicas, and they their segments.
  * `place` and `drop` note writes of one collection in a change that is being planned. */

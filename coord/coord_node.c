@@ -85,6 +85,7 @@ static void *s_make(const node_self_t *who, const void *options)
     coord_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
     self->member.figures = coord_role.figures;
+    coord_count_init(&self->count, who);
     self->member.inspect = coord_peers_inspect;
     elect_init(&self->elect, &self->member);
     self->member.on_leader = s_on_leader;
@@ -199,5 +200,5 @@ static const figure_t s_figures[] = {
 
 const role_t coord_role = {
     .name = "coord", .make = s_make, .step = s_step, .end = s_end, .ready = s_ready,
-    .figures = s_figures,
+    .figures = s_figures, .measure = coord_count_measure,
 };

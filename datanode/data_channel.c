@@ -361,6 +361,7 @@ static void s_adopt_log(data_channel_t *channel)
     data_opening_t *opening = channel->opening;
     channel->disk = take(opening->disk);
     channel->log = take(opening->log);
+    channel->log->meter = &self->count.wal;
     data_requests_destroy(&channel->requests);  /* of the epoch before */
     channel->requests = data_requests_new();
     channel->applied = wal_frontier(channel->log);
@@ -440,6 +441,7 @@ static void s_active(data_channel_t *channel, int64_t rev, const event_t *ev, ac
     channel->owner_rev = rev;
     channel->state = CHANNEL_ACTIVE;
     data_seals_tell(channel);
+    metrics_add(channel->node->count.takeovers, channel->epoch > 1);
     log_event(LOG_INFO, "channel_active", "channel=%s epoch=%" PRIu64, channel->name,
               channel->epoch);
     for (size_t i = 0; i < channel->openers.len; i++)
@@ -632,6 +634,7 @@ static void s_close(data_channel_t *channel, const char *why, const event_t *ev,
 void data_channel_lost(data_channel_t *channel, const event_t *ev, actions_t *act)
 {
     channel->reopen = channel->release = false;
+    metrics_add(channel->node->count.lost, 1);
     s_close(channel, "the channel has another owner", ev, act);
 }
 

@@ -19,6 +19,7 @@ errand_t *errand_new(data_node_t *node, keeper_t *keeper)
     errand_t *self = mem_new(sizeof *self);
     self->node = node;
     self->keeper = keeper;
+    self->began_us = metrics_began(node->count.to);
     ctx_init(&self->memory);
     vec_init(&self->segments, sizeof(uint64_t));
     if (keeper)

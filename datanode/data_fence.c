@@ -92,6 +92,9 @@ static void s_was_answered(void *node, void *arg, const event_t *ev, actions_t *
     data_node_t *self = node;
     uintptr_t how = (uintptr_t)arg;
     bool no = ev->err == OK && !ev->meta.txn.applied;
+    (void)metrics_took_ms(self->count.question_ms, self->fence_us);
+    metrics_add(self->count.refused, no);
+    metrics_add(self->count.unanswered, ev->err != OK);
     if (no && !(how & ASKED_ONE))
         self->fence_singly = s_count_asked(self);
     for (size_t i = self->all.len; i-- > 0; ) {
@@ -170,6 +173,8 @@ static void s_ask_for(data_node_t *self, const event_t *ev, actions_t *act, size
     }
     uintptr_t how = (txn.n_cmps == 1 ? ASKED_ONE : 0u) | (txn.n_ops ? ASKED_WRITING : 0u);
     self->fence_busy = true;
+    self->fence_us = metrics_began(self->count.to);
+    metrics_add(self->count.questions, 1);
     act_meta_txn(act, &txn, wait_once(self->member.waits, act, s_was_answered, (void *)how));
 }
 

@@ -48,6 +48,7 @@ static void s_flush_failed(errand_t *errand, err_t err, const event_t *ev)
     data_shard_t *shard = NULL;
     data_segment_t *segment = s_waiting(errand, &shard);
     errand->keeper->flushes--;
+    metrics_add(errand->node->count.flushes_failed, 1);
     keeper_forget(errand->keeper, errand->segment);
     if (segment) {
         segment->flushing = false;
@@ -74,6 +75,9 @@ static void s_flush_named(errand_t *errand, err_t err, const event_t *ev, action
     mark->known_ts = PLANTED(BUG_DELETE_LATE) ? keeper->channel->applied_ts : record->delta_ts;
     mark->busy = false;
     keeper->flushes--;
+    metrics_add(errand->node->count.flushes_good, 1);
+    metrics_add(errand->node->count.flushed_rows, record->rows);
+    metrics_add(errand->node->count.flushed_bytes, record->bytes);
     if (segment) {
         segment->flushing = false;
         keeper->flushed_bytes += growing_bytes(segment->rows);
@@ -93,6 +97,7 @@ static void s_flush_put(errand_t *errand, err_t err, const event_t *ev, actions_
         s_flush_failed(errand, err != OK ? err : ERR_TIMEOUT, ev);
         return;
     }
+    (void)metrics_took_ms(errand->node->count.save_ms, errand->began_us);
     const Elanus__Segment *record = flush_job_record(errand->flush);
     keeper_mark(errand->keeper, record)->busy = true;
     meta_op_t op = errand_put_segment(errand, record);
@@ -108,6 +113,7 @@ static void s_flush_one(keeper_t *keeper, data_shard_t *shard, data_segment_t *s
         .delta_ts = keeper->channel->applied_ts, .end = segment->last,
     };
     errand_t *errand = errand_new(keeper->channel->node, keeper);
+    metrics_add(errand->node->count.flushes, 1);
     errand->vchannel = mem_strdup(shard->name);
     errand->segment = segment->id;
     keeper->flushes++;

@@ -25,6 +25,7 @@
 #include "core/catalog/directory.h"
 #include "core/catalog/segments.h"
 #include "core/node/member.h"
+#include "datanode/data_count.h"
 #include "datanode/data_shard.h"
 
 /* Timer numbers: 100.. here, 120.. of persistence */
@@ -32,7 +33,6 @@ enum { TIMER_DATA_IDS = 100, TIMER_DATA_PARKED, TIMER_DATA_APPLY, TIMER_DATA_AGA
        TIMER_DATA_STOP, TIMER_DATA_FENCE, TIMER_DATA_LINGER, TIMER_DATA_STALL,
        TIMER_DATA_PERSIST = 120 };
 
-typedef struct data_node data_node_t;
 typedef struct data_write data_write_t;
 typedef struct data_opening data_opening_t;
 typedef struct data_requests data_requests_t;
@@ -131,11 +131,13 @@ struct data_node {
     uint64_t bytes;             /* of memory: growing and sealed segments, deletes */
     uint64_t rows;              /* of growing and sealed segments */
     uint64_t pending_bytes;     /* of all channels */
-    uint64_t commits, writes;   /* counted for /metrics */
+    uint64_t commits, writes;   /* figures */
+    data_count_t count;
 
     vec_t early;                /* calls that wait for a replay; data_early.c */
     uint64_t fence_round;       /* questions sent; data_fence.c */
     bool fence_busy;            /* one is under way */
+    int64_t fence_us;           /* since then; for /metrics */
     bool fence_pauses;          /* the last one failed; TIMER_DATA_FENCE */
     int64_t full_until_ms;      /* metadata has no room: until then questions write nothing */
     bool fence_open;            /* one that writes has no answer: read before the next */

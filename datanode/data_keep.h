@@ -120,6 +120,7 @@ struct errand {
     meta_op_t *ops;             /* under way */
     size_t n_ops;
     int64_t begun_ms;           /* its last job */
+    int64_t began_us;           /* the errand; for /metrics */
     int64_t read_at_ms;         /* when to ask what became of them; 0: nobody has to */
 
     flush_job_t *flush;         /* owned, like all of these; most are NULL */

@@ -402,6 +402,7 @@ static void s_failed(errand_t *errand, err_t err, const event_t *ev, actions_t *
     bool again = errand->compaction && errand->failed < TRIES && !errand->keeper->closed;
     if (again)
         s_wish_again(errand);
+    metrics_add(errand->node->count.merges_failed, 1);
     if (!errand->keeper->closed)
         log_event(LOG_WARN, "merge_failed", "channel=%s into=%" PRIu64 " error=%s why=\"%s\"",
                   errand->keeper->channel->name, merge_job_id(errand->merge), err_name(err),
@@ -430,6 +431,8 @@ static void s_named(errand_t *errand, err_t err, const event_t *ev, actions_t *a
         return;
     }
     const Elanus__Segment *record = merge_job_record(errand->merge);
+    (void)metrics_took_ms(errand->node->count.merge_ms, errand->began_us);
+    metrics_add(errand->node->count.merges, 1);
     s_new_busy(errand, false);
     for (size_t i = 0; i < merge_job_inputs(errand->merge); i++)
         keeper_forget(keeper, merge_job_input(errand->merge, i)->id);

@@ -20,6 +20,7 @@ static void *s_make(const node_self_t *who, const void *options)
     self->member.inspect = data_inspect;
     self->member.on_leader = s_on_leader;
     self->options = options ? options : &s_none;
+    data_count_init(&self->count, who);
     self->catalog = catalog_new();
     self->directory = directory_new();
     self->segments = segments_new();
@@ -237,5 +238,5 @@ static const figure_t s_figures[] = {
 
 const role_t data_role = {
     .name = "datanode", .make = s_make, .step = s_step, .end = s_end, .ready = s_ready,
-    .figures = s_figures,
+    .figures = s_figures, .measure = data_count_measure,
 };

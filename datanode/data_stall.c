@@ -89,6 +89,7 @@ void data_channel_stall(data_channel_t *channel, const event_t *ev, actions_t *a
         return;
     log_event(LOG_WARN, "channel_stalls", "channel=%s why=\"%s\"", channel->name, ev->text);
     channel->stalled = true;
+    metrics_add(channel->node->count.stalls, 1);
     data_write_unknown(channel, ev->text, act);
     s_tell(channel, ev, act);
     s_look_again(channel, act);

@@ -33,6 +33,7 @@ struct data_write {
     vec_t from;                 /* of net_from_t: who is to be answered */
     wal_batch_t batch;          /* lent to the log until it is durable, or the log is closed */
     uint64_t ts;
+    int64_t began_us;           /* for /metrics */
     uint32_t applied;           /* entries: the rest waits for memory */
     bool answered;              /* before it was applied */
     wal_position_t twin;        /* where the same request is in the log before; {0,0}: nowhere */
@@ -57,6 +58,8 @@ static void s_answer(const data_channel_t *channel, net_from_t from, uint64_t ts
 
 static void s_answer_all(data_channel_t *channel, data_write_t *write, ctx_t *ctx, actions_t *act)
 {
+    if (write->from.len)
+        (void)metrics_took_ms(channel->node->count.commit_ms, write->began_us);
     for (size_t i = 0; i < write->from.len; i++)
         s_answer(channel, *(net_from_t *)vec_at(&write->from, i), write->ts, ctx, act);
     write->from.len = 0;
@@ -289,6 +292,7 @@ static err_t s_append(inbox_t *in, net_from_t from, const event_t *ev, actions_t
     vec_init(&write->from, sizeof(net_from_t));
     wal_batch_init(&write->batch, view_str(in->channel->name));
     write->ts = data_now(in->node, ev);
+    write->began_us = metrics_began(in->node->count.to);
     err_t err = s_copy_entries(ev->ctx, in, write, act);
     if (err == OK)
         err = wal_append(ev->ctx, in->channel->log, &write->batch);
@@ -399,6 +403,8 @@ static err_t s_apply_entry(data_channel_t *channel, data_write_t *write, const w
         return OK;                              /* its collection was dropped meanwhile */
     TRY(data_apply(ev->ctx, shard, write->batch.at, entry));
     s_note_news(channel, shard);
+    metrics_add(channel->node->count.inserted, entry->n_fields ? entry->fields[0].column.n : 0);
+    metrics_add(channel->node->count.deleted, entry->deletes ? entry->deletes->n : 0);
     data_segment_t *segment = entry->n_fields
                             ? data_segment_find(shard, (uint64_t)entry->segment) : NULL;
     if (segment)

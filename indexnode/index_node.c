@@ -13,6 +13,7 @@
 #include "indexnode/index_node.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 
 #include "core/base/limits.h"
 #include "core/node/member.h"
@@ -36,8 +37,14 @@ typedef struct {
     const char *cancelled;      /* why; NULL: it is not */
     vec_t askers;               /* of asker_t */
     int64_t asked_ms;           /* somebody asked, or waited, last */
+    int64_t began_us;           /* for /metrics */
     buf_t answer;               /* ENDED: a packed Built */
 } task_t;
+
+typedef struct index_count {
+    metrics_t *to;
+    metrics_cell_t *total, *good, *failed, *build_ms;
+} index_count_t;
 
 struct index_node {
     member_t member;            /* first: shared by all roles */
@@ -46,8 +53,29 @@ struct index_node {
     size_t running;
     uint64_t taken_bytes;       /* by what runs */
     uint64_t n_done, n_failed;
+    index_count_t count;
     bool stopping, left, looking;
 };
+
+/* --- metrics ------------------------------------------------------------------------------ */
+
+static void s_count_init(index_count_t *self, const node_self_t *who)
+{
+    static const double s_long_ms[] = { 1, 10, 50, 100, 500, 1000, 5000, 10000, 20000, 50000,
+                                        100000, 250000, 600000, 1800000, 3600000, 10000000 };
+    char node[24];
+    snprintf(node, sizeof node, "%llu", (unsigned long long)who->id);
+    metrics_family_t *tasks = metrics_counter(who->metrics, "milvus_indexnode_index_task_count",
+        "index builds begun here and how they ended; status total is all of them",
+        "node_id,status");
+    self->to = who->metrics;
+    self->total = metrics_cell(tasks, node, "total");
+    self->good = metrics_cell(tasks, node, "success");
+    self->failed = metrics_cell(tasks, node, "fail");
+    self->build_ms = metrics_cell(metrics_histogram(who->metrics,
+        "milvus_indexnode_build_index_latency", "reading a field, building its index, putting the "
+        "objects, in ms", "node_id", s_long_ms, ARRAY_LEN(s_long_ms)), node);
+}
 
 /* --- tasks -------------------------------------------------------------------------------- */
 
@@ -137,6 +165,10 @@ static void s_ends(index_node_t *self, task_t *task, err_t err, const char *text
     }
     self->n_done += err == OK;
     self->n_failed += err != OK;
+    metrics_add(self->count.total, 1);
+    metrics_add(err == OK ? self->count.good : self->count.failed, 1);
+    if (err == OK)
+        (void)metrics_took_ms(self->count.build_ms, task->began_us);
     view_t packed = pb_pack(ev->ctx, &built);
     buf_add(&task->answer, packed.ptr, packed.len);
     task->state = TASK_ENDED;
@@ -179,6 +211,7 @@ static void s_start(index_node_t *self, const event_t *ev, actions_t *act)
         task->state = TASK_RUNNING;
         self->running++;
         self->taken_bytes += need;
+        task->began_us = metrics_began(self->count.to);
         log_event(LOG_INFO, "build_begins", "build=%" PRIu64 " attempt=%" PRIu64 " segment=%"
                   PRIu64 " rows=%" PRIu64, task->build, task->attempt,
                   build_job_ask(task->job)->segment->id, build_job_ask(task->job)->segment->rows);
@@ -433,6 +466,7 @@ static void *s_make(const node_self_t *who, const void *options)
     index_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
     self->member.figures = index_role.figures;
+    s_count_init(&self->count, who);
     self->member.inspect = s_inspect;
     self->options = *(const index_options_t *)options;
     vec_init(&self->tasks, sizeof(task_t *));

@@ -150,21 +150,33 @@ static void s_count_write(proxy_count_t *self, const proxy_call_t *call, const a
     metrics_add(metrics_cell(rows, self->node, about->db, about->coll), call->vectors);
 }
 
+/* "search", "insert" … of requests for rows; NULL: another. */
+static const char *s_kind(const proxy_call_t *call)
+{
+    static const struct { method_fn *handler; const char *kind; } s_kinds[] = {
+        { handle_insert, "insert" }, { handle_upsert, "upsert" }, { handle_delete, "delete" },
+        { handle_search, "search" }, { handle_hybrid_search, "hybrid_search" },
+        { handle_query, "query" },
+    };
+    for (size_t i = 0; i < ARRAY_LEN(s_kinds); i++)
+        if (call->method->handler == s_kinds[i].handler)
+            return s_kinds[i].kind;
+    return NULL;
+}
+
 /* Latencies and numbers of rows are those of requests that succeeded. */
 static void s_count_rows(proxy_count_t *self, const proxy_call_t *call, const about_t *about)
 {
-    static const struct { method_fn *handler; const char *kind; size_t rows; } s_writes[] = {
-        { handle_insert, "insert", offsetof(proxy_count_t, inserted) },
-        { handle_upsert, "upsert", offsetof(proxy_count_t, upserted) },
-        { handle_delete, "delete", offsetof(proxy_count_t, deleted) },
-    };
     method_fn *handler = call->method->handler;
-    if (handler == handle_search || handler == handle_hybrid_search || handler == handle_query)
+    const char *kind = s_kind(call);
+    if (handler == handle_insert)
+        s_count_write(self, call, about, kind, self->inserted);
+    else if (handler == handle_upsert)
+        s_count_write(self, call, about, kind, self->upserted);
+    else if (handler == handle_delete)
+        s_count_write(self, call, about, kind, self->deleted);
+    else if (kind)
         s_count_read(self, call, about);
-    for (size_t i = 0; i < ARRAY_LEN(s_writes); i++)
-        if (handler == s_writes[i].handler)
-            s_count_write(self, call, about, s_writes[i].kind,
-                          *(metrics_family_t **)((char *)self + s_writes[i].rows));
 }
 
 static void s_count_rest(proxy_count_t *self, const proxy_call_t *call, double took_ms)
@@ -189,8 +201,9 @@ void proxy_count_call(proxy_node_t *node, const proxy_call_t *call)
                              about.coll), 1);
     metrics_add(metrics_cell(self->requests, self->node, about.function, good ? "success" : "fail",
                              about.db, about.coll), 1);
-    metrics_add(metrics_cell(self->received, self->node, about.function, about.coll),
-                call->message.len);
+    const char *kind = s_kind(call);
+    if (kind)
+        metrics_add(metrics_cell(self->received, self->node, kind, about.coll), call->message.len);
     metrics_add(self->sent, call->body.len);
     if (call->user[0] && call->grpc_status != PROXY_GRPC_UNAUTHENTICATED)
         metrics_add(metrics_cell(self->users, call->user), 1);

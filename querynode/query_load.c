@@ -36,6 +36,7 @@ query_work_t *query_work_new(query_node_t *self, query_channel_t *ch)
 {
     query_work_t *work = mem_new(sizeof *work);
     work->channel = ch;
+    work->began_us = metrics_began(self->counted.to);
     ctx_init(&work->memory);
     vec_init(&work->pieces, sizeof(query_piece_t *));
     vec_init(&work->sealeds, sizeof(sealed_t *));
@@ -397,9 +398,11 @@ static void s_opened(void *node, void *arg, const event_t *ev, actions_t *act)
     s_free_place(self, work);
     if (!work->channel->gone)
         query_dirty(work->channel->coll);
+    metrics_add(self->counted.load_failed, ev->err != OK);
     if (ev->err != OK && !work->channel->gone) {
         s_failed(piece, ev);
     } else if (ev->err == OK) {
+        (void)metrics_took_ms(self->counted.load_ms, work->began_us);
         piece->sealed = take(work->sealed);
         piece->counted = sealed_bytes(piece->sealed);
         self->count.bytes += piece->counted;

@@ -19,6 +19,7 @@ static void *s_make(const node_self_t *who, const void *options)
     query_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
     self->member.figures = query_role.figures;
+    query_count_init(&self->counted, who);
     self->member.inspect = query_inspect;
     if (options)
         self->options = *(const query_options_t *)options;
@@ -216,5 +217,5 @@ static const figure_t s_figures[] = {
 
 const role_t query_role = {
     .name = "querynode", .make = s_make, .step = s_step, .end = s_end, .ready = s_ready,
-    .figures = s_figures,
+    .figures = s_figures, .measure = query_count_measure,
 };

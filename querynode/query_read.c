@@ -105,6 +105,7 @@ static void s_end(query_read_t *read, actions_t *act)
 
 static void s_refuse(query_read_t *read, actions_t *act, err_t err, const char *text)
 {
+    query_count_ended(read, err);
     act_refuse(act, read->from, err, "%s", text);
     s_end(read, act);
 }
@@ -149,8 +150,10 @@ static err_t s_run_parts(ctx_t *ctx, query_read_t *read)
         size_t i = atomic_fetch_add(&read->next_part, 1);
         if (i >= read->n_parts || atomic_load(&read->failed))
             return OK;
+        int64_t began_us = metrics_began(read->node->counted.to);
         TRY(read->searching ? search_run(ctx, read->searching, i)
                             : retrieve_run(ctx, read->retrieving, i));
+        query_count_part(read, began_us);
     }
 }
 
@@ -178,6 +181,7 @@ static void s_answer(query_read_t *read, actions_t *act)
     } else if (failed) {
         s_refuse(read, act, failed->err, failed->text);
     } else {
+        query_count_ended(read, OK);
         act_reply_moved(act, read->from, &read->answer);
         s_end(read, act);
     }
@@ -187,6 +191,7 @@ static void s_answer(query_read_t *read, actions_t *act)
 static void s_begin_again(query_read_t *read, const event_t *ev, actions_t *act)
 {
     if (++read->tries >= TRIES_MOST || ev->now_ms >= read->ctx.deadline_ms) {
+        query_count_ended(read, ERR_CHANNEL_NOT_AVAILABLE);
         act_refuse(act, read->from, ERR_CHANNEL_NOT_AVAILABLE, "channel not available[channel=%s]: "
                    "%s", read->need.view->vchannels[0], read->elsewhere.text);
         s_end(read, act);
@@ -204,8 +209,10 @@ static err_t s_merge_job(ctx_t *unused, void *arg)
 {
     query_job_t *job = arg;
     (void)unused;
+    int64_t began_us = metrics_began(job->read->node->counted.to);
     if (query_read_merge(&job->ctx, job->read) != OK)
         query_read_fail(job->read, &job->ctx);
+    query_count_merged(job->read, began_us);
     return OK;
 }
 
@@ -252,6 +259,7 @@ static void s_here_ended(query_read_t *read, const event_t *ev, actions_t *act)
 {
     read->state = READ_GATHERING;
     read->node->n_running--;
+    query_count_ran(read);
     query_read_part_ended(read, ev, act);
 }
 
@@ -366,6 +374,7 @@ static void s_start(query_read_t *read, uint64_t read_ts, const event_t *ev, act
     const Elanus__ReadView *view = read->need.view;
     query_coll_t *coll = map_get_u64(self->colls, view->collection);
     s_pull(read);
+    query_count_started(read);
     read->state = READ_RUNNING;
     read->read_ts = read_ts;
     read->expire_ts = s_expire_ts(coll, read_ts);
@@ -409,6 +418,8 @@ static void s_look(query_read_t *read, const event_t *ev, actions_t *act)
         s_start(read, read_ts, ev, act);
         return;
     }
+    if (ready)
+        query_count_reached(read);
     query_coll_t *coll = map_get_u64(self->colls, read->need.view->collection);
     query_reads_t *list = ready ? &self->queued : &coll->waiting;
     if (read->list == list)
@@ -451,6 +462,7 @@ static err_t s_unpack(query_read_t *read, const event_t *ev)
 void query_read(query_node_t *self, const event_t *ev, actions_t *act)
 {
     if (map_len(self->reads) >= self->options.most_reads) {
+        metrics_add(self->counted.evicted, 1);
         act_refuse(act, ev->call.from, ERR_QUEUE_FULL,
                    "too many concurrent requests, queue is full[limit=%zu]",
                    self->options.most_reads);
@@ -470,7 +482,9 @@ void query_read(query_node_t *self, const event_t *ev, actions_t *act)
     vec_init(&read->answers, sizeof(buf_t));
     buf_init(&read->answer, LIMIT_NET_MESSAGE_BYTES);
     map_put(self->reads, s_key(&read->from), read);
-    if (s_unpack(read, ev) != OK)
+    err_t err = s_unpack(read, ev);
+    query_count_arrived(read);
+    if (err != OK)
         s_refuse(read, act, read->ctx.err, read->ctx.text);
     else
         s_look(read, ev, act);

@@ -37,6 +37,7 @@ struct query_read {
     Elanus__Query *query;
     query_need_t need;
     bool cancelled;
+    int64_t arrived_us, reached_us, started_us;     /* for /metrics */
 
     /* RUNNING */
     uint64_t read_ts, expire_ts;

@@ -11,6 +11,7 @@
 #include "core/node/member.h"
 #include "core/query/query.h"
 #include "core/wire/pb.h"
+#include "querynode/query_count.h"
 #include "querynode/query_node.h"
 #include "querynode/query_others.h"
 
@@ -19,7 +20,6 @@ enum { TIMER_QUERY = 100, QUERY_TS_BITS = 18 };  /* of a timestamp, below its mi
 typedef struct query_node query_node_t;
 typedef struct query_coll query_coll_t;
 typedef struct query_piece query_piece_t;
-typedef struct query_read query_read_t;
 typedef struct query_work query_work_t;
 typedef struct query_plans query_plans_t;
 typedef struct query_call query_call_t;
@@ -169,6 +169,7 @@ struct query_work {
     query_channel_t *channel;   /* held; NULL: none */
     query_piece_t *piece;       /* busy; NULL: none */
     ctx_t memory;
+    int64_t began_us;           /* for /metrics */
     store_t *store;
     schema_t *schema;           /* owned */
     sealed_files_t files;       /* open; refresh: deltalogs only */
@@ -226,6 +227,7 @@ struct query_node {
     struct {
         uint64_t segments, rows, bytes, growing, run_bytes;
     } count;                    /* what is in view, for figures */
+    query_count_t counted;      /* for /metrics */
     int64_t wake_ms;            /* earliest that something is due; INT64_MAX: nothing */
     int64_t timer_ms;           /* what the timer is set to */
 };

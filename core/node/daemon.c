@@ -316,6 +316,23 @@ static size_t s_health(void *arg, ops_component_t *ret, size_t most)
     return n;
 }
 
+static hostinfo_t s_host(const daemon_t *self)
+{
+    hostinfo_t info = {0};
+    ctx_t ctx;
+    ctx_init(&ctx);
+    const char *dir = config_str(self->config, "elanus.data.dir");
+    if (hostinfo_read(&ctx, dir, &info) == OK && info.disk_total_bytes == 0)
+        (void)!hostinfo_read(&ctx, NULL, &info);    /* nothing was ever written there */
+    ctx_fini(&ctx);
+    return info;
+}
+
+static double s_disk_used(void *arg)    { return (double)s_host(arg).disk_used_bytes; }
+static double s_disk_total(void *arg)   { return (double)s_host(arg).disk_total_bytes; }
+static double s_memory_used(void *arg)  { return (double)s_host(arg).memory_used_bytes; }
+static double s_memory_total(void *arg) { return (double)s_host(arg).memory_total_bytes; }
+
 static double s_figure(void *arg)
 {
     const gauge_t *gauge = arg;
@@ -344,6 +361,32 @@ static void s_show_figures(daemon_t *self, host_t *host)
     }
 }
 
+/* What does not change while the process lives. */
+static void s_show_self(daemon_t *self)
+{
+    const config_t *config = self->config;
+    metrics_t *to = self->metrics;
+    metrics_family_t *nodes = metrics_gauge(to, "milvus_num_node", "1 for each node of this "
+                                            "process", "node_id,role_name");
+    metrics_set(metrics_cell(metrics_gauge(to, "milvus_build_info", "1; what runs here",
+                                           "version"), ELANUS_VERSION), 1);
+    metrics_set(metrics_cell(metrics_gauge(to, "milvus_runtime_info", "1; where the log and the "
+                                           "metadata are", "mq,meta"),
+                             config_str(config, "common.storageType"),
+                             config_str(config, "metastore.type")), 1);
+    for (int i = 0; i < self->n_hosts; i++) {
+        char id[24];
+        snprintf(id, sizeof id, "%llu", (unsigned long long)host_self(self->hosts[i])->id);
+        metrics_set(metrics_cell(nodes, id, host_role(self->hosts[i])), 1);
+    }
+    metrics_gauge_fn(to, "elanus_disk_used_bytes", "used of the disk that holds elanus.data.dir",
+                     s_disk_used, self);
+    metrics_gauge_fn(to, "elanus_disk_total_bytes", "size of that disk", s_disk_total, self);
+    metrics_gauge_fn(to, "elanus_memory_used_bytes", "used of the machine, or of what the container "
+                     "may have", s_memory_used, self);
+    metrics_gauge_fn(to, "elanus_memory_total_bytes", "all of it", s_memory_total, self);
+}
+
 /* --- life ------------------------------------------------------------------------------- */
 
 static err_t s_set_up(ctx_t *ctx, daemon_t *self)
@@ -367,6 +410,7 @@ static err_t s_set_up(ctx_t *ctx, daemon_t *self)
         self->opened[i] = true;
         s_show_figures(self, self->hosts[i]);
     }
+    s_show_self(self);
     return OK;
 }
 
@@ -382,7 +426,6 @@ static err_t s_tear_down(ctx_t *ctx, daemon_t *self, err_t err)
         err = left != OK ? left : err;
     }
     ops_destroy(&self->ops);                    /* it looks at what is freed next */
-    metrics_destroy(&self->metrics);
     for (int i = self->n_hosts - 1; i >= 0; i--) {
         if (self->plan->seats[i].close)
             self->plan->seats[i].close(self);
@@ -393,6 +436,7 @@ static err_t s_tear_down(ctx_t *ctx, daemon_t *self, err_t err)
     pool_destroy(&self->io);
     store_destroy(&self->store);
     meta_destroy(&self->meta);
+    metrics_destroy(&self->metrics);
     return err;
 }
 

@@ -41,6 +41,7 @@ static void the_text_is_what_prometheus_reads(void **state)
     metrics_add(metrics_cell(c, "1", "a\"b\\c\n\xff"), 1);
     metrics_set(metrics_cell(metrics_gauge(m, "lag", "Lag", NULL)), -1.25);
     metrics_gauge_fn(m, "three", "Three", s_three, &three);
+    metrics_counter_fn(m, "threes_total", "Threes", s_three, &three);
     metrics_family_t *h = metrics_histogram(m, "took_ms", "Took", "q", bounds, 2);
     metrics_cell_t *cell = metrics_cell(h, "x");
     metrics_observe(cell, 0.5);
@@ -53,6 +54,7 @@ static void the_text_is_what_prometheus_reads(void **state)
         "req_count{node_id=\"1\",status=\"a\\\"b\\\\c\\n?\"} 1\n"
         "# HELP lag Lag\n# TYPE lag gauge\nlag -1.25\n"
         "# HELP three Three\n# TYPE three gauge\nthree 3\n"
+        "# HELP threes_total Threes\n# TYPE threes_total counter\nthrees_total 3\n"
         "# HELP took_ms Took\n# TYPE took_ms histogram\n"
         "took_ms_bucket{q=\"x\",le=\"0.5\"} 1\ntook_ms_bucket{q=\"x\",le=\"10\"} 2\n"
         "took_ms_bucket{q=\"x\",le=\"+Inf\"} 3\ntook_ms_sum{q=\"x\"} 14\ntook_ms_count{q=\"x\"} 3\n"
@@ -164,6 +166,72 @@ static void a_dropped_collection_is_forgotten(void **state)
     assert_non_null(strstr(s_page(m, &page), "books\"} 0"));
 }
 
+/* Collections come and go for ever: their cells serve those that come. */
+static void a_full_family_has_room_for_what_comes_after(void **state)
+{
+    (void)state;
+    static const double bounds[] = { 1 };
+    owned(metrics) m = metrics_new();
+    buf_scoped page = {0};
+    metrics_family_t *h = metrics_histogram(m, "h", "H", "name", bounds, 1);
+    for (int i = 0; i < 3 * LIMIT_METRICS_HISTOGRAMS; i++) {
+        char name[20];
+        snprintf(name, sizeof name, "n%d", i);
+        metrics_observe(metrics_cell(h, name), 2);
+        assert_true(metrics_value(metrics_cell(h, name)) == 1);
+        metrics_forget(m, "name", name);
+    }
+    metrics_observe(metrics_cell(h, "last"), 2);
+    assert_non_null(strstr(s_page(m, &page), "h_count{name=\"last\"} 1"));
+    assert_null(strstr(s_page(m, &page), "other"));
+}
+
+static void gauges_that_are_not_found_again_go(void **state)
+{
+    (void)state;
+    owned(metrics) m = metrics_new();
+    buf_scoped page = {0};
+    metrics_family_t *g = metrics_gauge(m, "g", "G", "name");
+    metrics_set(metrics_cell(g, "stays"), 1);
+    metrics_set(metrics_cell(g, "goes"), 2);
+    metrics_mark(g);
+    assert_non_null(strstr(s_page(m, &page), "goes"));      /* nothing flickers */
+    metrics_set(metrics_cell(g, "stays"), 3);
+    metrics_sweep(g);
+    assert_non_null(strstr(s_page(m, &page), "g{name=\"stays\"} 3"));
+    assert_null(strstr(s_page(m, &page), "goes"));
+}
+
+static void without_a_registry_nothing_is_counted(void **state)
+{
+    (void)state;
+    static const double bounds[] = { 1 };
+    assert_int_equal(metrics_began(NULL), 0);
+    assert_null(metrics_counter(NULL, "c", "C", "a"));
+    assert_null(metrics_cell(metrics_gauge(NULL, "g", "G", NULL)));
+    metrics_cell_t *none = metrics_cell(metrics_histogram(NULL, "h", "H", "a", bounds, 1), "x");
+    assert_null(none);
+    metrics_counter_fn(NULL, "f", "F", s_three, NULL);
+    metrics_add(none, 1);
+    metrics_set(none, 1);
+    metrics_shift(none, 1);
+    metrics_observe(none, 1);
+    assert_true(metrics_took_ms(none, 0) == 0 && metrics_value(none) == 0);
+    metrics_mark(NULL);
+    metrics_sweep(NULL);
+    metrics_forget(NULL, "a", "x");
+}
+
+static void a_stopwatch_observes_milliseconds(void **state)
+{
+    (void)state;
+    static const double bounds[] = { 1 };
+    owned(metrics) m = metrics_new();
+    metrics_cell_t *h = metrics_cell(metrics_histogram(m, "h", "H", NULL, bounds, 1));
+    assert_true(metrics_took_ms(h, metrics_began(m) - 5000) >= 5);
+    assert_true(metrics_value(h) == 1);
+}
+
 typedef struct { metrics_t *m; metrics_cell_t *c, *g, *h; } crowd_t;
 
 static void s_count(void *arg)
@@ -208,6 +276,10 @@ int main(void)
         cmocka_unit_test(labels_are_always_utf8),
         cmocka_unit_test(made_up_labels_end_in_one_cell),
         cmocka_unit_test(a_dropped_collection_is_forgotten),
+        cmocka_unit_test(a_full_family_has_room_for_what_comes_after),
+        cmocka_unit_test(gauges_that_are_not_found_again_go),
+        cmocka_unit_test(without_a_registry_nothing_is_counted),
+        cmocka_unit_test(a_stopwatch_observes_milliseconds),
         cmocka_unit_test(nothing_is_lost_under_threads),
     };
     return cmocka_run_group_tests_name("metrics", tests, NULL, NULL);
