@@ -226,11 +226,17 @@ FIGURE(commits)
 FIGURE(writes)
 #undef FIGURE
 
+static int64_t s_limit(const void *node)
+{
+    return (int64_t)((const data_node_t *)node)->options->memory_bytes;
+}
+
 static const figure_t s_figures[] = {
     { "elanus_data_channels", "write channels this node owns", s_channels },
     { "elanus_data_growing_rows", "rows that are not flushed", s_rows },
     { "elanus_data_growing_bytes", "memory of rows and deletes that are not flushed", s_bytes },
     { "elanus_data_pending_bytes", "writes that wait for the log", s_pending_bytes },
+    { "elanus_data_memory_limit_bytes", "and the most it may be; 0: no bound", s_limit },
     { "elanus_data_commits_total", "group commits since the start", s_commits },
     { "elanus_data_writes_total", "writes asked for since the start", s_writes },
     { NULL, NULL, NULL },

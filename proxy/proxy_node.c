@@ -257,8 +257,8 @@ static int64_t s_hedges_won(const void *node)
 
 static const figure_t s_figures[] = {
     { "elanus_proxy_open_calls", "client requests that have no answer yet", s_open_calls },
-    { "elanus_proxy_client_calls", "requests that clients made, so far", s_client_calls },
-    { "elanus_proxy_reads_hedged_total", "reads asked of another replica as well, so far", s_hedged },
+    { "elanus_proxy_client_calls_total", "requests that clients made", s_client_calls },
+    { "elanus_proxy_reads_hedged_total", "reads asked of another replica as well", s_hedged },
     { "elanus_proxy_hedges_won_total", "and answered by that one first", s_hedges_won },
     { NULL, NULL, NULL },
 };

@@ -199,6 +199,7 @@ FIGURE(run_bytes, self->count.run_bytes)
 FIGURE(disk, self->options.copies ? copies_bytes(self->options.copies) : 0)
 FIGURE(opening, self->opening)
 FIGURE(running, self->n_running)
+FIGURE(limit, self->member.memory_limit)
 #undef FIGURE
 
 static const figure_t s_figures[] = {
@@ -206,6 +207,7 @@ static const figure_t s_figures[] = {
     { "elanus_querynode_segments", "sealed segments held", s_segments },
     { "elanus_querynode_rows", "their rows, deleted ones too", s_rows },
     { "elanus_querynode_bytes", "memory and maps of open segments", s_bytes },
+    { "elanus_querynode_memory_limit_bytes", "and the most it may be; 0: no bound", s_limit },
     { "elanus_querynode_disk_bytes", "local copies of indexes of a remote store", s_disk },
     { "elanus_querynode_growing", "growing segments in view", s_growing },
     { "elanus_querynode_opening", "segments being opened", s_opening },

@@ -11,7 +11,7 @@
 #include "core/node/member.h"
 #include "core/query/query.h"
 #include "core/wire/pb.h"
-#include "querynode/query_count.h"
+#include "querynode/query_read_count.h"
 #include "querynode/query_node.h"
 #include "querynode/query_others.h"
 

@@ -54,7 +54,7 @@ class Nodes extends Source {
         const last = past[past.length - 1];
         if (last?.ms === ms)
             return;
-        const calls = item.figures?.elanus_proxy_client_calls ?? item.calls;
+        const calls = item.figures?.elanus_proxy_client_calls_total ?? item.calls;
         const known = calls !== null && last && last.calls !== null && calls >= last.calls;
         past.push({ms, calls,
             perSecond: known ? (calls - last.calls) * 1000 / (ms - last.ms) : null});

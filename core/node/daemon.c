@@ -382,8 +382,8 @@ static void s_show_self(daemon_t *self)
     metrics_gauge_fn(to, "elanus_disk_used_bytes", "used of the disk that holds elanus.data.dir",
                      s_disk_used, self);
     metrics_gauge_fn(to, "elanus_disk_total_bytes", "size of that disk", s_disk_total, self);
-    metrics_gauge_fn(to, "elanus_memory_used_bytes", "used of the machine, or of what the container "
-                     "may have", s_memory_used, self);
+    metrics_gauge_fn(to, "elanus_memory_used_bytes", "used of the machine, or of what the "
+                     "container may have", s_memory_used, self);
     metrics_gauge_fn(to, "elanus_memory_total_bytes", "all of it", s_memory_total, self);
 }
 

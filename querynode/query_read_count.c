@@ -1,5 +1,5 @@
-/* query_count - see query_count.h */
-#include "querynode/query_count.h"
+/* query_read_count - see query_read_count.h */
+#include "querynode/query_read_count.h"
 
 #include <stdio.h>
 

@@ -1,11 +1,11 @@
-/* query_count - what a query node shows on /metrics, by Milvus's names
+/* query_read_count - what a query node shows on /metrics, by Milvus's names
  *
  * Of a read: how long it waited for its instant and for a thread, how long its
  * own part took, how long all of it.  OnLeader is what a proxy asks a shard's
  * leader for, FromLeader what a leader asks of a node that holds segments.
  */
-#ifndef QUERYNODE_QUERY_COUNT_H
-#define QUERYNODE_QUERY_COUNT_H
+#ifndef QUERYNODE_QUERY_READ_COUNT_H
+#define QUERYNODE_QUERY_READ_COUNT_H
 
 #include "core/node/node.h"
 
