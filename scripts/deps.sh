@@ -3,7 +3,7 @@
 #
 #   scripts/deps.sh             packages, then tools, then a browser
 #   scripts/deps.sh packages    Debian packages: compiler, libraries, Python, etcd
-#   scripts/deps.sh tools       an S3 server and h2spec, into the cache directory
+#   scripts/deps.sh tools       an S3 server, h2spec and Prometheus, into the cache directory
 #   scripts/deps.sh browser     chromium, which opens the console in a test; 400 MB
 #
 # Asks nothing, and is done in a moment when everything is there already.
@@ -136,12 +136,29 @@ h2spec() {
         say "no h2spec (it is built with Go): the HTTP/2 conformance test will skip"
 }
 
+# Debian's package, unpacked and not installed: nobody wants the service that comes with it.
+prometheus() {
+    has prometheus && has promtool && return 0
+    local log=$CACHE/log/prometheus.log stage
+    stage=$(mktemp -d "$CACHE/build.XXXXXX")
+    say "unpacking Debian's Prometheus (log: $log)"
+    if (cd "$stage" && apt-get download prometheus) >"$log" 2>&1 &&
+            dpkg-deb -x "$stage"/prometheus_*.deb "$stage/out" >>"$log" 2>&1 &&
+            install -m 755 "$stage"/out/usr/bin/{prometheus,promtool} "$CACHE/bin/"; then
+        rm -rf "$stage"
+        return 0
+    fi
+    rm -rf "$stage"
+    say "no Prometheus: the test of metrics will skip: $(tail -n 1 "$log")"
+}
+
 tools() {
     mkdir -p "$CACHE/bin" "$CACHE/log"
     exec 9>"$CACHE/lock"
     flock 9                             # two runs at once share the work
     s3_server
     h2spec
+    prometheus
 }
 
 case ${1:-all} in
