@@ -68,13 +68,12 @@ static void s_fill(proxy_node_t *self, page_look_t *look)
     for (size_t i = 0; i < look->n_nodes; i++) {
         const page_node_t *node = &look->nodes[i];
         const Elanus__NodeInfo *info = node->info;
-        bool leads = self->member.leader_there && self->member.leader_id == info->id;
         json_t *item = json_object();
         json_object_set_new(item, "name", json_string(node->name));
         json_object_set_new(item, "id", page_id(info->id));
         json_object_set_new(item, "role", json_string(info->role));
         json_object_set_new(item, "state", json_string(s_state(look, node)));
-        json_object_set_new(item, "leader", json_boolean(leads));
+        json_object_set_new(item, "leader", json_boolean(page_leads(self, node)));
         json_object_set_new(item, "address", page_text(info->address));
         json_object_set_new(item, "ops_address", page_text(info->ops_address));
         json_object_set_new(item, "host", page_text(info->host));

@@ -181,21 +181,33 @@ void pages_fail(proxy_node_t *self, proxy_call_t *call, actions_t *act, int http
     s_end(self, call, act, http_status, root);
 }
 
-static json_t *s_leader(const proxy_node_t *self, ctx_t *ctx)
+/* The leader's key outlives a leader that died: who does not answer does not lead. */
+bool page_leads(const proxy_node_t *self, const page_node_t *node)
 {
-    const member_t *member = &self->member;
-    return member->leader_there ? json_string(s_name(ctx, "coord", member->leader_id))
-                                : json_null();
+    return self->member.leader_there && node->info->id == self->member.leader_id && node->found;
+}
+
+static const char *s_leader(const proxy_node_t *self, const page_look_t *look)
+{
+    for (size_t i = 0; i < look->n_nodes; i++)
+        if (page_leads(self, &look->nodes[i]))
+            return look->nodes[i].name;
+    return NULL;
 }
 
 static void s_say_missing(const proxy_node_t *self, page_look_t *look)
 {
-    if (!self->member.leader_there)
-        page_missing(look, "leading coord", "nobody leads", "start a coord, or look at the log of "
-                     "one: without a leader no collection is made and no dead node replaced");
-    if (self->member.state != MEMBER_JOINED)
-        page_missing(look, "metadata", "this proxy is not registered", "is etcd up and reachable? "
-                     "What follows may be out of date");
+    const member_t *member = &self->member;
+    ctx_t *ctx = look->call->ctx;
+    if (!s_leader(self, look))
+        page_missing(look, "leading coord", member->leader_there
+                     ? ctx_printf(ctx, "%s, which the metadata names, does not answer",
+                                  s_name(ctx, "coord", member->leader_id)) : "nobody leads",
+                     "start a coord, or look at the log of one: without a leader no collection is "
+                     "made and no dead node replaced");
+    if (member->state != MEMBER_JOINED || member->failures > 0)
+        page_missing(look, "metadata", "this proxy cannot keep its registration", "is etcd up and "
+                     "reachable?  Who is registered and who owns what may be out of date");
     for (size_t i = 0; i < look->n_nodes; i++)
         if (!look->nodes[i].found)
             page_missing(look, look->nodes[i].name, look->nodes[i].why,
@@ -211,7 +223,7 @@ static void s_answer(proxy_node_t *self, page_look_t *look, actions_t *act)
     json_object_set_new(root, "mode", json_string(who->standalone ? "standalone" : "cluster"));
     json_object_set_new(root, "version", json_string(ELANUS_VERSION));
     json_object_set_new(root, "proxy", json_string(s_name(look->call->ctx, "proxy", who->id)));
-    json_object_set_new(root, "leader", s_leader(self, look->call->ctx));
+    json_object_set_new(root, "leader", page_text(s_leader(self, look)));
     look->items = json_array();
     look->missing = json_array();
     s_say_missing(self, look);
@@ -407,6 +419,11 @@ void pages_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, act
     if (!directory_synced(self->directory, DIRECTORY_SESSION)) {
         pages_fail(self, call, act, 503, "this proxy has not read the metadata yet",
                    "is etcd up and reachable?  Ask again in a moment");
+        return;
+    }
+    if (call->page->prefixes && self->member.failures > 0) {    /* a list would take seconds */
+        pages_fail(self, call, act, 503, "the metadata does not answer this proxy",
+                   "is etcd up and reachable?  Ask again when it is");
         return;
     }
     proxy_links_look(self, ev, act);

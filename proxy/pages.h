@@ -97,6 +97,9 @@ uint64_t page_key_id(const char *key, size_t i);
 /* "ROLE-ID" of a node that may be registered no more; null for 0. */
 json_t *page_node_name(ctx_t *ctx, const char *role, uint64_t id);
 
+/* Is it the coord that leads, and lives? */
+bool page_leads(const proxy_node_t *self, const page_node_t *node);
+
 /* By the catalog as this proxy follows it; NULL: it is not there (any more). */
 const char *page_collection_name(const proxy_node_t *self, uint64_t id);
 

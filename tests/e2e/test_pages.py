@@ -10,6 +10,7 @@ Runs with: cluster 3.0.2
 import json
 import os
 import random
+import time
 import unittest
 
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
@@ -145,8 +146,8 @@ class Killed(Seen):
     def setUpClass(cls):
         cls.place = servers.Workplace()
         cls.addClassCleanup(cls.place.close)
-        etcd, s3 = cls.place.stores()
-        cls.cluster = servers.Cluster(cls.place, etcd, s3, roles={"datanode": 2}).start()
+        cls.etcd, s3 = cls.place.stores()
+        cls.cluster = servers.Cluster(cls.place, cls.etcd, s3, roles={"datanode": 2}).start()
 
     def owner_of(self, name):
         """The daemon, by the address of its node."""
@@ -201,6 +202,34 @@ class Killed(Seen):
             self.assertTrue(os.path.exists(os.path.join(servers.ROOT, event["source"])), event)
         root = pages.get("events")
         self.assertEqual([e for e in root["items"] if not e["about"] or not e["source"]], [])
+
+    def test_without_a_coordinator_and_without_metadata(self):
+        pages = Pages(self.cluster.ops)
+        coord = self.cluster.of("coord")[0]
+        pages.wait("nodes", "all links", lambda root: not root["missing"])
+        coord.kill()
+        root = pages.wait("nodes", "no leader", lambda root: root["leader"] is None)
+        self.assertIn("leading coord", [m["what"] for m in root["missing"]])
+        self.assertEqual([n["leader"] for n in root["items"] if n["leader"]], [])
+        self.assertIn("leading coord", [m["what"] for m in pages.get("channels")["missing"]])
+        coord.start()
+        coord.ready()
+        pages.wait("nodes", "a leader again", lambda root: root["leader"])
+
+        self.etcd.pause()
+        try:
+            status, root = pages.ask("channels")
+            self.assertEqual(status, 503)
+            self.assertIn("etcd", root["do"])
+            pages.wait("nodes", "metadata that is missing", lambda root: "metadata" in
+                       [m["what"] for m in root["missing"]])
+            begin = time.monotonic()
+            self.assertEqual(pages.ask("segments")[0], 503)     # known by now: said at once
+            self.assertLess(time.monotonic() - begin, 1 * servers.patience())
+        finally:
+            self.etcd.resume()
+        pages.wait("nodes", "metadata again", lambda root: "metadata" not in
+                   [m["what"] for m in root["missing"]])
 
     @staticmethod
     def is_well(channel, was):

@@ -524,6 +524,48 @@ static void before_it_has_read_the_metadata_a_proxy_tells_nothing(void **state)
     pw_down(w);
 }
 
+static void a_leader_that_is_silent_does_not_lead(void **state)
+{
+    pw_world_t *w = *state;
+    s_ask(w, "nodes", "", &(said_t){0});
+    json_t *root = s_got(w, 200);
+    assert_true(s_null(root, "leader"));
+    assert_true(s_misses(root, "leading coord") && s_misses(root, "coord-1"));
+    assert_true(json_is_false(json_object_get(s_item(root, 0), "leader")));
+    json_decref(root);
+    Elanus__Inspection well = ELANUS__INSPECTION__INIT;
+    s_ask(w, "nodes", "", &(said_t){ .coord = &well });
+    root = s_got(w, 200);
+    assert_string_equal(s_text(root, "leader"), "coord-1");
+    assert_false(s_misses(root, "leading coord"));
+    assert_true(json_is_true(json_object_get(s_item(root, 0), "leader")));
+    json_decref(root);
+}
+
+/* Small at any size of a cluster. */
+static void very_many_segments_are_a_bounded_answer(void **state)
+{
+    enum { SEGMENTS = 30000 };
+    pw_world_t *w = *state;
+    const char **keys = mem_new(SEGMENTS * sizeof *keys);
+    const void **records = mem_new(SEGMENTS * sizeof *records);
+    Elanus__Segment segment = s_stored(1, ELANUS__SEGMENT_STATE__SEGMENT_FLUSHED);
+    s_ask(w, "segments", "", &(said_t){0});
+    for (size_t i = 0; i < SEGMENTS; i++) {
+        keys[i] = ctx_printf(&w->request, "seg/9/%zu", 1000 + i);
+        records[i] = &segment;
+    }
+    pw_list(w, OK, keys, records, SEGMENTS);
+    s_no_keys(w, "build/");
+    json_t *root = s_got(w, 200);
+    assert_int_equal(json_array_size(json_object_get(root, "items")), 500);
+    assert_string_equal(s_text(s_item(root, 0), "id"), "30999");
+    assert_string_equal(s_text(root, "next"), "30500");
+    json_decref(root);
+    mem_free(keys);
+    mem_free(records);
+}
+
 static void without_a_leader_that_is_said(void **state)
 {
     pw_world_t *w = *state;
@@ -590,6 +632,8 @@ int main(void)
         T(bad_questions_are_told_what_to_do),
         T(metadata_that_cannot_be_read_is_said),
         cmocka_unit_test(before_it_has_read_the_metadata_a_proxy_tells_nothing),
+        T(a_leader_that_is_silent_does_not_lead),
+        T(very_many_segments_are_a_bounded_answer),
         T(without_a_leader_that_is_said),
         T(who_stops_answers_what_it_was_asked),
         T(nodes_are_as_the_leader_and_their_silence_say),
