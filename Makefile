@@ -275,12 +275,15 @@ bench-net: $(OUT)/bench/bench_net                ## a call between nodes beside 
 	@$<
 
 # --- house keeping ----------------------------------------------------------
-.PHONY: deps demo clean help
+.PHONY: deps demo labs clean help
 deps:                                            ## install what is needed on Debian 12
 	scripts/deps.sh
 
 demo:                                            ## start Elanus and show it to pymilvus
 	@scripts/demo.sh
+
+labs:                                            ## a Python with pymilvus for labs/
+	@labs/setup.sh
 
 clean:                                           ## remove everything built
 	rm -rf build
