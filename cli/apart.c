@@ -1,7 +1,10 @@
 /* apart - see apart.h */
 #include "cli/apart_int.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "cli/pb_json.h"
 #include "cli/show.h"
@@ -103,7 +106,7 @@ static err_t s_begin(apart_t *self)
     return stored_open(self->ctx, self->args, self->stored);
 }
 
-int apart_run(const args_t *args, err_t (*body)(apart_t *self))
+static int s_run(const args_t *args, err_t (*body)(apart_t *self))
 {
     ctx_t ctx;
     ctx_init(&ctx);
@@ -122,6 +125,34 @@ int apart_run(const args_t *args, err_t (*body)(apart_t *self))
     stored_close(&stored);
     ctx_fini(&ctx);
     return code;
+}
+
+/* LMDB believes its file, and a damaged one can make it fall: that happens to a child. */
+static int s_run_apart(const args_t *args, err_t (*body)(apart_t *self))
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0) {
+        int code = s_run(args, body);
+        fflush(stdout);
+        _exit(code);
+    }
+    if (child < 0 || waitpid(child, &status, 0) != child) {
+        fprintf(stderr, "elanus %s: cannot start a process: %s\n", args->command->word,
+                strerror(errno));
+        return EXIT_BUG;
+    }
+    if (WIFEXITED(status))
+        return WEXITSTATUS(status);
+    fprintf(stderr, "elanus %s: the metadata in %s/meta is damaged: LMDB cannot read it (signal "
+            "%d); restore the directory from a backup\n", args->command->word,
+            args_get(args, "--data"), WTERMSIG(status));
+    return EXIT_CORRUPT;
+}
+
+int apart_run(const args_t *args, err_t (*body)(apart_t *self))
+{
+    return args_get(args, "--data") ? s_run_apart(args, body) : s_run(args, body);
 }
 
 /* --- meta ---------------------------------------------------------------------------------- */

@@ -25,28 +25,11 @@ enum {
     CLIENTS_PORT = 19530, OPS_PORT = 9091,
 };
 
-static const char s_about[] =
-    "elanus up - a cluster as processes of this machine, until ctrl-C or `elanus down`\n\n"
-    "  --dir DIR            everything it keeps; made when it is not there (required)\n"
-    "  --port N             of the first proxy, the next has N + 1; 0: any (default 19530)\n"
-    "  --ops-port N         its operations port, likewise (default 9091; any with --port)\n"
-    "  --proxies N          how many of each (default 1 each)\n"
-    "  --coords N\n"
-    "  --datanodes N\n"
-    "  --querynodes N\n"
-    "  --indexnodes N\n"
-    "  --etcd HOST:PORT     use this etcd instead of starting one\n"
-    "  --s3 HOST:PORT       use this S3 server instead of starting one\n"
-    "  --s3-key KEY         its credentials (default minioadmin)\n"
-    "  --s3-secret SECRET\n"
-    "  --root NAME          prefix in etcd and name of the bucket (default elanus)\n\n"
-    "While it runs:  elanus ps|kill|pause|resume|add|logs|down --dir DIR [NAME or ROLE]\n";
-
 /* --- flags -------------------------------------------------------------------------- */
 
 static int s_usage(const char *why, const char *what)
 {
-    fprintf(stderr, "elanus up: %s %s\n\n%s", why, what, s_about);
+    fprintf(stderr, "elanus up: %s %s; elanus up --help tells its flags\n", why, what);
     return EXIT_USAGE;
 }
 
@@ -361,10 +344,6 @@ int cluster_up(int argc, char **argv)
     };
     for (part_t part = PART_COORD; part < PARTS; part++)
         self.counts[part] = 1;
-    if (argc > 0 && (strcmp(argv[0], "--help") == 0 || strcmp(argv[0], "-h") == 0)) {
-        fputs(s_about, stdout);
-        return EXIT_SERVED;
-    }
     const char *wrong = s_flags(&self, argc, argv);
     if (wrong)
         return s_usage("cannot take", wrong);

@@ -6,17 +6,18 @@
 
 #include "cli/cluster.h"
 #include "cli/cluster_int.h"
+#include "cli/commands.h"
 #include "core/node/daemon.h"
 
 typedef struct {
-    const char *verb, *argument;        /* argument NULL: takes none */
-    const char *about;
+    const char *verb;
+    bool word;                          /* takes a name or a role */
+    bool json;                          /* takes --json */
 } order_t;
 
 static int s_usage(const order_t *order)
 {
-    fprintf(stderr, "elanus %s - %s\n\n  elanus %s --dir DIR%s%s\n", order->verb, order->about,
-            order->verb, order->argument ? " " : "", order->argument ? order->argument : "");
+    args_help(command_find(order->verb), stderr);
     return EXIT_USAGE;
 }
 
@@ -27,12 +28,14 @@ static bool s_flags(const order_t *order, int argc, char **argv, const char **di
     for (int i = 0; i < argc; i++) {
         if (strcmp(argv[i], "--dir") == 0 && i + 1 < argc)
             *dir = argv[++i];
-        else if (order->argument && !*word && argv[i][0] != '-')
+        else if (order->json && strcmp(argv[i], "--json") == 0)
+            *word = argv[i];
+        else if (order->word && !*word && argv[i][0] != '-')
             *word = argv[i];
         else
             return false;
     }
-    return *dir && (!order->argument || *word);
+    return *dir && (!order->word || *word);
 }
 
 /* Everything until the end of the connection; the first line says whether it went well. */
@@ -77,41 +80,38 @@ static int s_ask(const order_t *order, int argc, char **argv)
 
 int cluster_ps(int argc, char **argv)
 {
-    return s_ask(&(order_t){ "ps", NULL, "the processes of a local cluster" }, argc, argv);
+    return s_ask(&(order_t){ "ps", false, true }, argc, argv);
 }
 
 int cluster_kill(int argc, char **argv)
 {
-    return s_ask(&(order_t){ "kill", "NAME", "end a process at once, as kill -9 does" }, argc,
-                 argv);
+    return s_ask(&(order_t){ "kill", true, false }, argc, argv);
 }
 
 int cluster_pause(int argc, char **argv)
 {
-    return s_ask(&(order_t){ "pause", "NAME", "make a process stand still (SIGSTOP)" }, argc, argv);
+    return s_ask(&(order_t){ "pause", true, false }, argc, argv);
 }
 
 int cluster_resume(int argc, char **argv)
 {
-    return s_ask(&(order_t){ "resume", "NAME", "let a paused process go on, or start one again "
-                             "that is gone" }, argc, argv);
+    return s_ask(&(order_t){ "resume", true, false }, argc, argv);
 }
 
 int cluster_add(int argc, char **argv)
 {
-    return s_ask(&(order_t){ "add", "ROLE", "one more coord, datanode, querynode, indexnode or "
-                             "proxy" }, argc, argv);
+    return s_ask(&(order_t){ "add", true, false }, argc, argv);
 }
 
 int cluster_down(int argc, char **argv)
 {
-    return s_ask(&(order_t){ "down", NULL, "end a local cluster; its data stays" }, argc, argv);
+    return s_ask(&(order_t){ "down", false, false }, argc, argv);
 }
 
 /* Logs are files: they can be read when nothing runs any more. */
 int cluster_logs(int argc, char **argv)
 {
-    const order_t order = { "logs", "NAME", "what a process of a local cluster said" };
+    const order_t order = { "logs", true, false };
     const char *dir = NULL, *word = NULL;
     if (!s_flags(&order, argc, argv, &dir, &word) || strchr(word, '/'))
         return s_usage(&order);

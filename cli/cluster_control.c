@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "cli/cluster_int.h"
+#include "cli/show.h"
 #include "core/base/clock.h"
 
 /* A socket's path has 107 bytes; a directory may be deeper, its descriptor's name is not. */
@@ -53,16 +54,23 @@ static double s_resident_mb(pid_t pid)
     return (double)pages * (double)sysconf(_SC_PAGESIZE) / (1 << 20);
 }
 
+/* The name that pages and logs know it by: numbers are the cluster's there, not this command's. */
+static const char *s_node(ctx_t *ctx, const process_t *p)
+{
+    return p->node[0] ? ctx_printf(ctx, "%s-%s", part_name(p->part), p->node) : "";
+}
+
 static void s_ps_row(ctx_t *ctx, const process_t *p, buf_t *into)
 {
-    const char *pid = "-", *memory = "-", *up = "-";
+    const char *pid = "-", *memory = "-", *up = "-", *node = s_node(ctx, p);
     if (p->pid) {
         pid = ctx_printf(ctx, "%d", (int)p->pid);
         memory = ctx_printf(ctx, "%.1f MB", s_resident_mb(p->pid));
         up = ctx_printf(ctx, "%.1f s", (double)(clock_mono_ms() - p->started_ms) / 1000);
     }
-    buf_addf(into, "%-14s %-20s %8s %10s %11s  %s%s%s%s\n", p->name, process_word(ctx, p), pid,
-             memory, up, p->grpc[0] ? "grpc=" : "", p->grpc, p->ops[0] ? " ops=" : "", p->ops);
+    buf_addf(into, "%-14s %-20s %8s %10s %11s  %s%s%s%s%s%s\n", p->name, process_word(ctx, p), pid,
+             memory, up, p->grpc[0] ? "grpc=" : "", p->grpc, p->ops[0] ? " ops=" : "", p->ops,
+             node[0] ? " node=" : "", node);
 }
 
 static void s_ps(ctx_t *ctx, const cluster_t *self, buf_t *into)
@@ -71,6 +79,33 @@ static void s_ps(ctx_t *ctx, const cluster_t *self, buf_t *into)
              "ADDRESSES");
     for (size_t i = 0; i < self->processes.len; i++)
         s_ps_row(ctx, *(process_t **)vec_at(&self->processes, i), into);
+}
+
+static json_t *s_ps_item(ctx_t *ctx, const process_t *p)
+{
+    json_t *item = json_object();
+    json_object_set_new(item, "name", json_string(p->name));
+    json_object_set_new(item, "state", json_string(process_word(ctx, p)));
+    json_object_set_new(item, "pid", p->pid ? json_integer(p->pid) : json_null());
+    json_object_set_new(item, "up_ms", p->pid ? json_integer(clock_mono_ms() - p->started_ms)
+                                              : json_null());
+    json_object_set_new(item, "memory_used", p->pid
+        ? json_integer((json_int_t)(s_resident_mb(p->pid) * (1 << 20))) : json_null());
+    json_object_set_new(item, "grpc", p->grpc[0] ? json_string(p->grpc) : json_null());
+    json_object_set_new(item, "ops", p->ops[0] ? json_string(p->ops) : json_null());
+    json_object_set_new(item, "node", p->node[0] ? json_string(s_node(ctx, p)) : json_null());
+    return item;
+}
+
+static void s_ps_json(ctx_t *ctx, const cluster_t *self, buf_t *into)
+{
+    json_t *root = json_object(), *items = json_array();
+    json_object_set_new(root, "items", items);
+    for (size_t i = 0; i < self->processes.len; i++)
+        json_array_append_new(items, s_ps_item(ctx, *(process_t **)vec_at(&self->processes, i)));
+    buf_add_str(into, "ok\n");
+    show_json(root, JSON_COMPACT, into);
+    json_decref(root);
 }
 
 /* Where proxies tell of the cluster, a line each. */
@@ -158,7 +193,9 @@ void cluster_answer(ctx_t *ctx, cluster_t *self, const char *question, buf_t *in
     char verb[16] = "", name[64] = "";
     sscanf(question, "%15s %63s", verb, name);
     process_t *p = cluster_find(self, name);
-    if (strcmp(verb, "ps") == 0)
+    if (strcmp(verb, "ps") == 0 && strcmp(name, "--json") == 0)
+        s_ps_json(ctx, self, into);
+    else if (strcmp(verb, "ps") == 0)
         s_ps(ctx, self, into);
     else if (strcmp(verb, "ops") == 0)
         s_ops(self, into);

@@ -31,6 +31,7 @@ typedef struct process {
     int64_t started_ms;
     long log_from;              /* where this start's part of the log begins */
     char grpc[64], ops[64];     /* of the ready line; "" without */
+    char node[16];              /* its id in the cluster, of the same line */
 } process_t;
 
 typedef struct cluster {

@@ -133,6 +133,7 @@ static void s_read_ready_line(const cluster_t *cluster, process_t *self)
             continue;
         s_word(line, " grpc=", self->grpc, sizeof self->grpc);
         s_word(line, " ops=", self->ops, sizeof self->ops);
+        s_word(line, " node=", self->node, sizeof self->node);
         self->state = PROCESS_READY;
     }
     fclose(log);

@@ -63,6 +63,10 @@ static const flag_t s_up_flags[] = {
     { "--root", "NAME", "prefix in etcd and name of the bucket (elanus)" },
     { NULL, NULL, NULL },
 };
+static const flag_t s_ps_flags[] = {
+    { "--json", NULL, "print one JSON object" },
+    { NULL, NULL, NULL },
+};
 static const flag_t s_dir_flags[] = {
     { "--dir", "DIR", "the directory of `elanus up` (required)" },
     { NULL, NULL, NULL },
@@ -76,14 +80,18 @@ static const command_t s_run[] = {
       .examples = "  elanus standalone --data /var/lib/elanus\n" },
     { .word = "up", .about = "run a whole cluster as processes of this machine",
       .flags = { s_up_flags }, .run_raw = cluster_up,
-      .more = "It stays in the foreground until ctrl-C or `elanus down`.\n",
+      .more = "It stays in the foreground until ctrl-C or `elanus down`.  While it runs:\n"
+              "elanus ps, kill, pause, resume, add and logs, with the same --dir.\n",
       .examples = "  elanus up --dir /tmp/c --querynodes 2 --datanodes 2\n" },
     { .word = NULL },
 };
 
 static const command_t s_local[] = {
-    { .word = "ps", .about = "the processes of a local cluster", .flags = { s_dir_flags },
-      .run_raw = cluster_ps, .examples = "  elanus ps --dir /tmp/c\n" },
+    { .word = "ps", .about = "the processes of a local cluster",
+      .flags = { s_dir_flags, s_ps_flags }, .run_raw = cluster_ps,
+      .more = "node= is the name that pages and logs know a process by: nodes are numbered as\n"
+              "they join, processes as they are started.\n",
+      .examples = "  elanus ps --dir /tmp/c\n" },
     { .word = "kill", .about = "end one of them at once, as kill -9 does", .words = "NAME",
       .flags = { s_dir_flags }, .run_raw = cluster_kill,
       .examples = "  elanus kill --dir /tmp/c querynode-1\n" },

@@ -114,17 +114,34 @@ static void s_print_span(const trace_t *self, span_t *span)
  * printed last, or below its nearest ancestor that has one left. */
 static size_t s_next(const trace_t *self, size_t last)
 {
-    for (size_t of = last;; of = self->spans[of].parent) {
+    size_t of = last;
+    for (size_t step = 0; step <= self->n; step++) {    /* parents may go round in a circle */
         for (size_t i = 0; i < self->n; i++)
             if (!self->spans[i].printed && self->spans[i].parent == of)
                 return i;
-        if (of == SIZE_MAX)
-            break;
+        of = of == SIZE_MAX ? of : self->spans[of].parent;
     }
-    for (size_t i = 0; i < self->n; i++)        /* parents that go round in a circle */
+    for (size_t i = 0; i < self->n; i++)
         if (!self->spans[i].printed)
             return i;
     return SIZE_MAX;
+}
+
+static void s_print_request(const trace_t *self, const json_t *request)
+{
+    static const char *const s_shown[] = { "method", "db", "collection", "filter", "user", "nq",
+                                           "limit", "rows", "code", "error" };
+    const char *sep = "";
+    for (size_t i = 0; i < ARRAY_LEN(s_shown); i++) {
+        const char *text = show_text(request, s_shown[i]);
+        const char *number = show_count_of(self->ctx, request, s_shown[i]);
+        if (!text[0] && number[0] == '-')
+            continue;
+        buf_addf(self->into, "%s%s %s", sep, s_shown[i],
+                 text[0] ? text_safe(self->ctx, text, 60) : number);
+        sep = ", ";
+    }
+    buf_add_str(self->into, sep[0] ? "\n" : "");
 }
 
 void look_waterfall(ctx_t *ctx, const json_t *root, size_t width, buf_t *into)
@@ -133,6 +150,7 @@ void look_waterfall(ctx_t *ctx, const json_t *root, size_t width, buf_t *into)
     trace_t self = { .ctx = ctx, .into = into,
                      .bar = width > BEFORE + BAR_LEAST ? width - BEFORE : BAR_LEAST };
     s_collect(&self, json_object_get(root, "items"));
+    s_print_request(&self, json_object_get(root, "request"));
     buf_addf(into, "%s, %s in all, %zu spans\n\n", show_date(ctx, self.from_us),
              show_took(ctx, self.to_us - self.from_us), self.n);
     for (size_t at = s_next(&self, SIZE_MAX); at != SIZE_MAX; at = s_next(&self, at))

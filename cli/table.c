@@ -9,7 +9,7 @@
 
 #include "core/base/utf8.h"
 
-enum { GAP = 2, LEAST_ELASTIC = 8, USUAL_WIDTH = 80 };
+enum { GAP = 2, LEAST_ELASTIC = 8, WANTED_ELASTIC = 20, USUAL_WIDTH = 80 };
 
 /* --- text --------------------------------------------------------------------------- */
 
@@ -172,8 +172,8 @@ static size_t s_least_total(const table_t *self, const size_t *widths)
 {
     size_t total = s_total(self, widths);
     for (size_t i = 0; i < self->n_columns; i++)
-        if (self->columns[i].elastic && widths[i] > 2 * LEAST_ELASTIC)
-            total -= widths[i] - 2 * LEAST_ELASTIC;
+        if (self->columns[i].elastic && widths[i] > WANTED_ELASTIC)
+            total -= widths[i] - WANTED_ELASTIC;
     return total;
 }
 

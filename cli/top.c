@@ -186,6 +186,7 @@ static void s_enter(screen_t *self)
     raw.c_lflag &= ~(tcflag_t)(ICANON | ECHO);
     raw.c_cc[VMIN] = 1;
     raw.c_cc[VTIME] = 0;
+    raw.c_cc[VSUSP] = _POSIX_VDISABLE;          /* it would leave the screen as it is */
     tcsetattr(STDIN_FILENO, TCSANOW, &raw);
     fputs(ENTER, stdout);
 }

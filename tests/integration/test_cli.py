@@ -250,6 +250,22 @@ class Standalone(unittest.TestCase):
             self.assertRegex(errors, said)
             data[len(data) // 2] ^= 1
 
+    def test_damaged_metadata(self):
+        """Whatever byte of LMDB's file is wrong: an answer, or a sentence; never a fall."""
+        with open(os.path.join(self.data, "meta", "data.mdb"), "rb") as source:
+            data = bytearray(source.read())
+        copy = self.place.path("copy")
+        os.makedirs(os.path.join(copy, "meta"))
+        chance = random.Random(5)
+        for _ in range(12):
+            at = chance.randrange(2 * 4096, len(data))
+            broken = data[:at] + bytes(chance.randrange(256) for _ in range(64)) + data[at + 64:]
+            with open(os.path.join(copy, "meta", "data.mdb"), "wb") as target:
+                target.write(broken[:len(data)])
+            code, text, errors = elanus("meta", "--data", copy)
+            self.assertIn(code, (0, 7, 8), errors)
+            self.assertTrue(text if code == 0 else "damaged" in errors or copy in errors, errors)
+
     def test_what_is_not_there(self):
         for words, code, said in [(("wal", "--data", self.data, "none"), 2, "cannot open"),
                                   (("segment", "--data", self.data, "1"), 2, "no segment 1"),
@@ -356,6 +372,7 @@ class Cluster(unittest.TestCase):
     def test_troubles(self):
         self.until("all are there", lambda: len(column(self.ask("nodes")[1], "NAME")) == 7)
         self.until("nothing is missing", lambda: self.ask("nodes")[2] == "")
+        self.names_fit()
         self.stored()
         self.node_stands_still()
         self.proxy_is_killed()
@@ -379,6 +396,14 @@ class Cluster(unittest.TestCase):
         self.assertEqual(set(column(text[text.index("format  "):], "verdict")), {"ok"})
         code, _, errors = self.ask("segment", "stats/1/2/3/4")
         self.assertEqual(code, 2, errors)
+
+    def names_fit(self):
+        """The name that pages know a process by is in ps."""
+        code, text, _ = self.ask("ps", "--json")
+        self.assertEqual(code, 0)
+        known = {p["node"]: p["ops"] for p in json.loads(text)["items"] if p["node"]}
+        nodes = json.loads(self.ask("nodes", "--json")[1])["items"]
+        self.assertEqual(known, {n["name"]: n["ops_address"] for n in nodes})
 
     def node_stands_still(self):
         self.assertEqual(self.ask("pause", "querynode-1")[0], 0)

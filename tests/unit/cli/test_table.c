@@ -46,9 +46,9 @@ static void what_is_too_wide_goes_by_rank_and_is_cut_then(void **state)
     const char *const rows[][4] = {
         { "a_collection_with_a_name", "7", "no reason at all", "box" },
     };
-    assert_string_equal(s_print(&ctx, 40, rows, 1),
-                        "NAME              ROWS  WHY\n"
-                        "a_collection_wi…     7  no reason at all\n");
+    assert_string_equal(s_print(&ctx, 44, rows, 1),
+                        "NAME                  ROWS  WHY\n"
+                        "a_collection_with_a…     7  no reason at all\n");
     assert_string_equal(s_print(&ctx, 24, rows, 1),
                         "NAME                ROWS\n"
                         "a_collection_with…     7\n");
