@@ -26,6 +26,7 @@ PACKAGES=(
     libroaring-dev libxxhash-dev libzstd-dev zlib1g-dev
     libyaml-dev libsodium-dev libcmocka-dev
     python3 python3-venv etcd-server etcd-client
+    groff-base                              # the man page is tried
 )
 
 BROWSER=(chromium chromium-driver fonts-dejavu-core)

@@ -105,6 +105,16 @@ class Standalone(unittest.TestCase):
         self.assertIn("event", json.loads(line.group(1)))
         follower.kill()
 
+    def test_watching_goes_on(self):
+        watcher = servers.Process("watch", [servers.binary("elanus"), "nodes", "--watch", "1",
+                                            "--ops", self.ops])
+        self.place.start(watcher)
+        for _ in range(2):
+            seen = len(watcher.lines)
+            watcher.wait_line("elanus nodes, every 1 s", 10, after=seen and seen - 1)
+            watcher.wait_line("^datanode-", 10, after=seen)
+        watcher.kill()
+
     def test_what_is_wrong_is_told(self):
         for words, said in [(("nodes", "--nonsense"), "no flag --nonsense"),
                             (("nodes", "--ops"), "--ops needs a value"),
@@ -434,3 +444,7 @@ class Cluster(unittest.TestCase):
         code, text, errors = self.ask("nodes")
         self.assertEqual((code, text), (3, ""))
         self.assertIn("no proxy of the cluster", errors)
+        code, text, _ = elanus("top", "--once", "--ops", self.ops)
+        self.assertEqual(code, 3)
+        self.assertIn("NO ANSWER", text)
+        self.assertNotIn("datanode", text)
