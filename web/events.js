@@ -1,6 +1,6 @@
 // events - what the nodes logged, in order; a failover is put together from its steps.
 
-import {clock, count, el, nodeName, state, took} from './dom.js';
+import {clock, count, el, nodeName, roleOf, state, took} from './dom.js';
 
 // The steps of a failover, in the order in which they are to be read.
 const STEPS = {
@@ -113,7 +113,14 @@ function failovers(lines) {
     el('h3', {}, clock(failover.fromUs / 1000, false),
         el('span', {class: 'below'}, ` ${who(failover)}took ${
             took(failover.untilUs - failover.fromUs)}`)),
-    el('ol', {class: 'steps'}, Object.keys(STEPS).map(name => stepOf(name, failover)))));
+    el('ol', {class: 'steps'}, stepsOf(failover).map(name => stepOf(name, failover)))));
+}
+
+// All, where a data node's channels go to another; of another node's death those that there were.
+function stepsOf({lines}) {
+    const all = Object.keys(STEPS), {step, fields} = lines[0];
+    return step === 'suspect' && roleOf(fields?.node) !== 'datanode'
+        ? all.filter(name => lines.some(l => l.step === name)) : all;
 }
 
 // Whom it began with.

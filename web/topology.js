@@ -93,8 +93,9 @@ function tilesOf(data, nodes) {
 
 function tiers(data, nodes, chosen) {
     const group = role => groupOf(role, data, nodes, chosen);
-    const store = (name, title, what) => el('div', {class: 'store', 'data-part': name,
-        'data-key': name}, el('b', {}, title), el('span', {}, what));
+    const store = (name, title, what) => el('div', {'data-part': name, 'data-key': name,
+        class: away(data, name) ? 'store is-away' : 'store'}, el('b', {}, title),
+    el('span', {}, away(data, name) ? `${what}: no answer` : what));
     const alone = data.mode === 'standalone';
     return [
         el('div', {class: 'tier', 'data-key': 'clients'}, store('clients', 'Clients',
@@ -168,13 +169,22 @@ function spark(past) {
 
 // --- links ------------------------------------------------------------------------------
 
-// The rate at which a role answers, and whether all of it is dead.
-function flow(role, data, nodes) {
-    const here = data.items.filter(n => n.role === role);
-    return {
-        perSecond: sum(here.map(n => nodes.perSecond(n.name))) ?? 0,
-        dead: role in ROLES && !here.some(n => n.state === 'up' || n.state === 'joining'),
-    };
+const away = (data, name) => data.missing.some(m => m.what === name);
+
+// Nobody of a role answers, or a store does not.
+function dead(part, data) {
+    return part in ROLES ? !data.items.some(n => n.role === part && n.state !== 'silent')
+        : away(data, part);
+}
+
+// What a link carries is what the role at its end answers; to a store, what the role does.
+function flow([from, to], data, nodes) {
+    if (dead(from, data) || dead(to, data))
+        return 'dead';
+    const role = to in ROLES ? to : from;
+    const perSecond = sum(data.items.filter(n => n.role === role)
+        .map(n => nodes.perSecond(n.name))) ?? 0;
+    return perSecond > 50 ? 'fast' : perSecond > 0.5 ? 'slow' : 'idle';
 }
 
 function connect(map, wires, data, nodes) {
@@ -187,13 +197,8 @@ function connect(map, wires, data, nodes) {
     };
     const narrow = frame.width < 760;
     wires.setAttribute('viewBox', `0 0 ${frame.width} ${frame.height}`);
-    wires.replaceChildren(...(narrow ? [] : LINKS.map(([from, to]) => {
-        const a = place(from), b = place(to);
-        const work = flow(to in ROLES ? to : from, data, nodes);
-        const busy = work.perSecond > 50 ? 'fast' : work.perSecond > 0.5 ? 'slow' : 'idle';
-        return svg('path', {d: wire(a, b), fill: 'none',
-            class: `wire ${work.dead ? 'dead' : busy}`});
-    })));
+    wires.replaceChildren(...(narrow ? [] : LINKS.map(link => svg('path', {fill: 'none',
+        d: wire(place(link[0]), place(link[1])), class: `wire ${flow(link, data, nodes)}`}))));
 }
 
 // From the lower edge of one box to the upper edge of another; side by side: over what is between.
