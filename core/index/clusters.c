@@ -14,9 +14,11 @@
 
 enum {
     ROUNDS = 8,
-    ITEM_POINTS = 2048,         /* of one item of a crew */
-    ITEM_CENTRES = 64,
+    ITEM_POINTS = 1024,         /* of one item of a crew */
+    ITEM_CENTRES = 16,
     SEED_POINTS = 12,           /* points looked at for each centre when seeding */
+    SEED_BLOCK = 256, SEED_TILE = 12, ITEM_BLOCKS = 4,
+    SEED_SHARE = 8, SEED_BATCH = 64,    /* seeds between notes: a share of all, at most so many */
     SEED_CENTRES = 4096,        /* more are taken by chance: seeding is quadratic */
     LANE = SIMD_SCREEN_Q,
     BIT_QUERIES = 12, BIT_ROWS = 128,
@@ -135,31 +137,82 @@ void clusters_assign(const clusters_t *self, const void *points, size_t n, uint3
 
 typedef struct training {
     clusters_t *of;
-    const uint8_t *points;
-    size_t n;
+    uint8_t *points;
+    size_t n, sample;           /* points; those of them that seeds are drawn from */
     rng_t rng;
     uint32_t *nearest;          /* owned; [n] */
     uint32_t *order;            /* owned; [n] points by centre */
     uint32_t *from;             /* owned; [k + 1] where a centre's points begin */
-    float *gaps;                /* owned; [n] to the nearest seed so far */
-    float *scores;              /* owned; [n] */
+    float *gaps;                /* owned; [sample] to the nearest of the seeds that are noted */
+    double *sums;               /* owned; of the gaps of each block of SEED_BLOCK points */
+    size_t seeded, noted;
 } training_t;
+
+/* Trainings of equally many points and centres, step by step and side by side. */
+typedef struct crowd {
+    training_t *each;           /* owned; [n] */
+    size_t n, parts;            /* parts of one training in the present step */
+    void (*step)(training_t *t, size_t part);
+} crowd_t;
+
+static size_t s_share(size_t n, size_t of)
+{
+    return (n + of - 1) / of;
+}
+
+static size_t s_least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+static void s_do_part(void *arg, size_t i)
+{
+    const crowd_t *crowd = arg;
+    crowd->step(&crowd->each[i / crowd->parts], i % crowd->parts);
+}
+
+/* Do a step of all trainings, in so many parts each. */
+static err_t s_step(ctx_t *ctx, crowd_t *crowd, const index_how_t *how, size_t parts,
+                    void (*step)(training_t *t, size_t part))
+{
+    crowd->parts = parts;
+    crowd->step = step;
+    return crew_run(ctx, how, s_do_part, crowd, crowd->n * parts);
+}
 
 static uint8_t *s_centre(const clusters_t *of, size_t c)
 {
     return of->centres + c * of->width;
 }
 
-/* Centres of a sphere have length 1; one without a direction stays as it is. */
+/* Make a vector length 1; one without a direction stays as it is. */
+static void s_make_unit(float *vector, size_t dim, float norm2)
+{
+    float length = sqrtf(norm2);
+    for (size_t i = 0; norm2 > 0 && i < dim; i++)
+        vector[i] /= length;
+}
+
+static void s_unit_part(training_t *t, size_t part)
+{
+    size_t end = s_least((part + 1) * ITEM_POINTS, t->n), dim = t->of->dim;
+    for (size_t p = part * ITEM_POINTS; p < end; p++) {
+        float norm2, *point = (float *)(void *)(t->points + p * t->of->width);
+        simd()->ops[SIMD_F32_IP].norm2(point, 1, dim, &norm2);
+        s_make_unit(point, dim, norm2);
+    }
+}
+
+/* Centres of a sphere have length 1. */
 static void s_finish_centre(clusters_t *of, size_t c)
 {
-    float *centre = (float *)(void *)s_centre(of, c), norm2 = 0;
+    float *centre = (float *)(void *)s_centre(of, c), norm2;
     if (of->bits)
         return;
     simd()->ops[SIMD_F32_IP].norm2(centre, 1, of->dim, &norm2);
     of->base[c] = of->sphere ? 0 : norm2;
-    for (size_t i = 0; of->sphere && norm2 > 0 && i < of->dim; i++)
-        centre[i] /= sqrtf(norm2);
+    if (of->sphere)
+        s_make_unit(centre, of->dim, norm2);
 }
 
 static void s_take_point(training_t *t, size_t c, size_t p)
@@ -168,65 +221,144 @@ static void s_take_point(training_t *t, size_t c, size_t p)
     s_finish_centre(t->of, c);
 }
 
-/* How far each of the first n points is from centre c, where that is nearer than before. */
-static void s_note_gaps(training_t *t, size_t n, size_t c)
+/* --- seeds ---------------------------------------------------------------------------------
+ *
+ * The next seed is a point by chance, in proportion to its gap: its distance to the nearest seed.
+ * Gaps of all points are noted for many new seeds at once, when that is a product of matrices;
+ * until then a point is drawn by the gap that is noted, which is too large, and taken with the
+ * chance of its true gap over that one: the same choice as if all were noted (Cohen-Addad et al.
+ * 2020, "Fast and accurate k-means++ via rejection sampling").  While seeds are few each one
+ * changes most gaps, so as many are taken between notes as leave most draws good.
+ */
+
+static const simd_ops_t *s_gap_ops(const clusters_t *of)
+{
+    return &simd()->ops[of->bits ? of->kernel : of->sphere ? SIMD_F32_IP : SIMD_F32_L2];
+}
+
+static float s_gap(const clusters_t *of, float score)
+{
+    float gap = of->sphere ? 1 - score : score;
+    return gap > 0 ? gap : 0;
+}
+
+/* Gaps of a block of points to the seeds that are not noted yet. */
+static void s_note_block(training_t *t, size_t block)
 {
     const clusters_t *of = t->of;
-    simd_kernel_t kernel = of->bits ? of->kernel : of->sphere ? SIMD_F32_IP : SIMD_F32_L2;
-    simd()->ops[kernel].scan(s_centre(of, c), t->points, n, of->dim, t->scores);
-    for (size_t p = 0; p < n; p++) {
-        float gap = of->sphere ? 1 - t->scores[p] : t->scores[p];
-        if (c == 0 || gap < t->gaps[p])
-            t->gaps[p] = gap > 0 ? gap : 0;
+    size_t at = block * SEED_BLOCK, n = s_least(SEED_BLOCK, t->sample - at);
+    float scores[SEED_TILE * SEED_BLOCK], *gaps = t->gaps + at;
+    double sum = 0;
+    for (size_t p = 0; t->noted == 0 && p < n; p++)
+        gaps[p] = INFINITY;
+    for (size_t c = t->noted; c < t->seeded; c += SEED_TILE) {
+        size_t seeds = s_least(SEED_TILE, t->seeded - c);
+        s_gap_ops(of)->tile(s_centre(of, c), seeds, t->points + at * of->width, n, of->dim, scores);
+        for (size_t s = 0; s < seeds; s++)
+            for (size_t p = 0; p < n; p++) {
+                float gap = s_gap(of, scores[s * n + p]);
+                gaps[p] = gap < gaps[p] ? gap : gaps[p];
+            }
+    }
+    for (size_t p = 0; p < n; p++)
+        sum += (double)gaps[p];
+    t->sums[block] = sum;
+}
+
+static void s_note_part(training_t *t, size_t part)
+{
+    size_t end = s_least((part + 1) * ITEM_BLOCKS, s_share(t->sample, SEED_BLOCK));
+    for (size_t block = part * ITEM_BLOCKS; t->seeded < t->of->k && block < end; block++)
+        s_note_block(t, block);
+}
+
+/* A point by chance, in proportion to the gaps that are noted, whose sum is this. */
+static size_t s_draw(training_t *t, double sum)
+{
+    double left = rng_unit(&t->rng) * sum;
+    size_t block = 0, blocks = s_share(t->sample, SEED_BLOCK);
+    for (; block + 1 < blocks && left >= t->sums[block]; block++)
+        left -= t->sums[block];
+    size_t p = block * SEED_BLOCK, end = s_least(p + SEED_BLOCK, t->sample);
+    for (; p + 1 < end; p++) {
+        left -= (double)t->gaps[p];
+        if (left < 0)
+            break;
+    }
+    return p;
+}
+
+/* Is a point that was drawn still so far from all seeds? */
+static bool s_stays(training_t *t, size_t p)
+{
+    const clusters_t *of = t->of;
+    size_t n = t->seeded - t->noted;
+    float scores[SEED_BATCH], least = t->gaps[p];
+    if (n == 0)
+        return true;
+    s_gap_ops(of)->scan(t->points + p * of->width, s_centre(of, t->noted), n, of->dim, scores);
+    for (size_t s = 0; s < n; s++)
+        least = s_gap(of, scores[s]) < least ? s_gap(of, scores[s]) : least;
+    return rng_unit(&t->rng) * (double)t->gaps[p] < (double)least;
+}
+
+/* Take seeds until gaps had better be noted again; where all gaps are nothing, any will do. */
+static void s_seed_more(training_t *t, size_t part)
+{
+    (void)part;
+    size_t batch = t->seeded / SEED_SHARE;
+    batch = batch < 1 ? 1 : s_least(batch, SEED_BATCH);
+    size_t end = s_least(t->seeded + batch, t->of->k), blocks = s_share(t->sample, SEED_BLOCK);
+    double sum = 0;
+    for (size_t block = 0; block < blocks; block++)
+        sum += t->sums[block];
+    t->noted = t->seeded;
+    for (size_t tries = 2 * batch; tries && t->seeded < end; tries--) {
+        bool any = sum > 0 && isfinite(sum);
+        size_t p = any ? s_draw(t, sum) : t->seeded;
+        if (!any || s_stays(t, p))
+            s_take_point(t, t->seeded++, p);
     }
 }
 
-/* A point, by chance in proportion to its gap; n where all gaps are nothing. */
-static size_t s_draw(training_t *t, size_t n)
+static bool s_wants_seeds(const crowd_t *crowd)
 {
-    double sum = 0;
-    for (size_t p = 0; p < n; p++)
-        sum += (double)t->gaps[p];
-    double left = rng_unit(&t->rng) * sum;
-    if (!(sum > 0) || !isfinite(sum))
-        return n;
-    for (size_t p = 0; p < n; p++) {
-        left -= (double)t->gaps[p];
-        if (left < 0)
-            return p;
-    }
-    return n - 1;
+    for (size_t i = 0; i < crowd->n; i++)
+        if (crowd->each[i].seeded < crowd->each[i].of->k)
+            return true;
+    return false;
 }
 
 /* Points are in a random order, so the first ones are a sample. */
-static err_t s_seed(ctx_t *ctx, training_t *t)
+static err_t s_seed(ctx_t *ctx, crowd_t *crowd, const index_how_t *how)
 {
-    size_t k = t->of->k, n = k * SEED_POINTS < t->n ? k * SEED_POINTS : t->n;
-    bool far = k <= SEED_CENTRES;
-    s_take_point(t, 0, 0);
-    for (size_t c = 1; c < k; c++) {
-        size_t p = n;
-        TRY(ctx_alive(ctx));
-        if (far) {
-            s_note_gaps(t, n, c - 1);
-            p = s_draw(t, n);
+    size_t k = crowd->each->of->k, sample = crowd->each->sample;
+    size_t parts = s_share(s_share(sample, SEED_BLOCK), ITEM_BLOCKS);
+    for (size_t i = 0; i < crowd->n; i++)
+        while (crowd->each[i].seeded < (k > SEED_CENTRES ? k : 1)) {
+            size_t c = crowd->each[i].seeded++;
+            s_take_point(&crowd->each[i], c, c);
         }
-        s_take_point(t, c, p < n ? p : c);
+    while (s_wants_seeds(crowd)) {
+        TRY(s_step(ctx, crowd, how, parts, s_note_part));
+        TRY(s_step(ctx, crowd, how, 1, s_seed_more));
     }
     return OK;
 }
 
-static void s_assign_item(void *arg, size_t i)
+/* --- rounds -------------------------------------------------------------------------------- */
+
+static void s_assign_part(training_t *t, size_t part)
 {
-    training_t *t = arg;
-    size_t at = i * ITEM_POINTS, left = t->n - at;
-    clusters_assign(t->of, t->points + at * t->of->width, left < ITEM_POINTS ? left : ITEM_POINTS,
+    size_t at = part * ITEM_POINTS;
+    clusters_assign(t->of, t->points + at * t->of->width, s_least(t->n - at, ITEM_POINTS),
                     t->nearest + at);
 }
 
 /* Points by centre, in their order. */
-static void s_sort(training_t *t)
+static void s_sort(training_t *t, size_t part)
 {
+    (void)part;
     size_t k = t->of->k;
     memset(t->from, 0, (k + 1) * sizeof *t->from);
     for (size_t p = 0; p < t->n; p++)
@@ -275,12 +407,11 @@ static void s_majority(training_t *t, size_t c, double *sums)
             s_centre(of, c)[d / 8] |= (uint8_t)(1 << d % 8);
 }
 
-static void s_move_item(void *arg, size_t i)
+static void s_move_part(training_t *t, size_t part)
 {
-    training_t *t = arg;
-    size_t end = (i + 1) * ITEM_CENTRES < t->of->k ? (i + 1) * ITEM_CENTRES : t->of->k;
+    size_t end = s_least((part + 1) * ITEM_CENTRES, t->of->k);
     double *sums = mem_new(t->of->dim * sizeof *sums);
-    for (size_t c = i * ITEM_CENTRES; c < end; c++) {
+    for (size_t c = part * ITEM_CENTRES; c < end; c++) {
         if (t->from[c] == t->from[c + 1])
             continue;
         if (t->of->bits)
@@ -306,8 +437,9 @@ static size_t s_fullest(const training_t *t, const uint32_t *taken)
 }
 
 /* A centre without points goes to a point of the fullest one, chosen by chance. */
-static void s_fill_empty(training_t *t)
+static void s_fill_empty(training_t *t, size_t part)
 {
+    (void)part;
     size_t k = t->of->k;
     uint32_t *taken = NULL;
     for (size_t c = 0; c < k; c++) {
@@ -322,47 +454,67 @@ static void s_fill_empty(training_t *t)
     mem_free(taken);
 }
 
-static err_t s_rounds(ctx_t *ctx, training_t *t, const index_how_t *how)
+static err_t s_rounds(ctx_t *ctx, crowd_t *crowd, const index_how_t *how)
 {
-    TRY(s_seed(ctx, t));
+    const training_t *first = crowd->each;
+    size_t parts = s_share(first->n, ITEM_POINTS), moves = s_share(first->of->k, ITEM_CENTRES);
+    if (first->of->sphere)
+        TRY(s_step(ctx, crowd, how, parts, s_unit_part));
+    TRY(s_seed(ctx, crowd, how));
     for (size_t round = 0; round < ROUNDS; round++) {
-        TRY(crew_run(ctx, how, s_assign_item, t, (t->n + ITEM_POINTS - 1) / ITEM_POINTS));
-        s_sort(t);
-        TRY(crew_run(ctx, how, s_move_item, t, (t->of->k + ITEM_CENTRES - 1) / ITEM_CENTRES));
-        s_fill_empty(t);
+        TRY(s_step(ctx, crowd, how, parts, s_assign_part));
+        TRY(s_step(ctx, crowd, how, 1, s_sort));
+        TRY(s_step(ctx, crowd, how, moves, s_move_part));
+        TRY(s_step(ctx, crowd, how, 1, s_fill_empty));
     }
     return OK;
 }
 
-static void s_make_unit(const clusters_t *self, float *points, size_t n)
+static bool s_room(ctx_t *ctx, training_t *t)
 {
-    for (size_t p = 0; p < n; p++, points += self->dim) {
-        float norm2 = 0;
-        simd()->ops[SIMD_F32_IP].norm2(points, 1, self->dim, &norm2);
-        for (size_t i = 0; norm2 > 0 && i < self->dim; i++)
-            points[i] /= sqrtf(norm2);
+    t->nearest = mem_try(ctx, t->n * sizeof *t->nearest);
+    t->order = mem_try(ctx, t->n * sizeof *t->order);
+    t->from = mem_try(ctx, (t->of->k + 1) * sizeof *t->from);
+    t->gaps = mem_try(ctx, t->sample * sizeof *t->gaps);
+    t->sums = mem_try(ctx, s_share(t->sample, SEED_BLOCK) * sizeof *t->sums);
+    return t->nearest && t->order && t->from && t->gaps && t->sums;
+}
+
+static void s_fini(training_t *t)
+{
+    mem_free(t->nearest);
+    mem_free(t->order);
+    mem_free(t->from);
+    mem_free(t->gaps);
+    mem_free(t->sums);
+}
+
+err_t clusters_train_all(ctx_t *ctx, const clusters_job_t *jobs, size_t n_jobs, size_t n,
+                         const index_how_t *how)
+{
+    size_t k = jobs->of->k;
+    check(n_jobs >= 1 && n >= k && n <= UINT32_MAX);
+    crowd_t crowd = { .each = mem_new(n_jobs * sizeof *crowd.each), .n = n_jobs };
+    bool room = true;
+    for (size_t i = 0; i < n_jobs; i++) {
+        training_t *t = &crowd.each[i];
+        check(jobs[i].of->k == k);
+        *t = (training_t){ .of = jobs[i].of, .points = jobs[i].points, .n = n,
+                           .sample = s_least(n, k * SEED_POINTS) };
+        rng_seed(&t->rng, jobs[i].seed);
+        room = room && s_room(ctx, t);
     }
+    err_t err = room ? s_rounds(ctx, &crowd, how)
+              : ctx_fail(ctx, ERR_MEMORY, "no memory to cluster %zu vectors", n);
+    for (size_t i = 0; i < n_jobs; i++)
+        s_fini(&crowd.each[i]);
+    mem_free(crowd.each);
+    return err;
 }
 
 err_t clusters_train(ctx_t *ctx, clusters_t *self, void *points, size_t n, uint64_t seed,
                      const index_how_t *how)
 {
-    check(n >= self->k && n <= UINT32_MAX);
-    if (self->sphere)
-        s_make_unit(self, points, n);
-    training_t t = { .of = self, .points = points, .n = n };
-    rng_seed(&t.rng, seed);
-    t.nearest = mem_try(ctx, n * sizeof *t.nearest);
-    t.order = mem_try(ctx, n * sizeof *t.order);
-    t.from = mem_try(ctx, (self->k + 1) * sizeof *t.from);
-    t.gaps = mem_try(ctx, n * sizeof *t.gaps);
-    t.scores = mem_try(ctx, n * sizeof *t.scores);
-    err_t err = t.nearest && t.order && t.from && t.gaps && t.scores ? s_rounds(ctx, &t, how)
-              : ctx_fail(ctx, ERR_MEMORY, "no memory to cluster %zu vectors", n);
-    mem_free(t.nearest);
-    mem_free(t.order);
-    mem_free(t.from);
-    mem_free(t.gaps);
-    mem_free(t.scores);
-    return err;
+    clusters_job_t job = { self, points, seed };
+    return clusters_train_all(ctx, &job, 1, n, how);
 }

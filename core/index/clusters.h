@@ -10,7 +10,7 @@
  * centre that lost all its points takes half of the fullest one's.  All of it depends on the
  * points, their order and the seed, not on threads.
  *
- * Source  Lloyd 1982; Arthur & Vassilvitskii 2007
+ * Source  Lloyd 1982; Arthur & Vassilvitskii 2007; Cohen-Addad et al. 2020 (clusters.c)
  */
 #ifndef CORE_INDEX_CLUSTERS_H
 #define CORE_INDEX_CLUSTERS_H
@@ -38,6 +38,17 @@ void clusters_points(const clusters_t *self, cell_t cells, const void *rows, siz
  * Errors  ERR_MEMORY; of crew_run */
 err_t must_use clusters_train(ctx_t *ctx, clusters_t *self, void *points, size_t n,
                               uint64_t seed, const index_how_t *how);
+
+/* The same for several at a time, of equally many points and centres, for what is too small to be
+ * shared out alone.  Each comes out as it would alone. */
+typedef struct clusters_job {
+    clusters_t *of;
+    void *points;
+    uint64_t seed;
+} clusters_job_t;
+
+err_t must_use clusters_train_all(ctx_t *ctx, const clusters_job_t *jobs, size_t n_jobs, size_t n,
+                                  const index_how_t *how);
 
 /* The nearest centre of each of n points; of equals the first.  Thread: any */
 void clusters_assign(const clusters_t *self, const void *points, size_t n, uint32_t *ret);

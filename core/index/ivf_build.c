@@ -24,6 +24,7 @@ enum {
     SAMPLE_POINTS = 128,        /* of each list */
     SAMPLE_BYTES = 256 << 20,   /* of all */
     ITEM_ROWS = 1024, ITEM_CELLS = 1 << 20,     /* of one item of a crew, at most */
+    RANGE_ITEMS = 16,
 };
 
 typedef struct build {
@@ -63,6 +64,35 @@ static err_t s_each(ctx_t *ctx, build_t *b, stretch_fn *fn, void *arg)
     return OK;
 }
 
+/* Items of rows of one stretch. */
+typedef struct stretch {
+    build_t *build;
+    const index_rows_t *rows;
+    size_t from, item_rows;
+    void *arg;
+} stretch_t;
+
+static size_t s_item_rows(const build_t *b)
+{
+    size_t most = ITEM_CELLS / b->spec.dim;
+    return most < 16 ? 16 : most < ITEM_ROWS ? most : ITEM_ROWS;
+}
+
+static err_t s_crew(ctx_t *ctx, stretch_t *of, void (*item)(void *arg, size_t i))
+{
+    of->item_rows = s_item_rows(of->build);
+    return crew_run(ctx, of->build->how, item, of,
+                    (of->rows->n + of->item_rows - 1) / of->item_rows);
+}
+
+/* Where an item begins; returns how many rows it has. */
+static size_t s_item(const stretch_t *of, size_t item, size_t *ret_at)
+{
+    size_t at = item * of->item_rows, left = of->rows->n - at;
+    *ret_at = at;
+    return left < of->item_rows ? left : of->item_rows;
+}
+
 /* --- the sample --------------------------------------------------------------------------- */
 
 static err_t s_count(ctx_t *ctx, build_t *b, size_t from, const index_rows_t *rows, void *arg)
@@ -75,31 +105,43 @@ static err_t s_count(ctx_t *ctx, build_t *b, size_t from, const index_rows_t *ro
 
 typedef struct sample {
     size_t n, taken, left;      /* left: rows not seen yet */
+    size_t before;              /* taken out of stretches before this one */
     bool coded;                 /* points as they are coded */
     uint32_t *into;             /* owned; [n] a random order */
+    uint32_t *rows;             /* owned; [n] of their stretches */
     uint8_t *points;            /* owned */
     rng_t rng;
 } sample_t;
 
+static void s_take_item(void *arg, size_t item)
+{
+    const stretch_t *of = arg;
+    const build_t *b = of->build;
+    const sample_t *s = of->arg;
+    size_t point = clusters_point_bytes(&b->clusters), at = s->before + item * of->item_rows;
+    size_t end = s->taken - at < of->item_rows ? s->taken : at + of->item_rows;
+    for (size_t i = at; i < end; i++) {
+        const uint8_t *cells = of->rows->cells + s->rows[i] * b->width;
+        uint8_t *into = s->points + s->into[i] * point;
+        if (s->coded)
+            ivf_coder_points(&b->coder, cells, 1, (float *)(void *)into);
+        else
+            clusters_points(&b->clusters, b->spec.cells, cells, 1, into);
+    }
+}
+
 /* Each row with the chance that leaves exactly n in the end (Knuth's algorithm S). */
 static err_t s_take(ctx_t *ctx, build_t *b, size_t from, const index_rows_t *rows, void *arg)
 {
-    (void)ctx, (void)from;
     sample_t *s = arg;
-    size_t point = clusters_point_bytes(&b->clusters);
-    for (size_t i = 0; i < rows->n; i++) {
-        if (!s_valid(rows, i))
-            continue;
-        if (rng_below(&s->rng, s->left--) >= s->n - s->taken)
-            continue;
-        uint8_t *into = s->points + s->into[s->taken++] * point;
-        if (s->coded)
-            ivf_coder_points(&b->coder, rows->cells + i * b->width, 1,
-                             (float *)(void *)into);
-        else
-            clusters_points(&b->clusters, b->spec.cells, rows->cells + i * b->width, 1, into);
-    }
-    return OK;
+    s->before = s->taken;
+    for (size_t i = 0; i < rows->n; i++)
+        if (s_valid(rows, i) && rng_below(&s->rng, s->left--) < s->n - s->taken)
+            s->rows[s->taken++] = (uint32_t)i;
+    stretch_t of = { .build = b, .rows = rows, .from = from, .item_rows = s_item_rows(b),
+                     .arg = s };
+    return crew_run(ctx, b->how, s_take_item, &of,
+                    (s->taken - s->before + of.item_rows - 1) / of.item_rows);
 }
 
 static void s_shuffle(sample_t *s)
@@ -114,6 +156,7 @@ static void s_shuffle(sample_t *s)
 static void s_sample_fini(sample_t *s)
 {
     mem_free(s->into);
+    mem_free(s->rows);
     mem_free(s->points);
 }
 
@@ -126,8 +169,9 @@ static err_t s_sample(ctx_t *ctx, build_t *b, size_t n, uint64_t seed, bool code
     s->n = n > b->n ? b->n : n > most ? most : n;
     rng_seed(&s->rng, seed);
     s->into = mem_try(ctx, s->n * sizeof *s->into);
+    s->rows = mem_try(ctx, s->n * sizeof *s->rows);
     s->points = mem_try(ctx, s->n * point);
-    if (!s->into || !s->points)
+    if (!s->into || !s->rows || !s->points)
         return ctx_fail(ctx, ERR_MEMORY, "no memory for a sample of %zu vectors", s->n);
     s_shuffle(s);
     return s_each(ctx, b, s_take, s);
@@ -145,30 +189,6 @@ static err_t s_train(ctx_t *ctx, build_t *b)
 }
 
 /* --- lists -------------------------------------------------------------------------------- */
-
-/* Items of rows of one stretch. */
-typedef struct stretch {
-    build_t *build;
-    const index_rows_t *rows;
-    size_t from, item_rows;
-    void *arg;
-} stretch_t;
-
-static err_t s_crew(ctx_t *ctx, stretch_t *of, void (*item)(void *arg, size_t i))
-{
-    size_t most = ITEM_CELLS / of->build->spec.dim;
-    of->item_rows = most < 16 ? 16 : most < ITEM_ROWS ? most : ITEM_ROWS;
-    return crew_run(ctx, of->build->how, item, of,
-                    (of->rows->n + of->item_rows - 1) / of->item_rows);
-}
-
-/* Where an item begins; returns how many rows it has. */
-static size_t s_item(const stretch_t *of, size_t item, size_t *ret_at)
-{
-    size_t at = item * of->item_rows, left = of->rows->n - at;
-    *ret_at = at;
-    return left < of->item_rows ? left : of->item_rows;
-}
 
 static void s_assign_item(void *arg, size_t item)
 {
@@ -212,20 +232,27 @@ static void s_order(build_t *b)
     b->offsets[0] = 0;
 }
 
-static err_t s_norms(ctx_t *ctx, build_t *b, size_t from, const index_rows_t *rows, void *arg)
+static void s_norms_item(void *arg, size_t item)
 {
-    (void)ctx, (void)arg;
+    const stretch_t *of = arg;
+    const build_t *b = of->build;
     simd_kernel_t kernel;
     check(metric_kernel(b->spec.metric, b->spec.cells, &kernel));
-    for (size_t i = 0; i < rows->n; i++) {
-        uint32_t place = b->places[from + i];
+    size_t at, n = s_item(of, item, &at);
+    for (size_t i = at; i < at + n; i++) {
+        uint32_t place = b->places[of->from + i];
         float norm2 = 0;
         if (place == IVF_NOWHERE)
             continue;
-        simd()->ops[kernel].norm2(rows->cells + i * b->width, 1, b->spec.dim, &norm2);
+        simd()->ops[kernel].norm2(of->rows->cells + i * b->width, 1, b->spec.dim, &norm2);
         b->norms[place] = norm2 > 0 ? 1 / sqrtf(norm2) : 0;
     }
-    return OK;
+}
+
+static err_t s_norms(ctx_t *ctx, build_t *b, size_t from, const index_rows_t *rows, void *arg)
+{
+    stretch_t of = { .build = b, .rows = rows, .from = from, .arg = arg };
+    return s_crew(ctx, &of, s_norms_item);
 }
 
 /* --- what codes need ------------------------------------------------------------------------ */
@@ -293,24 +320,54 @@ static void s_mean_scales(build_t *b)
     }
 }
 
+/* Ranges of RANGE_ITEMS items at a time, each beside the others. */
+typedef struct ranging {
+    stretch_t stretch;
+    size_t at, n;               /* rows of the stretch that it is about */
+    float *points;              /* owned; [RANGE_ITEMS][dim] */
+    float *ranges;              /* owned; [RANGE_ITEMS][2 dim] */
+} ranging_t;
+
+static void s_ranges_item(void *arg, size_t item)
+{
+    const ranging_t *r = arg;
+    const stretch_t *of = &r->stretch;
+    const build_t *b = of->build;
+    size_t dim = b->spec.dim, at = r->at + item * of->item_rows, end = r->at + r->n;
+    float *point = r->points + item * dim, *ranges = r->ranges + item * 2 * dim;
+    ivf_coder_begin_ranges(&b->coder, ranges);
+    for (size_t i = at; i < end && i < at + of->item_rows; i++)
+        if (s_valid(of->rows, i)) {
+            ivf_coder_points(&b->coder, of->rows->cells + i * b->width, 1, point);
+            ivf_coder_note(&b->coder, point, ranges);
+        }
+}
+
+/* Items are joined in the order of their rows: of a zero and its negative the first counts. */
 static err_t s_ranges(ctx_t *ctx, build_t *b, size_t from, const index_rows_t *rows, void *arg)
 {
-    (void)ctx, (void)from;
-    float *point = arg;
-    for (size_t i = 0; i < rows->n; i++)
-        if (s_valid(rows, i)) {
-            ivf_coder_points(&b->coder, rows->cells + i * b->width, 1, point);
-            ivf_coder_note(&b->coder, point, 1);
-        }
+    ranging_t *r = arg;
+    size_t step = s_item_rows(b), most = RANGE_ITEMS * step;
+    r->stretch = (stretch_t){ .build = b, .rows = rows, .from = from, .item_rows = step };
+    for (r->at = 0; r->at < rows->n; r->at += r->n) {
+        r->n = rows->n - r->at < most ? rows->n - r->at : most;
+        size_t items = (r->n + step - 1) / step;
+        TRY(crew_run(ctx, b->how, s_ranges_item, r, items));
+        for (size_t i = 0; i < items; i++)
+            ivf_coder_join_ranges(&b->coder, r->ranges + i * 2 * b->spec.dim);
+    }
     return OK;
 }
 
 static err_t s_find_ranges(ctx_t *ctx, build_t *b)
 {
-    float *point = mem_new(b->spec.dim * sizeof *point);
-    err_t err = s_each(ctx, b, s_ranges, point);
+    size_t cells = RANGE_ITEMS * b->spec.dim;
+    ranging_t r = { .points = mem_new(cells * sizeof *r.points),
+                    .ranges = mem_new(2 * cells * sizeof *r.ranges) };
+    err_t err = s_each(ctx, b, s_ranges, &r);
     ivf_coder_end_ranges(&b->coder);
-    mem_free(point);
+    mem_free(r.points);
+    mem_free(r.ranges);
     return err;
 }
 
@@ -352,16 +409,24 @@ typedef struct filling {
     uint8_t *into;              /* of the first one */
 } filling_t;
 
+static void s_copy_item(void *arg, size_t item)
+{
+    const stretch_t *of = arg;
+    const build_t *b = of->build;
+    const filling_t *f = of->arg;
+    size_t at, n = s_item(of, item, &at);
+    for (size_t i = at; i < at + n; i++) {
+        size_t place = b->places[of->from + i];
+        if (place >= f->begin && place < f->end)
+            memcpy(f->into + (place - f->begin) * b->width, of->rows->cells + i * b->width,
+                   b->width);
+    }
+}
+
 static err_t s_copy(ctx_t *ctx, build_t *b, size_t from, const index_rows_t *rows, void *arg)
 {
-    (void)ctx;
-    const filling_t *f = arg;
-    for (size_t i = 0; i < rows->n; i++) {
-        size_t place = b->places[from + i];
-        if (place >= f->begin && place < f->end)
-            memcpy(f->into + (place - f->begin) * b->width, rows->cells + i * b->width, b->width);
-    }
-    return OK;
+    stretch_t of = { .build = b, .rows = rows, .from = from, .arg = arg };
+    return s_crew(ctx, &of, s_copy_item);
 }
 
 /* Codes of a row into its place of the block; odd ones above the even ones before them. */
@@ -437,7 +502,8 @@ static err_t s_write_part(ctx_t *ctx, build_t *b, const part_t *part, index_writ
     for (size_t at = 0; err == OK && at < part->n; at += part->per) {
         size_t end = part->n - at < part->per ? part->n : at + part->per;
         filling_t filling = { part, at, end, object + INDEX_HEAD_BYTES };
-        memset(object, 0, INDEX_HEAD_BYTES + most * part->width);
+        if (at)                                 /* it came as zeros */
+            memset(object, 0, INDEX_HEAD_BYTES + most * part->width);
         err = s_each(ctx, b, part->fill, &filling);
         if (err == OK)
             err = index_writer_put(ctx, writer, part->kind, object,

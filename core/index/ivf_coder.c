@@ -1,10 +1,12 @@
 /* ivf_coder - a row to its code: bytes, product-quantized residuals, weighted ones (ivf_int.h) */
 #include <math.h>
 
+#include "core/index/crew.h"
 #include "core/index/ivf_int.h"
 
 enum {
     SAMPLE_LEAST = 1 << 15,     /* rows a codebook is trained from */
+    ITEM_POINTS = 1024,         /* of one item of a crew */
     SWEEPS = 3,                 /* over the codes of a row, each given the others */
     BYTE_MOST = 255,
 };
@@ -33,10 +35,8 @@ err_t ivf_coder_init(ctx_t *ctx, ivf_coder_t *self, const index_spec_t *spec,
         return ctx_fail(ctx, ERR_MEMORY, "no memory to code vectors of %zu cells", spec->dim);
     for (size_t l = 0; l < clusters->k; l++)
         self->scales[l] = 1;
-    for (size_t i = 0; ranges && i < spec->dim; i++) {
-        self->ranges[i] = INFINITY;
-        self->ranges[spec->dim + i] = -INFINITY;
-    }
+    if (ranges)
+        ivf_coder_begin_ranges(self, self->ranges);
     return OK;
 }
 
@@ -54,22 +54,41 @@ void ivf_coder_points(const ivf_coder_t *self, const uint8_t *cells, size_t n, f
     for (size_t p = 0; self->spec.metric == METRIC_COSINE && p < n; p++, ret += dim) {
         float norm2 = 0;
         simd()->ops[SIMD_F32_IP].norm2(ret, 1, dim, &norm2);
+        float length = sqrtf(norm2);
         for (size_t i = 0; norm2 > 0 && i < dim; i++)
-            ret[i] /= sqrtf(norm2);
+            ret[i] /= length;
     }
 }
 
 /* --- bytes -------------------------------------------------------------------------------- */
 
-void ivf_coder_note(ivf_coder_t *self, const float *points, size_t n)
+void ivf_coder_begin_ranges(const ivf_coder_t *self, float *ret)
 {
     size_t dim = self->spec.dim;
-    float *least = self->ranges, *most = least + dim;
-    for (size_t p = 0; p < n; p++, points += dim)
-        for (size_t i = 0; i < dim; i++) {
-            least[i] = points[i] < least[i] ? points[i] : least[i];
-            most[i] = points[i] > most[i] ? points[i] : most[i];
-        }
+    for (size_t i = 0; i < dim; i++) {
+        ret[i] = INFINITY;
+        ret[dim + i] = -INFINITY;
+    }
+}
+
+/* Make ranges so wide that others are in them. */
+static void s_widen(size_t dim, float *ranges, const float *low, const float *high)
+{
+    float *least = ranges, *most = ranges + dim;
+    for (size_t i = 0; i < dim; i++) {
+        least[i] = low[i] < least[i] ? low[i] : least[i];
+        most[i] = high[i] > most[i] ? high[i] : most[i];
+    }
+}
+
+void ivf_coder_note(const ivf_coder_t *self, const float *point, float *ranges)
+{
+    s_widen(self->spec.dim, ranges, point, point);
+}
+
+void ivf_coder_join_ranges(ivf_coder_t *self, const float *ranges)
+{
+    s_widen(self->spec.dim, self->ranges, ranges, ranges + self->spec.dim);
 }
 
 /* From least and most to least and step; of no rows at all both are 0. */
@@ -125,6 +144,23 @@ size_t ivf_coder_sample(const ivf_coder_t *self)
     return n > SAMPLE_LEAST ? n : SAMPLE_LEAST;
 }
 
+typedef struct training {
+    const ivf_coder_t *of;
+    float *points;
+    size_t n;
+} training_t;
+
+/* Some points to their residuals. */
+static void s_residual_item(void *arg, size_t item)
+{
+    const training_t *t = arg;
+    size_t at = item * ITEM_POINTS, n = t->n - at < ITEM_POINTS ? t->n - at : ITEM_POINTS;
+    float *points = t->points + at * t->of->spec.dim;
+    uint32_t lists[ITEM_POINTS];
+    clusters_assign(t->of->clusters, points, n, lists);
+    s_subtract(t->of, points, lists, n);
+}
+
 err_t ivf_coder_train(ctx_t *ctx, ivf_coder_t *self, float *points, size_t n, uint64_t seed,
                       const index_how_t *how)
 {
@@ -132,12 +168,8 @@ err_t ivf_coder_train(ctx_t *ctx, ivf_coder_t *self, float *points, size_t n, ui
     bool scann = spec->type == INDEX_SCANN;
     size_t m = scann ? (spec->dim + IVF_SCANN_CELLS - 1) / IVF_SCANN_CELLS : spec->m;
     size_t nbits = scann ? IVF_SCANN_BITS : spec->nbits ? spec->nbits : IVF_PQ_BITS;
-    uint32_t *lists = mem_try(ctx, n * sizeof *lists);
-    if (!lists)
-        return ctx_fail(ctx, ERR_MEMORY, "no memory for a sample of %zu vectors", n);
-    clusters_assign(self->clusters, points, n, lists);
-    s_subtract(self, points, lists, n);
-    mem_free(lists);
+    training_t training = { self, points, n };
+    TRY(crew_run(ctx, how, s_residual_item, &training, (n + ITEM_POINTS - 1) / ITEM_POINTS));
     TRY(pq_train(ctx, &self->pq, spec->dim, m, nbits, points, n, seed, how));
     self->width = pq_code_bytes(&self->pq);
     return OK;
@@ -237,8 +269,9 @@ static void s_weigh(const ivf_coder_t *self, const float *residuals, const float
         simd()->ops[SIMD_F32_IP].norm2(points + p * dim, 1, dim, &norm2);
         if (!(norm2 > 0))
             continue;
+        float length = sqrtf(norm2);
         for (size_t i = 0; i < dim; i++)
-            along[i] = points[p * dim + i] / sqrtf(norm2);
+            along[i] = points[p * dim + i] / length;
         s_weigh_row(self, residuals + p * dim, along, codes + p * self->width);
     }
     mem_free(along);

@@ -158,8 +158,11 @@ void ivf_coder_fini(ivf_coder_t *self);
 /* Cells as the float32 that are coded: COSINE makes them length 1. */
 void ivf_coder_points(const ivf_coder_t *self, const uint8_t *cells, size_t n, float *ret);
 
-/* Widen the ranges to n points.  IVF_SQ8 */
-void ivf_coder_note(ivf_coder_t *self, const float *points, size_t n);
+/* IVF_SQ8: ranges [2 dim] of no point, with one point more, and put to those of the coder; when all
+ * are, these become what codes are made with. */
+void ivf_coder_begin_ranges(const ivf_coder_t *self, float *ret);
+void ivf_coder_note(const ivf_coder_t *self, const float *point, float *ranges);
+void ivf_coder_join_ranges(ivf_coder_t *self, const float *ranges);
 void ivf_coder_end_ranges(ivf_coder_t *self);
 
 /* How far each point goes along the centre of its list. */

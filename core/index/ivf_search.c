@@ -266,7 +266,6 @@ static void s_fini(ivf_work_t *w)
     bitset_fini(&w->here);
     ivf_fast_fini(w);
     topk_destroy(&w->nearest);
-    mem_free(w);
 }
 
 /* The lists that find as much of what is kept as nprobe lists find of all: twice as many when a
@@ -334,16 +333,13 @@ static err_t s_search(ctx_t *ctx, ivf_work_t *w)
 err_t ivf_search(ctx_t *ctx, const index_t *self, const index_ask_t *ask, topk_t *const *best)
 {
     const ivf_t *of = (const ivf_t *)self;
-    ivf_work_t *w = mem_try(ctx, sizeof *w);
-    if (!w)
-        return ctx_fail(ctx, ERR_MEMORY, "no memory to search an index");
-    w->of = of;                                 /* zeros already, and too long to write twice */
-    w->ask = ask;
-    w->ops = &simd()->ops[self->kernel];
-    w->best = best;
-    w->query_bytes = simd_query_bytes(self->kernel, of->dim);
-    s_plan(w);
-    err_t err = s_search(ctx, w);
-    s_fini(w);
+    float block[IVF_QUERIES * IVF_BLOCK_ROWS];  /* not in the work: zeros would take a while */
+    uint32_t kept[IVF_BLOCK_ROWS], rows[IVF_BLOCK_ROWS];
+    ivf_work_t w = { .of = of, .ask = ask, .ops = &simd()->ops[self->kernel], .best = best,
+                     .query_bytes = simd_query_bytes(self->kernel, of->dim), .block = block,
+                     .kept = kept, .rows = rows };
+    s_plan(&w);
+    err_t err = s_search(ctx, &w);
+    s_fini(&w);
     return err;
 }

@@ -45,8 +45,8 @@ typedef struct ivf_work {
     topk_t *chosen;             /* owned; places by their approximate score */
     topk_hit_t *chosen_hits;    /* owned; [reorder] */
 
-    float block[IVF_QUERIES * IVF_BLOCK_ROWS];
-    uint32_t kept[IVF_BLOCK_ROWS], rows[IVF_BLOCK_ROWS];
+    float *block;               /* borrowed, as the next; [IVF_QUERIES * IVF_BLOCK_ROWS] */
+    uint32_t *kept, *rows;      /* [IVF_BLOCK_ROWS] */
 } ivf_work_t;
 
 static inline const uint8_t *ivf_query(const ivf_work_t *w, size_t q)

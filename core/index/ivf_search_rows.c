@@ -167,31 +167,40 @@ static void s_score_bytes(const ivf_work_t *w, const uint8_t *codes, const uint3
         ret[i] = (ret[i] + w->first) * factor;
 }
 
-/* From Σ tables of a row to its score. */
-static inline float s_whole(const ivf_work_t *w, size_t q, size_t list, size_t place, float sum)
+/* From Σ tables of rows of one list to their scores, in place.
+ *   kept  [n] where they are from `at` on; NULL: one after the other */
+static void s_add_centre(const ivf_work_t *w, size_t q, size_t list, size_t at,
+                         const uint32_t *kept, size_t n, float *sums)
 {
     const ivf_t *of = w->of;
     float centre = w->scores[q * of->nlist + list];
-    if (!of->l2)
-        return (of->scales[list] * centre + sum) * ivf_factor(w, q);
-    float score = centre + of->terms[place] - 2 * sum;
-    return score > 0 ? score : 0;
+    if (!of->l2) {
+        float first = of->scales[list] * centre, factor = ivf_factor(w, q);
+        for (size_t i = 0; i < n; i++)
+            sums[i] = (first + sums[i]) * factor;
+        return;
+    }
+    for (size_t i = 0; i < n; i++) {
+        float score = centre + of->terms[at + (kept ? kept[i] : i)] - 2 * sums[i];
+        sums[i] = score > 0 ? score : 0;
+    }
 }
 
 /* Rows of the run's list, or, of kept ones, from that list on. */
 static void s_score_codes(const ivf_work_t *w, const run_t *run, size_t q, float *ret)
 {
     const ivf_t *of = w->of;
-    size_t list = run->list;
-    if (run->kept)
-        pq_gather(&of->pq, w->tables, run->codes, run->kept, run->n_kept, 0, ret);
-    else
+    if (!run->kept) {
         pq_scan(&of->pq, w->tables, run->codes, run->n, 0, ret);
-    for (size_t i = 0; i < run->n_kept; i++) {
-        size_t place = run->at + (run->kept ? run->kept[i] : i);
-        while (place >= of->offsets[list + 1])
-            list++;
-        ret[i] = s_whole(w, q, list, place, ret[i]);
+        s_add_centre(w, q, run->list, run->at, NULL, run->n, ret);
+        return;
+    }
+    pq_gather(&of->pq, w->tables, run->codes, run->kept, run->n_kept, 0, ret);
+    for (size_t i = 0, end = 0, list = run->list; i < run->n_kept; i = end, list++) {
+        while (end < run->n_kept && run->at + run->kept[end] < of->offsets[list + 1])
+            end++;
+        if (end > i)
+            s_add_centre(w, q, list, run->at, run->kept + i, end - i, ret + i);
     }
 }
 
@@ -207,7 +216,8 @@ static float s_decoded(const ivf_work_t *w, size_t list, size_t place, size_t q)
     for (size_t s = 0; s < m; s++)
         sum += w->tables[s * of->pq.k +
                          (codes[ivf_nibble(s, nth % SIMD_BLOCK_ROWS)] >> 4 * (s & 1) & 15)];
-    return s_whole(w, q, list, place, sum);
+    s_add_centre(w, q, list, place, NULL, 1, &sum);
+    return sum;
 }
 
 void ivf_rows_decoded(const ivf_work_t *w, const uint32_t *places, size_t n, size_t q, float *ret)

@@ -10,8 +10,9 @@
 
 #include "core/base/rng.h"
 #include "core/index/clusters.h"
+#include "core/index/crew.h"
 
-enum { SAMPLE_POINTS = 256, LANE = SIMD_SCREEN_Q, AHEAD = 12 };
+enum { SAMPLE_POINTS = 256, ITEM_POINTS = 2048, LANE = SIMD_SCREEN_Q, AHEAD = 12 };
 
 bool pq_fits(size_t dim, size_t m, size_t nbits)
 {
@@ -64,12 +65,28 @@ err_t pq_open(ctx_t *ctx, pq_t *ret, size_t dim, size_t m, size_t nbits, view_t 
 
 /* --- training ----------------------------------------------------------------------------- */
 
-/* The cells [begin, begin + dim) of n vectors. */
-static void s_cut(const pq_t *self, const float *points, size_t n, size_t begin, size_t dim,
-                  float *ret)
+/* Sub-vectors [first, first + n) of all points, trained side by side. */
+typedef struct group {
+    const pq_t *pq;
+    const float *points;
+    size_t n_points, first, n;
+    float *cuts[PQ_TOGETHER];   /* [n_points][cells of the sub-vector] */
+    clusters_t clusters[PQ_TOGETHER];
+} group_t;
+
+/* One after the other out of each point, which is then read only once. */
+static void s_cut_item(void *arg, size_t item)
 {
-    for (size_t p = 0; p < n; p++)
-        memcpy(ret + p * dim, points + p * self->dim + begin, dim * sizeof *ret);
+    const group_t *g = arg;
+    size_t at = item * ITEM_POINTS;
+    size_t end = g->n_points - at < ITEM_POINTS ? g->n_points : at + ITEM_POINTS;
+    for (size_t p = at; p < end; p++)
+        for (size_t s = 0; s < g->n; s++) {
+            size_t begin = pq_begin(g->pq, g->first + s);
+            size_t dim = pq_begin(g->pq, g->first + s + 1) - begin;
+            memcpy(g->cuts[s] + p * dim, g->points + p * g->pq->dim + begin,
+                   dim * sizeof *g->points);
+        }
 }
 
 /* Centres of one sub-vector into the book; those that few points leave over repeat the first. */
@@ -82,19 +99,36 @@ static void s_keep(const pq_t *self, size_t s, const clusters_t *trained)
             into[i * self->k + c] = centres[(c < trained->k ? c : 0) * trained->dim + i];
 }
 
-static err_t s_train_sub(ctx_t *ctx, const pq_t *self, size_t s, const float *points, size_t n,
-                         uint64_t seed, const index_how_t *how, float *cut)
+static err_t s_train_group(ctx_t *ctx, group_t *g, uint64_t seed, const index_how_t *how)
 {
-    size_t begin = pq_begin(self, s), dim = pq_begin(self, s + 1) - begin;
-    index_spec_t spec = { .metric = METRIC_L2, .cells = CELL_F32, .dim = dim };
-    clusters_t clusters;
-    s_cut(self, points, n, begin, dim, cut);
-    err_t err = clusters_init(ctx, &clusters, &spec, n < self->k ? n : self->k);
-    if (err == OK)
-        err = clusters_train(ctx, &clusters, cut, n, seed + s, how);
-    if (err == OK)
-        s_keep(self, s, &clusters);
-    clusters_fini(&clusters);
+    clusters_job_t jobs[PQ_TOGETHER];
+    size_t k = g->n_points < g->pq->k ? g->n_points : g->pq->k;
+    TRY(crew_run(ctx, how, s_cut_item, g, (g->n_points + ITEM_POINTS - 1) / ITEM_POINTS));
+    for (size_t s = 0; s < g->n; s++) {
+        size_t dim = pq_begin(g->pq, g->first + s + 1) - pq_begin(g->pq, g->first + s);
+        index_spec_t spec = { .metric = METRIC_L2, .cells = CELL_F32, .dim = dim };
+        TRY(clusters_init(ctx, &g->clusters[s], &spec, k));
+        jobs[s] = (clusters_job_t){ &g->clusters[s], g->cuts[s], seed + g->first + s };
+    }
+    TRY(clusters_train_all(ctx, jobs, g->n, g->n_points, how));
+    for (size_t s = 0; s < g->n; s++)
+        s_keep(g->pq, g->first + s, &g->clusters[s]);
+    return OK;
+}
+
+static err_t s_train(ctx_t *ctx, const pq_t *self, float *cut, const float *points, size_t n,
+                     uint64_t seed, const index_how_t *how)
+{
+    err_t err = OK;
+    for (size_t s = 0; err == OK && s < self->m; s += PQ_TOGETHER) {
+        size_t subs = self->m - s < PQ_TOGETHER ? self->m - s : PQ_TOGETHER;
+        group_t g = { .pq = self, .points = points, .n_points = n, .first = s, .n = subs };
+        for (size_t i = 0; i < subs; i++)
+            g.cuts[i] = cut + n * (pq_begin(self, s + i) - pq_begin(self, s));
+        err = s_train_group(ctx, &g, seed, how);
+        for (size_t i = 0; i < subs; i++)
+            clusters_fini(&g.clusters[i]);
+    }
     return err;
 }
 
@@ -103,13 +137,11 @@ err_t pq_train(ctx_t *ctx, pq_t *ret, size_t dim, size_t m, size_t nbits, const 
 {
     s_shape(ret, dim, m, nbits);
     check(n >= 1 && n <= UINT32_MAX);
-    float *cut = mem_try(ctx, n * (dim / m + 1) * sizeof *cut);
+    float *cut = mem_try(ctx, n * pq_begin(ret, m < PQ_TOGETHER ? m : PQ_TOGETHER) * sizeof *cut);
     ret->book = ret->own = mem_try(ctx, pq_book_bytes(ret));
-    err_t err = cut && ret->own ? OK
+    err_t err = cut && ret->own ? s_train(ctx, ret, cut, points, n, seed, how)
               : ctx_fail(ctx, ERR_MEMORY, "no memory for a codebook of %zu times %zu centres", m,
                          ret->k);
-    for (size_t s = 0; err == OK && s < m; s++)
-        err = s_train_sub(ctx, ret, s, points, n, seed, how, cut);
     mem_free(cut);
     return err;
 }
@@ -133,9 +165,10 @@ static void s_centres(const pq_t *self, size_t begin, size_t dim, float *centres
 
 /* Up to LANE rows at this place, of which each wants the nearest of the centres. */
 static void s_encode_lane(const pq_t *self, const float *rows, size_t n, size_t dim,
-                          const float *centres, const float *base, uint32_t *ret)
+                          const float *centres, const float *base, float *turned,
+                          uint32_t *ret)
 {
-    float best[LANE], *turned = mem_new(LANE * dim * sizeof *turned);
+    float best[LANE];
     for (size_t i = 0; i < dim; i++)
         for (size_t p = 0; p < LANE; p++)
             turned[i * LANE + p] = p < n ? rows[p * self->dim + i] : 0;
@@ -144,20 +177,20 @@ static void s_encode_lane(const pq_t *self, const float *rows, size_t n, size_t 
         ret[p] = 0;
     }
     simd()->nearest(turned, centres, self->k, dim, base, -2, 0, best, ret);
-    mem_free(turned);
 }
 
 static void s_encode_sub(const pq_t *self, const float *rows, size_t n, size_t s, uint8_t *ret)
 {
     size_t begin = pq_begin(self, s), dim = pq_begin(self, s + 1) - begin;
     size_t width = pq_code_bytes(self);
-    float *centres = mem_new(self->k * (dim + 1) * sizeof *centres);
-    float *base = centres + self->k * dim;
+    float *centres = mem_new((self->k * (dim + 1) + LANE * dim) * sizeof *centres);
+    float *base = centres + self->k * dim, *turned = base + self->k;
     uint32_t found[LANE];
     s_centres(self, begin, dim, centres, base);
     for (size_t at = 0; at < n; at += LANE) {
         size_t here = n - at < LANE ? n - at : LANE;
-        s_encode_lane(self, rows + at * self->dim + begin, here, dim, centres, base, found);
+        s_encode_lane(self, rows + at * self->dim + begin, here, dim, centres, base, turned,
+                      found);
         for (size_t p = 0; p < here; p++) {
             uint8_t *code = ret + (at + p) * width;
             if (self->nbits > 8)
@@ -188,15 +221,12 @@ void pq_decode(const pq_t *self, const uint8_t *codes, size_t n, float *ret)
 
 void pq_tables(const pq_t *self, const float *query, bool ip, float *ret)
 {
-    memset(ret, 0, pq_table_cells(self) * sizeof *ret);
-    for (size_t s = 0; s < self->m; s++)
-        for (size_t i = pq_begin(self, s); i < pq_begin(self, s + 1); i++) {
-            const float *book = self->book + i * self->k;
-            if (ip)
-                simd()->codes.add_products(ret + s * self->k, book, self->k, query[i]);
-            else
-                simd()->codes.add_squares(ret + s * self->k, book, self->k, query[i]);
-        }
+    const simd_codes_t *codes = &simd()->codes;
+    for (size_t s = 0, end, i = 0; s < self->m; s++, i = end) {
+        end = pq_begin(self, s + 1);
+        (ip ? codes->table_products : codes->table_squares)
+            (self->book + i * self->k, self->k, end - i, query + i, ret + s * self->k);
+    }
 }
 
 /* Code s of a row. */

@@ -21,7 +21,10 @@
 
 #include "core/index/index.h"
 
-enum { PQ_BITS_MOST = 16 };
+enum {
+    PQ_BITS_MOST = 16,
+    PQ_TOGETHER = 8,            /* sub-vectors that are trained side by side */
+};
 
 typedef struct pq {
     size_t dim, m, nbits, k;    /* k = 2^nbits */
@@ -47,7 +50,8 @@ static inline size_t pq_table_cells(const pq_t *self) { return self->m * self->k
 size_t pq_sample(size_t nbits);
 
 /* Train centres from n float32 vectors in a random order; fewer than 2^nbits leave centres unused.
- * The same for any number of threads.
+ * The same for any number of threads.  Memory: beside the points, PQ_TOGETHER sub-vectors of each,
+ * with 8 bytes more for each of these.
  *   ret     fini is needed after failures too
  * Errors  ERR_MEMORY; ERR_CANCELED, ERR_TIMEOUT */
 err_t must_use pq_train(ctx_t *ctx, pq_t *ret, size_t dim, size_t m, size_t nbits,

@@ -62,9 +62,12 @@ typedef struct simd_ops {
 
 /* Over quantized vectors, and for making their tables. */
 typedef struct simd_codes {
-    /* ret[i] += by * x[i];  ret[i] += (from - x[i])²;  i < n */
+    /* ret[i] += by * x[i];  i < n */
     void (*add_products)(float *ret, const float *x, size_t n, float by);
-    void (*add_squares)(float *ret, const float *x, size_t n, float from);
+    /* What a query has with each of n vectors whose cells lie side by side, x [cells][n]:
+     * ret[c] = Σ query[i] x[i][c]  or  Σ (query[i] - x[i][c])², in the order of the cells. */
+    void (*table_products)(const float *x, size_t n, size_t cells, const float *query, float *ret);
+    void (*table_squares)(const float *x, size_t n, size_t cells, const float *query, float *ret);
     /* Scores of rows of a byte a cell, at ids[0..n) of a stretch, or all n when ids is NULL:
      *   l2  Σ (query[i] - step[i] * row[i])²      ip  Σ query[i] * row[i]
      * A row's score has the same bits either way; the bound is that of floats above. */

@@ -9,7 +9,7 @@
 
 #include "tests/support/index_data.h"
 
-enum { ROWS = 8000, QUERIES = 60, DIM = 32, TOPK = 10, NLIST = 64, SHARES = 5 };
+enum { ROWS = 8000, QUERIES = 60, DIM = 32, TOPK = 10, NLIST = 64, SHARES = 5, SEEDS = 3 };
 
 /* Of the rows, that a filter keeps; all without one. */
 static const double s_shares[SHARES] = { 0.01, 0.1, 0.5, 0.9, 1 };
@@ -23,22 +23,22 @@ typedef struct kind {
 } kind_t;
 
 static const kind_t s_kinds[] = {
-    { INDEX_IVF_SQ8, METRIC_L2, CELL_F32, false, { 0.96, 0.96, 0.84, 0.86, 0.86 } },
-    { INDEX_IVF_SQ8, METRIC_IP, CELL_F16, false, { 0.96, 0.96, 0.84, 0.86, 0.86 } },
-    { INDEX_IVF_SQ8, METRIC_COSINE, CELL_BF16, false, { 0.96, 0.96, 0.84, 0.86, 0.86 } },
-    { INDEX_IVF_SQ8, METRIC_L2, CELL_I8, false, { 0.96, 0.96, 0.84, 0.86, 0.86 } },
+    { INDEX_IVF_SQ8, METRIC_L2, CELL_F32, false, { 0.97, 0.97, 0.86, 0.86, 0.86 } },
+    { INDEX_IVF_SQ8, METRIC_IP, CELL_F16, false, { 0.97, 0.97, 0.86, 0.86, 0.86 } },
+    { INDEX_IVF_SQ8, METRIC_COSINE, CELL_BF16, false, { 0.97, 0.97, 0.86, 0.86, 0.86 } },
+    { INDEX_IVF_SQ8, METRIC_L2, CELL_I8, false, { 0.97, 0.97, 0.86, 0.86, 0.86 } },
     { INDEX_IVF_PQ, METRIC_L2, CELL_F32, false, { 0.89, 0.83, 0.79, 0.80, 0.80 } },
     { INDEX_IVF_PQ, METRIC_IP, CELL_BF16, false, { 0.89, 0.83, 0.79, 0.80, 0.80 } },
     { INDEX_IVF_PQ, METRIC_COSINE, CELL_F16, false, { 0.89, 0.83, 0.79, 0.80, 0.80 } },
     { INDEX_IVF_PQ, METRIC_L2, CELL_I8, false, { 0.89, 0.83, 0.79, 0.80, 0.80 } },
-    { INDEX_SCANN, METRIC_L2, CELL_F32, false, { 0.99, 0.99, 0.87, 0.88, 0.86 } },
+    { INDEX_SCANN, METRIC_L2, CELL_F32, false, { 0.99, 0.99, 0.87, 0.86, 0.86 } },
     { INDEX_SCANN, METRIC_IP, CELL_F16, false, { 0.99, 0.99, 0.87, 0.88, 0.86 } },
     { INDEX_SCANN, METRIC_COSINE, CELL_BF16, false, { 0.99, 0.99, 0.87, 0.88, 0.86 } },
     { INDEX_SCANN, METRIC_COSINE, CELL_I8, false, { 0.99, 0.99, 0.87, 0.88, 0.86 } },
     { INDEX_SCANN, METRIC_L2, CELL_F32, true, { 0.71, 0.62, 0.58, 0.56, 0.55 } },
     { INDEX_SCANN, METRIC_COSINE, CELL_F16, true, { 0.71, 0.62, 0.58, 0.56, 0.55 } },
-    { INDEX_BIN_IVF_FLAT, METRIC_HAMMING, CELL_BIN, false, { 1, 1, 0.77, 0.76, 0.74 } },
-    { INDEX_BIN_IVF_FLAT, METRIC_JACCARD, CELL_BIN, false, { 1, 1, 0.84, 0.83, 0.82 } },
+    { INDEX_BIN_IVF_FLAT, METRIC_HAMMING, CELL_BIN, false, { 1, 1, 0.79, 0.77, 0.76 } },
+    { INDEX_BIN_IVF_FLAT, METRIC_JACCARD, CELL_BIN, false, { 1, 1, 0.87, 0.84, 0.83 } },
 };
 
 typedef struct fixture {
@@ -48,10 +48,10 @@ typedef struct fixture {
     uint32_t exact[QUERIES * TOPK], found[QUERIES * TOPK];
 } fixture_t;
 
-static void s_open(fixture_t *f, const kind_t *kind)
+static void s_open(fixture_t *f, const kind_t *kind, uint64_t seed)
 {
     index_spec_t spec = { .type = kind->type, .metric = kind->metric, .cells = kind->cells,
-                          .dim = DIM, .seed = 11, .nlist = NLIST, .m = DIM / 2, .nbits = 8,
+                          .dim = DIM, .seed = seed, .nlist = NLIST, .m = DIM / 2, .nbits = 8,
                           .without_raw = kind->without_raw };
     ctx_init(&f->ctx);
     f->index = NULL;
@@ -89,6 +89,7 @@ static double s_recall(fixture_t *f, size_t share)
     return index_data_recall(f->exact, f->found, QUERIES, TOPK);
 }
 
+/* The mean of several builds: which clusters a seed leads to decides hundredths. */
 static void floors_under_filters(void **state)
 {
     (void)state;
@@ -96,16 +97,20 @@ static void floors_under_filters(void **state)
     bool all = true;
     for (size_t i = 0; i < ARRAY_LEN(s_kinds); i++) {
         const kind_t *kind = &s_kinds[i];
-        s_open(f, kind);
+        double recalls[SHARES] = {0};
+        for (uint64_t seed = 11; seed < 11 + SEEDS; seed++) {
+            s_open(f, kind, seed);
+            for (size_t s = 0; s < SHARES; s++)
+                recalls[s] += s_recall(f, s) / SEEDS;
+            s_close(f);
+        }
         printf("%s %s cells %d%s:", index_type_name(kind->type), metric_name(kind->metric),
                (int)kind->cells, kind->without_raw ? ", codes only" : "");
         for (size_t s = 0; s < SHARES; s++) {
-            double recall = s_recall(f, s);
-            printf(" %.3f", recall);
-            all &= recall >= kind->floors[s];
+            printf(" %.3f", recalls[s]);
+            all &= recalls[s] >= kind->floors[s];
         }
         printf("\n");
-        s_close(f);
     }
     mem_free(f);
     assert_true(all);
