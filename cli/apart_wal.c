@@ -12,14 +12,37 @@
 
 #include "cli/pb_json.h"
 #include "cli/show.h"
+#include "core/base/vec.h"
 
 /* --- a local log ------------------------------------------------------------------------ */
 
-static int s_is_log(const struct dirent *entry)
+static bool s_is_log(const char *name)
 {
-    size_t len = strlen(entry->d_name);
-    return strcmp(entry->d_name, "epoch") == 0 ||
-           (len > 4 && strcmp(entry->d_name + len - 4, ".wal") == 0);
+    size_t len = strlen(name);
+    return strcmp(name, "epoch") == 0 || (len > 4 && strcmp(name + len - 4, ".wal") == 0);
+}
+
+static int s_order(const void *a, const void *b)
+{
+    return strcmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Names of the log's files, by name and so by seq, into a vec of const char *. */
+static err_t s_list_dir(apart_t *self, const char *dir, vec_t *ret)
+{
+    DIR *open_dir = opendir(dir);
+    if (!open_dir)
+        return ctx_fail(self->ctx, ERR_KEY_NOT_FOUND, "cannot open %s: %s; `elanus meta "
+                        "owner/` has the names of channels", dir, strerror(errno));
+    for (const struct dirent *entry; (entry = readdir(open_dir)); ) {
+        const char *name = ctx_strdup(self->ctx, entry->d_name);
+        if (s_is_log(name))
+            vec_push(ret, &name);
+    }
+    closedir(open_dir);
+    if (ret->len > 0)
+        qsort(ret->ptr, ret->len, sizeof(const char *), s_order);
+    return ret->len ? OK : ctx_fail(self->ctx, ERR_KEY_NOT_FOUND, "%s holds no log", dir);
 }
 
 /* What the objects of one file come to, as a row. */
@@ -60,22 +83,15 @@ static err_t s_local_file(apart_t *self, const char *dir, const char *name, json
 
 static err_t s_local(apart_t *self, const char *dir)
 {
-    struct dirent **names = NULL;
-    int n = scandir(dir, &names, s_is_log, alphasort);
-    if (n < 0)
-        return ctx_fail(self->ctx, ERR_KEY_NOT_FOUND, "cannot open %s: %s; `elanus meta "
-                        "owner/` has the names of channels", dir, strerror(errno));
+    vec_scoped names;
+    vec_init(&names, sizeof(const char *));
+    TRY(s_list_dir(self, dir, &names));
     json_t *files = json_array();
     format_text(self->root, "log", dir);
     json_object_set_new(self->root, "files", files);
-    err_t err = n ? OK : ctx_fail(self->ctx, ERR_KEY_NOT_FOUND, "%s holds no log", dir);
-    for (int i = 0; i < n; i++) {
-        if (err == OK)
-            err = s_local_file(self, dir, names[i]->d_name, files);
-        (free)(names[i]);                       /* scandir's */
-    }
-    (free)(names);
-    return err;
+    for (size_t i = 0; i < names.len; i++)
+        TRY(s_local_file(self, dir, *(const char **)vec_at(&names, i), files));
+    return OK;
 }
 
 /* --- a cluster's ---------------------------------------------------------------------------- */
