@@ -154,6 +154,9 @@ static const event_text_t s_texts[] = {
       "root." },
     { "leader_seen", "leader", "core/node/member.c",
       "A node has seen in the metadata who leads, and links itself to that coordinator." },
+    { "leader_suspect", "suspect", "core/node/elect.c",
+      "A standby does not hear the leading coordinator any more. If that lasts, it takes the "
+      "leader's key by a compare and write, so that two of them can never both change something." },
     { "lease_grant_failed", "join", "core/node/member.c",
       "A node got no lease from the metadata, so it cannot register. It tries again: is etcd up "
       "and reachable?" },

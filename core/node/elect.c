@@ -100,8 +100,11 @@ static int64_t s_wait_ms(elect_t *self, const event_t *ev, actions_t *act)
     case NET_REFUSED:
         break;
     }
-    if (self->suspect_since_ms < 0)
+    if (self->suspect_since_ms < 0) {
         self->suspect_since_ms = ev->now_ms + (int64_t)rng_below(&act->rng, JITTER_MS);
+        log_event(LOG_WARN, "leader_suspect", "node=coord-%llu leader=coord-%llu",
+                  (unsigned long long)member->self->id, (unsigned long long)member->leader_id);
+    }
     int64_t left = self->suspect_since_ms + self->patience_ms - ev->now_ms;
     return left > 0 ? left : 0;
 }
