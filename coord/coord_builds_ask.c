@@ -213,8 +213,10 @@ static void s_ask(coord_node_t *self, work_t *work, const Elanus__BuildAsk *ask,
     *asked = (asked_t){ .build = work->build, .question = act_cookie(act) };
     work->asking = true;
     work->question = asked->question;
+    trace_t before = act_trace(act, TRACE_NONE);
     act_call(act, peer->address, ELANUS__METHOD__METHOD_BUILD, pb_pack(ev->ctx, ask), ASK_MS,
              wait_owned(self->member.waits, act, s_answered, asked));
+    act_trace(act, before);
 }
 
 void coord_builds_ask(coord_node_t *self, const Elanus__Build *build, const peer_t *peer,

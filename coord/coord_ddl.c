@@ -311,9 +311,11 @@ static void s_write(coord_node_t *self, ddl_t *ddl, actions_t *act)
     meta_cmp_t guard = elect_guard(&self->elect);
     vec_push(&ddl->cmps, &guard);
     self->ddl_now = ddl;
+    trace_t before = act_trace(act, ddl->trace);
     act_meta_txn(act, &(meta_txn_t){ .cmps = ddl->cmps.ptr, .n_cmps = ddl->cmps.len,
                                      .ops = ddl->ops.ptr, .n_ops = ddl->ops.len },
                  wait_once(self->member.waits, act, s_done, ddl));
+    act_trace(act, before);
 }
 
 static err_t s_plan(coord_node_t *self, ddl_t *ddl)
@@ -424,6 +426,7 @@ void coord_ddl_call(coord_node_t *self, const event_t *ev, actions_t *act)
     ddl_t *ddl = s_new(method, s_plan_of(method));
     ddl->from = ev->call.from;
     ddl->began_us = metrics_began(self->count.to);
+    ddl->trace = ev->trace;
     if (s_read(ddl, ev->call.payload) != OK) {
         act_refuse(act, ddl->from, ddl->memory.err, "%s", ddl->memory.text);
         s_free(ddl);

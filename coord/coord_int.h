@@ -48,6 +48,7 @@ typedef err_t ddl_fn(coord_node_t *self, ddl_t *ddl);
 struct ddl {
     ddl_t *next;
     net_from_t from;
+    trace_t trace;
     uint32_t method;            /* 0: our own wish, which nobody waits for */
     ddl_fn *plan;               /* NULL: CATALOG, ALLOC_IDS */
     ctx_t memory;               /* of all below */

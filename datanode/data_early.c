@@ -10,6 +10,7 @@
 
 typedef struct early {
     net_from_t from;
+    trace_t trace;
     uint32_t method;
     uint64_t epoch;
     int64_t deadline_ms;
@@ -80,7 +81,7 @@ bool data_early_wait(data_node_t *self, const event_t *ev, actions_t *act)
         return true;
     }
     *early = (early_t){ .from = ev->call.from, .method = ev->call.method, .epoch = ev->call.epoch,
-                        .deadline_ms = ev->call.deadline_ms };
+                        .trace = ev->trace, .deadline_ms = ev->call.deadline_ms };
     memcpy(early->bytes, ev->call.payload.ptr, len);
     early->payload = view_of(early->bytes, len);
     vec_push(&self->early, &early);
@@ -90,14 +91,16 @@ bool data_early_wait(data_node_t *self, const event_t *ev, actions_t *act)
 static void s_do(data_node_t *self, const early_t *early, const event_t *ev, actions_t *act)
 {
     event_t call = { .kind = EV_CALL, .now_ms = ev->now_ms, .wall_ms = ev->wall_ms,
-                     .ctx = ev->ctx, .text = "" };
+                     .ctx = ev->ctx, .text = "", .trace = early->trace };
     call.call.from = early->from;
     call.call.method = early->method;
     call.call.epoch = early->epoch;
     call.call.deadline_ms = early->deadline_ms;
     call.call.payload = early->payload;
+    trace_t before = act_trace(act, early->trace);
     if (early->deadline_ms > ev->now_ms)
         data_node_call(self, &call, act);
+    act_trace(act, before);
 }
 
 void data_early_look(data_node_t *self, const event_t *ev, actions_t *act)

@@ -70,12 +70,13 @@ static void s_back(void *node, void *arg, const event_t *ev, actions_t *act)
     self->then(self, ev->err, ev, act);
 }
 
-void errand_job(errand_t *errand, job_fn *fn, void *arg, errand_fn *then, const event_t *ev,
-                actions_t *act)
+void errand_job_named(errand_t *errand, job_fn *fn, const char *name, void *arg, errand_fn *then,
+                      const event_t *ev, actions_t *act)
 {
     errand->then = then;
     errand->begun_ms = ev->now_ms;
-    act_job(act, fn, arg, wait_once(errand->node->member.waits, act, s_back, errand));
+    act_job_named(act, fn, name, arg,
+                  wait_once(errand->node->member.waits, act, s_back, errand));
 }
 
 bool errand_may_name(const errand_t *errand, const event_t *ev)

@@ -175,7 +175,10 @@ static void s_ask_for(data_node_t *self, const event_t *ev, actions_t *act, size
     self->fence_busy = true;
     self->fence_us = metrics_began(self->count.to);
     metrics_add(self->count.questions, 1);
+    trace_t before = act_trace(act, self->fence_for);
+    self->fence_for = TRACE_NONE;
     act_meta_txn(act, &txn, wait_once(self->member.waits, act, s_was_answered, (void *)how));
+    act_trace(act, before);
 }
 
 static const data_channel_t *s_first_wanted(const data_node_t *self)
@@ -211,6 +214,8 @@ bool data_fence_full(const data_node_t *self, int64_t now_ms)
 void data_fence_want(data_channel_t *channel, const event_t *ev, actions_t *act)
 {
     channel->fence_wanted = true;
+    if (channel->node->fence_for.id == 0)
+        channel->node->fence_for = act->trace;
     s_send_next(channel->node, ev, act);
 }
 

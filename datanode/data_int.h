@@ -82,6 +82,7 @@ struct data_channel {
 
     data_write_t *first, *last; /* appended and not applied, in order */
     uint64_t pending_bytes;
+    trace_t commit_for;         /* the first write of the next commit */
     wal_position_t applied;     /* everything up to here is in the shards */
     uint64_t applied_ts;
     wal_position_t ckpt;        /* as metadata has it */
@@ -138,6 +139,7 @@ struct data_node {
     uint64_t fence_round;       /* questions sent; data_fence.c */
     bool fence_busy;            /* one is under way */
     int64_t fence_us;           /* since then; for /metrics */
+    trace_t fence_for;          /* who wanted the next one first */
     bool fence_pauses;          /* the last one failed; TIMER_DATA_FENCE */
     int64_t full_until_ms;      /* metadata has no room: until then questions write nothing */
     bool fence_open;            /* one that writes has no answer: read before the next */

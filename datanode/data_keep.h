@@ -142,8 +142,9 @@ void errand_end(errand_t *errand);
 void errands_end(data_node_t *node);    /* all of them: the node ends */
 
 /* Run a job; its argument is one of the errand's own.  Then `then`. */
-void errand_job(errand_t *errand, job_fn *fn, void *arg, errand_fn *then, const event_t *ev,
-                actions_t *act);
+#define errand_job(errand, fn, ...) errand_job_named(errand, fn, #fn, __VA_ARGS__)
+void errand_job_named(errand_t *errand, job_fn *fn, const char *name, void *arg, errand_fn *then,
+                      const event_t *ev, actions_t *act);
 
 /* May what its job has put be named by metadata?  Not when the channel is lost, and not when so
  * much time has passed (this process was frozen, say) that another node may take the objects

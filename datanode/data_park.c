@@ -10,6 +10,7 @@ enum { ID_WAIT_MS = 3000, ID_TIMER_MS = 200 };
 
 typedef struct park {
     net_from_t from;
+    trace_t trace;
     int64_t since_ms, deadline_ms;
     buf_t payload;
     bool looked;
@@ -33,7 +34,7 @@ static park_t *s_park(data_node_t *self, net_from_t from, int64_t deadline_ms, v
                       const event_t *ev, actions_t *act)
 {
     park_t *park = mem_new(sizeof *park);
-    *park = (park_t){ .from = from, .deadline_ms = deadline_ms, .since_ms = ev->now_ms };
+    *park = (park_t){ .from = from, .trace = act->trace, .deadline_ms = deadline_ms, .since_ms = ev->now_ms };
     buf_init(&park->payload, 0);
     if (payload.len <= LIMIT_DATA_PARKED_BYTES - self->parked_bytes)
         buf_add_view(&park->payload, payload);
@@ -105,9 +106,11 @@ void data_park_ids_came(data_node_t *self, const event_t *ev, actions_t *act)
             continue;
         }
         vec_remove(&self->parked, i);
+        trace_t before = act_trace(act, park->trace);
         if (!park->gone && park->deadline_ms > ev->now_ms)
             data_write_take(self, park->from, park->deadline_ms, buf_view(&park->payload),
                             park->looked, ev, act);
+        act_trace(act, before);
         s_free(self, park);
     }
 }

@@ -303,6 +303,8 @@ static err_t s_append(inbox_t *in, net_from_t from, const event_t *ev, actions_t
     }
     vec_push(&write->from, &from);
     s_queue(in, write);
+    if (in->channel->commit_for.id == 0)
+        in->channel->commit_for = act->trace;
     if (write->request && data_on_store(in->node))
         write->request->since_ms = ev->wall_ms; /* stamps may run ahead of our clock */
     if (PLANTED(BUG_ACK_BEFORE_SYNC))
@@ -601,8 +603,11 @@ static err_t s_commit_job(ctx_t *ctx, void *arg)
 
 static void s_commit(data_channel_t *channel, actions_t *act)
 {
+    trace_t before = act_trace(act, channel->commit_for);
     act_job(act, s_commit_job, channel->log,
             wait_once(channel->node->member.waits, act, s_committed, data_channel_hold(channel)));
+    channel->commit_for = TRACE_NONE;
+    act_trace(act, before);
 }
 
 /* Is it worth another put beside those under way? */

@@ -9,7 +9,8 @@
 #include "proxy/proxy_links.h"
 
 static const page_t *const s_pages[] = {
-    &page_nodes, &page_channels, &page_segments, &page_builds, &page_events,
+    &page_nodes, &page_channels, &page_segments, &page_builds, &page_events, &page_requests,
+    &page_trace,
 };
 
 const page_t *pages_at(size_t i)
@@ -228,6 +229,13 @@ static void s_answer(proxy_node_t *self, page_look_t *look, actions_t *act)
     look->missing = json_array();
     s_say_missing(self, look);
     look->page->fill(self, look);
+    if (look->not_found) {
+        json_decref(look->items);
+        json_decref(look->missing);
+        json_decref(root);
+        pages_fail(self, look->call, act, 404, look->not_found, look->what_to_do);
+        return;
+    }
     json_object_set_new(root, "missing", look->missing);
     if (look->more) {
         json_object_update(root, look->more);

@@ -65,6 +65,8 @@ struct page_look {
     json_t *items;              /* a list; the page's to fill */
     json_t *more;               /* members beside "items"; NULL: none */
     json_t *missing;
+    const char *not_found;      /* what is asked for is not there: 404 with this, and */
+    const char *what_to_do;
 };
 
 /* The page of this name; NULL: there is none. */
@@ -114,6 +116,10 @@ json_t *page_ts_ms(uint64_t ts);
 /* Something is not known: name it to whoever reads. */
 void page_missing(page_look_t *look, const char *what, const char *why, const char *what_to_do);
 
-extern const page_t page_nodes, page_events, page_channels, page_segments, page_builds;
+/* The item of a request, as "requests" shows it. */
+json_t *page_request(ctx_t *ctx, const page_node_t *node, const Elanus__RequestView *view);
+
+extern const page_t page_nodes, page_events, page_channels, page_segments, page_builds,
+                    page_requests, page_trace;
 
 #endif

@@ -6,6 +6,7 @@
 
 #include "core/base/clock.h"
 #include "proxy/pages.h"
+#include "proxy/proxy_requests.h"
 #include "proxy/webui.h"
 
 enum { CALL_BUDGET_BYTES = 768 << 20 };     /* a 64 MiB insert unpacked, and its answer */
@@ -22,15 +23,17 @@ struct proxy_actor {
     host_t *host;
     _Atomic(door_t *) door;
     ops_t *ops;
+    proxy_requests_t *requests; /* borrowed */
     pthread_mutex_t lock;       /* a leaf; of the two below */
     bool closed;                /* no more calls from the ops port */
     ops_call_t *ops_calls;      /* with the node */
 };
 
-proxy_actor_t *proxy_actor_new(void)
+proxy_actor_t *proxy_actor_new(proxy_requests_t *requests)
 {
     proxy_actor_t *self = mem_new(sizeof *self);
     pthread_mutex_init(&self->lock, NULL);
+    self->requests = requests;
     return self;
 }
 
@@ -80,6 +83,8 @@ static ops_call_t *s_ops_call(const ops_request_t *request, int64_t most_ms)
     ctx_limit_ms(&mine->ctx, most_ms);
     mine->id = request->id;
     mine->call.ctx = &mine->ctx;
+    mine->call.arrived_us = clock_mono_us();
+    mine->call.traceparent = s_ops_header(mine, request, "traceparent");
     mine->call.authorization = s_ops_header(mine, request, "authorization");
     mine->call.db_header = s_ops_header(mine, request, "db-name");
     mine->call.page_query = ctx_printf(&mine->ctx, "%.*s", (int)request->query.len,
@@ -202,6 +207,7 @@ void proxy_actor_sink(void *arg, void *item)
 {
     proxy_actor_t *self = arg;
     proxy_call_t *call = item;
+    proxy_requests_ended(self->requests, call, host_self(self->host)->id, clock_mono_us());
     if (!call->door_request) {
         s_ops_done(self, item);
         return;
@@ -266,6 +272,7 @@ static void s_request(void *arg, door_request_t *request)
         .method = request->method, .message = request->message, .ctx = &request->ctx,
         .authorization = door_header(request, "authorization"),
         .db_header = door_header(request, request->is_rest ? "db-name" : "dbname"),
+        .traceparent = door_header(request, "traceparent"), .arrived_us = request->arrived_us,
         .door_request = request,
     };
     if (request->is_rest && !s_route(self, &request, call)) {

@@ -13,7 +13,7 @@
 
 typedef struct proxy_actor proxy_actor_t;
 
-proxy_actor_t *proxy_actor_new(void);
+proxy_actor_t *proxy_actor_new(struct proxy_requests *requests);        /* borrowed */
 
 /* For host_options: the node's answered calls end here. */
 void proxy_actor_sink(void *arg, void *item);

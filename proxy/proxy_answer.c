@@ -68,6 +68,8 @@ void proxy_pack(proxy_call_t *call, const void *response)
 {
     const Common__Status *status = s_status_of(response);
     call->code = status ? status->code : 0;
+    if (call->code != 0)
+        call->reason = ctx_strdup(call->ctx, status->reason);
     if (call->route)
         s_answer_rest(call, response);
     else if (wire_pack(call->ctx, response, &call->body) != OK)
@@ -129,8 +131,8 @@ void proxy_fail(proxy_node_t *self, proxy_call_t *call, actions_t *act, int grpc
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    call->grpc_status = grpc_status;
-    call->text = ctx_strdup(call->ctx, text);
+    call->grpc_status = call->code = grpc_status;
+    call->reason = call->text = ctx_strdup(call->ctx, text);
     call->http_status = s_http_status(grpc_status);
     if (call->route && grpc_status == PROXY_GRPC_UNAUTHENTICATED)
         rest_error(&call->body, err_code(ERR_REST_AUTH), err_text(ERR_REST_AUTH));

@@ -54,9 +54,11 @@ static void s_send(proxy_node_t *self, ask_t *ask, const event_t *ev, actions_t 
         s_park(self, ask, ev, act);
         return;
     }
+    trace_t before = act_trace(act, ask->call->trace);
     act_call(act, self->member.leader_address, ask->method, ask->payload,
              left < ONE_TRY_MS ? left : ONE_TRY_MS,
              wait_once(self->member.waits, act, s_replied, ask));
+    act_trace(act, before);
 }
 
 /* May another try, perhaps with another leader, end better?  Whether a lost one was done makes

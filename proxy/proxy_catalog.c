@@ -71,7 +71,9 @@ static void s_wake(proxy_node_t *self, const event_t *ev, actions_t *act)
         when_t *when = list;
         list = when->next;
         if (s_is_new_enough(self, when->revisions)) {
+            trace_t before = act_trace(act, when->call->trace);
             when->then(self, when->call, ev, act);
+            act_trace(act, before);
             mem_free(when);
         } else if (ev->now_ms >= when->give_up_ms) {
             proxy_status(self, when->call, act, ERR_SERVICE_UNAVAILABLE, "service unavailable: "

@@ -15,6 +15,7 @@ struct news {
     news_t *next;
     proxy_news_fn *then;
     void *arg;
+    trace_t trace;
     int64_t until_ms;
 };
 
@@ -29,7 +30,9 @@ static void s_tell(proxy_node_t *self, const event_t *ev, actions_t *act, bool a
         news_t *news = list;
         list = news->next;
         if (all || ev->now_ms >= news->until_ms) {
+            trace_t before = act_trace(act, news->trace);
             news->then(self, news->arg, ev, act);
+            act_trace(act, before);
             mem_free(news);
         } else {
             news->next = later;
@@ -59,7 +62,7 @@ void proxy_news(proxy_node_t *self, const event_t *ev, actions_t *act, int64_t w
 {
     check(wait_ms > 0);
     news_t *news = mem_new(sizeof *news);
-    *news = (news_t){ .next = self->news, .then = then, .arg = arg,
+    *news = (news_t){ .next = self->news, .then = then, .arg = arg, .trace = act->trace,
                       .until_ms = ev->now_ms + wait_ms };
     bool first = !self->news;
     self->news = news;

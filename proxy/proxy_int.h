@@ -55,6 +55,7 @@ struct proxy_node {
     ids_t ids;
     proxy_write_t *writes;      /* under way */
     uint64_t ddl_count;         /* of this incarnation, for tokens */
+    uint64_t traces;            /* likewise, for numbers of requests */
     int64_t last_identifier;
     uint64_t last_ts;
     uint64_t open_calls;

@@ -2,6 +2,7 @@
 #include "proxy/pages.h"
 #include "proxy/proxy_links.h"
 #include "proxy/proxy_read.h"
+#include "proxy/proxy_requests.h"
 
 static void s_on_leader(void *node, const event_t *ev, actions_t *act)
 {
@@ -22,6 +23,16 @@ static net_peer_state_t s_knows_link(void *node, const char *address)
     return link->state == LINK_UP ? NET_UP : NET_SUSPECT;
 }
 
+static void s_inspect(const void *node, const Elanus__InspectAsk *ask, ctx_t *ctx,
+                      Elanus__Inspection *into)
+{
+    const proxy_node_t *self = node;
+    size_t most = ask->trace ? LIMIT_REQUESTS_KEPT : ask->requests_most;
+    if (self->options->requests && most > 0)
+        into->n_requests = proxy_requests_last(self->options->requests, ctx, most, ask->trace,
+                                               &into->requests);
+}
+
 static void *s_make(const node_self_t *who, const void *options)
 {
     static const proxy_options_t s_open_house = { .root_password = "" };
@@ -29,6 +40,7 @@ static void *s_make(const node_self_t *who, const void *options)
     member_init(&self->member, who);
     self->member.on_leader = s_on_leader;
     self->member.figures = proxy_role.figures;
+    self->member.inspect = s_inspect;
     self->member.keeps_link = s_keeps_link;
     self->member.knows_link = s_knows_link;
     self->options = options ? options : &s_open_house;
@@ -169,11 +181,43 @@ static void s_request_job_ended(void *node, void *arg, const event_t *ev, action
     s_enter(node, arg, ev, act, ev->err);
 }
 
+/* Who only asks whether we are alive would drive out what is worth looking at. */
+static bool s_is_probe(const method_t *method)
+{
+    static method_fn *const s_probes[] = {
+        handle_health, handle_check_health, handle_get_component_states,
+    };
+    return s_is_one_of(method, s_probes, ARRAY_LEN(s_probes));
+}
+
+/* A number that no other request and no other span has: it counts, and mixes (splitmix64) what
+ * it counts with what is this incarnation's own. */
+static uint64_t s_number(proxy_node_t *self)
+{
+    uint64_t number = self->member.self->incarnation + 0x9e3779b97f4a7c15u * ++self->traces;
+    number = (number ^ number >> 30) * 0xbf58476d1ce4e5b9u;
+    number = (number ^ number >> 27) * 0x94d049bb133111ebu;
+    number ^= number >> 31;
+    return number ? number : 1;
+}
+
+static void s_trace(proxy_node_t *self, proxy_call_t *call, actions_t *act)
+{
+    if (call->page || s_is_probe(call->method))
+        return;
+    call->trace.span = s_number(self);
+    call->trace.id = proxy_requests_trace(call->traceparent);
+    if (call->trace.id == 0)
+        call->trace.id = call->trace.span;
+    act_trace(act, call->trace);
+}
+
 static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
     self->open_calls++;
     self->client_calls += call->page == NULL;
     call->began_us = metrics_began(self->count.to);
+    s_trace(self, call, act);
     if (!proxy_authenticate(self, call, act))
         return;
     if (call->page)

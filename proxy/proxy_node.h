@@ -25,6 +25,7 @@ typedef struct proxy_options {
     const char *root_password;  /* common.security.defaultRootPassword */
     bool no_hedge;              /* elanus.proxy.hedge */
     int64_t hedge_ms;           /* elanus.proxy.hedgeDelay; 0: the default */
+    struct proxy_requests *requests;    /* proxy/proxy_requests.h; borrowed; NULL: none are kept */
     uint64_t build_rows;        /* indexCoord.segment.minSegmentNumRowsToEnableIndex */
 } proxy_options_t;
 
@@ -45,6 +46,8 @@ struct proxy_call {
     const struct page *page;    /* of the ops port (proxy/pages.h); NULL: an RPC */
     const char *page_query;     /* behind its "?" */
     ctx_t *ctx;                 /* the request's: arena, deadline, budget */
+    const char *traceparent;    /* header as sent (W3C Trace Context); NULL: none */
+    int64_t arrived_us;         /* clock_mono_us */
 
     /* worked out */
     ProtobufCMessage *request;
@@ -55,12 +58,14 @@ struct proxy_call {
     int64_t began_us, look_us;  /* for /metrics; 0 without a registry */
     uint64_t vectors;           /* rows written, or vectors searched for */
     bool looked_again;          /* see proxy_look_again */
+    trace_t trace;              /* and its span in it; {0, 0}: of no interest */
 
     /* the answer */
     int grpc_status;
-    int code;                   /* of the Status in the response; 0: success */
     int http_status;            /* REST */
     const char *text;           /* gRPC: message of a failed status */
+    int code;                   /* Status.code, or of gRPC without a Status; 0: success */
+    const char *reason;         /* when it is not 0 */
     buf_t body;                 /* packed response, or JSON */
 };
 

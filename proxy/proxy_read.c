@@ -269,7 +269,9 @@ void proxy_read_timer(proxy_node_t *self, const event_t *ev, actions_t *act)
             s_fail(self, read, ERR_CANCELED, err_text(ERR_CANCELED), ev, act);
             continue;
         }
+        trace_t before = act_trace(act, read->call->trace);
         int64_t due_ms = proxy_lots_hedge(self, read, ev, act);
+        act_trace(act, before);
         next_ms = due_ms < next_ms ? due_ms : next_ms;
         any = true;
     }

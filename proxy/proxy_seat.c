@@ -4,10 +4,12 @@
 #include <stdlib.h>
 
 #include "proxy/proxy_actor.h"
+#include "proxy/proxy_requests.h"
 
 typedef struct {
     proxy_options_t options;
     proxy_actor_t *actor;
+    proxy_requests_t *requests;
     const char *host;           /* the door's address, for the ready line */
 } place_t;
 
@@ -22,7 +24,9 @@ static err_t s_options(ctx_t *ctx, daemon_t *daemon, host_options_t *ret)
     const config_t *config = daemon_config(daemon);
     place_t *place = mem_new(sizeof *place);
     *daemon_slot(daemon) = place;
+    place->requests = proxy_requests_new(config_int(config, "proxy.slowQuerySpanInSeconds"));
     place->options = (proxy_options_t){
+        .requests = place->requests,
         .authorization = config_bool(config, "common.security.authorizationEnabled"),
         .root_password = config_str(config, "common.security.defaultRootPassword"),
         .no_hedge = !config_bool(config, "elanus.proxy.hedge"),
@@ -30,7 +34,7 @@ static err_t s_options(ctx_t *ctx, daemon_t *daemon, host_options_t *ret)
         .build_rows = (uint64_t)config_int(config,
                                            "indexCoord.segment.minSegmentNumRowsToEnableIndex"),
     };
-    place->actor = proxy_actor_new();
+    place->actor = proxy_actor_new(place->requests);
     ret->role_options = &place->options;
     ret->sink = proxy_actor_sink;
     ret->sink_arg = place->actor;
@@ -81,6 +85,7 @@ static err_t s_open(ctx_t *ctx, daemon_t *daemon, host_t *host)
     };
     TRY(proxy_actor_open(ctx, place->actor, host, &options));
     proxy_actor_pages(place->actor, host, daemon_ops(daemon));
+    proxy_requests_count(place->requests, ops_metrics(daemon_ops(daemon)), host_self(host)->id);
     s_show_counters(daemon, place->actor);
     return OK;
 }
@@ -97,6 +102,7 @@ static void s_close(daemon_t *daemon)
     if (!place)
         return;
     proxy_actor_destroy(&place->actor);
+    proxy_requests_destroy(&place->requests);
     mem_free(place);
     *daemon_slot(daemon) = NULL;
 }

@@ -402,9 +402,11 @@ static void s_send(query_channel_t *ch, const Elanus__NodeInfo *owner, const eve
     ch->follow_no = ++self->follows;
     ch->follow_owner = owner->incarnation;
     query_dial(self, owner, act);
+    trace_t before = act_trace(act, TRACE_NONE);
     act_call(act, owner->address, ELANUS__METHOD__METHOD_FOLLOW, pb_pack(ev->ctx, &ask),
              FOLLOW_WAIT_MS + FOLLOW_GRACE_MS,
              wait_owned(self->member.waits, act, s_followed, s_errand(ch)));
+    act_trace(act, before);
 }
 
 /* Metadata has to be listed after a reset. */

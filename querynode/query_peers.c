@@ -285,9 +285,11 @@ static void s_send(query_channel_t *ch, query_peer_t *peer, const event_t *ev, a
     *errand = (errand_t){ .ch = ch, .node = peer->node, .no = peer->poll_no };
     ch->users++;
     query_dial(self, directory_node(self->directory, peer->node), act);
+    trace_t before = act_trace(act, TRACE_NONE);
     act_call(act, peer->address, ELANUS__METHOD__METHOD_HELD, pb_pack(ev->ctx, &ask),
              POLL_WAIT_MS + POLL_GRACE_MS,
              wait_owned(self->member.waits, act, s_replied, errand));
+    act_trace(act, before);
 }
 
 static void s_poll(query_channel_t *ch, query_peer_t *peer, const event_t *ev, actions_t *act)

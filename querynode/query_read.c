@@ -275,8 +275,8 @@ static void s_job_ended(void *node, void *arg, const event_t *ev, actions_t *act
         s_here_ended(read, ev, act);
 }
 
-static void s_compute(query_read_t *read, job_fn *fn, wait_fn *then, query_job_t *job,
-                      actions_t *act)
+static void s_compute(query_read_t *read, job_fn *fn, const char *name, wait_fn *then,
+                      query_job_t *job, actions_t *act)
 {
     job->read = read;
     ctx_init(&job->ctx);
@@ -284,7 +284,7 @@ static void s_compute(query_read_t *read, job_fn *fn, wait_fn *then, query_job_t
     if (read->cancelled)
         ctx_cancel(&job->ctx);
     read->jobs_out++;
-    act_compute(act, fn, job, wait_once(read->node->member.waits, act, then, read));
+    act_compute_named(act, fn, name, job, wait_once(read->node->member.waits, act, then, read));
 }
 
 /* As many jobs as there are parts, and threads that other reads leave.  Nothing at all is here,
@@ -306,7 +306,8 @@ static void s_launch(query_read_t *read, const event_t *ev, actions_t *act)
     read->jobs = mem_new(read->n_jobs * sizeof *read->jobs);
     atomic_init(&read->jobs_left, read->n_jobs);
     for (size_t i = 0; i < read->n_jobs; i++)
-        s_compute(read, s_job, s_job_ended, &read->jobs[i], act);
+        s_compute(read, s_job, read->searching ? "search" : "query", s_job_ended,
+                  &read->jobs[i], act);
 }
 
 static err_t s_prepare_job(ctx_t *unused, void *arg)
@@ -336,7 +337,7 @@ static void s_prepare_there(query_read_t *read, actions_t *act)
 {
     read->n_jobs = 1;
     read->jobs = mem_new(sizeof *read->jobs);
-    s_compute(read, s_prepare_job, s_prepared, read->jobs, act);
+    s_compute(read, s_prepare_job, "prepare", s_prepared, read->jobs, act);
 }
 
 /* Rows that had reached their age at the time of the read; 0: none. */
@@ -401,7 +402,7 @@ static bool s_has_room(const query_node_t *self)
 }
 
 /* Start it, queue it, let it wait, or refuse it: what its view asks for now. */
-static void s_look(query_read_t *read, const event_t *ev, actions_t *act)
+static void s_look_at(query_read_t *read, const event_t *ev, actions_t *act)
 {
     query_node_t *self = read->node;
     bool ready = false;
@@ -428,6 +429,14 @@ static void s_look(query_read_t *read, const event_t *ev, actions_t *act)
     s_push(list, read, ready ? READ_QUEUED : READ_WAITING);
     self->n_waiting += !ready;
     query_wake_at(self, read->ctx.deadline_ms);
+}
+
+/* The same at whatever event: it may be another's. */
+static void s_look(query_read_t *read, const event_t *ev, actions_t *act)
+{
+    trace_t before = act_trace(act, read->need.trace);
+    s_look_at(read, ev, act);
+    act_trace(act, before);
 }
 
 void query_reads_wake(query_coll_t *coll, const event_t *ev, actions_t *act)
@@ -471,7 +480,7 @@ void query_read(query_node_t *self, const event_t *ev, actions_t *act)
     query_read_t *read = mem_new(sizeof *read);
     *read = (query_read_t){ .node = self, .from = ev->call.from,
                             .request_bytes = ev->call.payload.len,
-                            .need = { .after = self->questions } };
+                            .need = { .after = self->questions, .trace = ev->trace } };
     ctx_init(&read->ctx);
     read->ctx.deadline_ms = ev->call.deadline_ms;
     ctx_init(&read->elsewhere);

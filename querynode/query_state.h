@@ -137,6 +137,7 @@ struct query_channel {
     uint64_t asked_no, asked_least;
     bool wanting;               /* in query_node.wanting: */
     uint64_t want_least;
+    trace_t want_trace;         /* whose question it will be */
 
     map_t *pieces;              /* id -> query_piece_t, owned */
     map_t *loaded;              /* partitions that were complete once */

@@ -196,6 +196,7 @@ static void s_add(query_channel_t *ch, Elanus__FrontierAsk *ask)
     ask->stamped_ts = ch->node->stamped_ts;
     ch->wanting = false;
     ch->want_least = 0;
+    ch->want_trace = TRACE_NONE;
     ch->asking = true;
     ch->asked_no = ch->node->questions;
 }
@@ -226,11 +227,15 @@ static void s_ask_owner(query_node_t *self, const Elanus__NodeInfo *owner, size_
 void query_ask(query_node_t *self, const event_t *ev, actions_t *act)
 {
     for (size_t i = 0; i < self->wanting.len; ) {
-        const Elanus__NodeInfo *owner = s_owner(*(query_channel_t **)vec_at(&self->wanting, i), ev);
-        if (owner)
-            s_ask_owner(self, owner, i, ev, act);       /* takes the i-th out */
-        else
+        query_channel_t *ch = *(query_channel_t **)vec_at(&self->wanting, i);
+        const Elanus__NodeInfo *owner = s_owner(ch, ev);
+        if (!owner) {
             i++;
+            continue;
+        }
+        trace_t before = act_trace(act, ch->want_trace);
+        s_ask_owner(self, owner, i, ev, act);           /* takes the i-th out */
+        act_trace(act, before);
     }
 }
 
@@ -290,6 +295,14 @@ static uint64_t s_max(uint64_t a, uint64_t b)
     return a > b ? a : b;
 }
 
+/* The question will be that of the first who wants it. */
+static void s_want(query_channel_t *ch, const query_need_t *need, uint64_t after, uint64_t least)
+{
+    if (!ch->wanting || ch->want_trace.id == 0)
+        ch->want_trace = need->trace;
+    query_want(ch, after, least);
+}
+
 /* The timestamp up to which all of the view's channels have to be complete; false: a question has
  * to be answered first. */
 static bool s_least(query_node_t *self, const query_need_t *need, const event_t *ev, uint64_t *ret)
@@ -306,7 +319,7 @@ static bool s_least(query_node_t *self, const query_need_t *need, const event_t 
         if (!view->strong)
             continue;
         if (ch->seen_no <= need->after) {
-            query_want(ch, need->after, least);
+            s_want(ch, need, need->after, least);
             known = false;
         }
         least = s_max(least, ch->seen_last);
@@ -424,7 +437,7 @@ err_t query_wait_look(query_node_t *self, ctx_t *ctx, query_need_t *need, const 
         query_channel_t *ch = map_get_str(self->channels, view->vchannels[i]);
         complete = ch->complete < complete ? ch->complete : complete;
         if (ch->complete < least && !s_is_ahead(self, least, ev))
-            query_want(ch, 0, least);
+            s_want(ch, need, 0, least);
         else if (ready && ev->now_ms - ch->front_ms > ASIDE_MS)
             query_want(ch, ch->seen_no, 0);
     }

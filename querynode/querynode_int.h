@@ -209,6 +209,7 @@ typedef struct query_need {
     const Elanus__ReadView *view;
     uint64_t after;
     int64_t lost_ms;            /* it waits for what is lost until then; 0: not yet */
+    trace_t trace;
 } query_need_t;
 
 /* May it start (*ret_ready), and at which timestamp?  Errors, with Milvus's texts: not loaded, not

@@ -167,6 +167,9 @@
 #define LIMIT_JOURNAL_BYTES     (256u << 10)    /* of the last lines of the log */
 #define LIMIT_JOURNAL_LINES     2048
 #define LIMIT_JOURNAL_TEXT      1024            /* bytes of one line */
+#define LIMIT_SPANS             16384           /* pieces of requests' ways; 128 bytes each */
+#define LIMIT_REQUESTS_KEPT     1024            /* a proxy's last ones */
+#define LIMIT_SLOW_KEPT         128             /* and of the slow ones */
 #define LIMIT_PAGE_MS           1000            /* for the other nodes to answer a proxy's page */
 #define LIMIT_PAGE_ITEMS        5000            /* of one page, or lines inside its items */
 #define LIMIT_PAGE_KEYS         20000           /* builds that are sorted for one */

@@ -85,6 +85,7 @@ typedef struct net_event {
     uint64_t call_id;           /* REPLY: what net_call returned */
     uint32_t method;            /* CALL: Envelope.kind */
     uint64_t epoch, trace;      /* CALL, REPLY */
+    uint64_t span;              /* CALL: of trace, what asks */
     int64_t deadline_ms;        /* CALL: on our clock */
     err_t err;                  /* REPLY; PEER REFUSED: why */
     const char *text;           /* REPLY, PEER: what went wrong, "" when nothing did;
@@ -101,7 +102,7 @@ typedef struct net_call {
                                  * needs the payload any more; not when net_call fails */
     void *release_hint;
     int64_t timeout_ms;         /* > 0 */
-    uint64_t epoch, trace;
+    uint64_t epoch, trace, span;
 } net_call_t;
 
 /* Bind and start.

@@ -76,7 +76,8 @@ static send_t s_send(net_t *self, asked_t *asked, int64_t now_ms)
     int64_t left_ms = asked->deadline.due_ms - now_ms;
     envelope_t envelope = {
         .type = ENVELOPE_CALL, .kind = asked->method, .request_id = asked->id,
-        .deadline_ms = left_ms > 0 ? left_ms : 1, .trace = asked->trace, .epoch = asked->epoch,
+        .deadline_ms = left_ms > 0 ? left_ms : 1, .trace = asked->trace, .span = asked->span,
+        .epoch = asked->epoch,
     };
     send_t sent = net_send(self, &dial->dealer, NULL, &envelope, &asked->body);
     if (sent != SENT)
@@ -154,6 +155,7 @@ err_t net_call(net_t *self, const char *endpoint, const net_call_t *call, uint64
     asked->method = call->method;
     asked->epoch = call->epoch;
     asked->trace = call->trace;
+    asked->span = call->span;
     asked->body = body;
     s_append(dial, asked);
     self->now_ms = clock_mono_ms();

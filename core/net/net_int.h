@@ -44,7 +44,7 @@ typedef struct asked {
     uint32_t slot;
     dial_t *dial;               /* NULL: this slot is free */
     uint32_t method;
-    uint64_t epoch, trace;
+    uint64_t epoch, trace, span;
     zmq_msg_t body;
     uint64_t sent_to;           /* incarnation it was last sent to */
     bool sent;                  /* at least once */

@@ -163,6 +163,7 @@ static void s_accept(net_t *self, way_t *way, const envelope_t *envelope, frames
     event->method = envelope->kind;
     event->epoch = envelope->epoch;
     event->trace = envelope->trace;
+    event->span = envelope->span;
     event->deadline_ms = self->now_ms + envelope->deadline_ms;
     net_event_fill(event, &frames->body, "");
 }

@@ -14,6 +14,7 @@ void actions_reset(actions_t *act)
 {
     act->list.len = 0;
     ctx_fini(&act->memory);
+    act->trace = (trace_t){0};
 }
 
 void actions_fini(actions_t *act)
@@ -22,9 +23,22 @@ void actions_fini(actions_t *act)
     ctx_fini(&act->memory);
 }
 
+trace_t act_trace(actions_t *act, trace_t trace)
+{
+    trace_t before = act->trace;
+    act->trace = trace;
+    return before;
+}
+
 uint64_t act_cookie(actions_t *act)
 {
     return act->next_cookie++;
+}
+
+static void s_push(actions_t *act, action_t action)
+{
+    action.trace = act->trace;
+    vec_push(&act->list, &action);
 }
 
 static char *s_text(actions_t *act, const char *text)
@@ -44,7 +58,7 @@ void act_call(actions_t *act, const char *endpoint, uint32_t method, view_t payl
               int64_t timeout_ms, uint64_t cookie)
 {
     check(timeout_ms > 0);
-    vec_push(&act->list, &(action_t){
+    s_push(act, (action_t){
         .kind = ACT_CALL, .cookie = cookie, .endpoint = s_text(act, endpoint),
         .call = { .method = method, .payload = s_bytes(act, payload), .timeout_ms = timeout_ms },
     });
@@ -52,21 +66,21 @@ void act_call(actions_t *act, const char *endpoint, uint32_t method, view_t payl
 
 void act_reply(actions_t *act, net_from_t from, view_t payload)
 {
-    vec_push(&act->list, &(action_t){
+    s_push(act, (action_t){
         .kind = ACT_REPLY, .from = from, .payload = s_bytes(act, payload), .text = "",
     });
 }
 
 void act_cancel(actions_t *act, uint64_t cookie)
 {
-    vec_push(&act->list, &(action_t){ .kind = ACT_CANCEL, .cookie = cookie });
+    s_push(act, (action_t){ .kind = ACT_CANCEL, .cookie = cookie });
 }
 
 void act_call_moved(actions_t *act, const char *endpoint, uint32_t method, buf_t *payload,
                     int64_t timeout_ms, uint64_t cookie)
 {
     check(timeout_ms > 0);
-    vec_push(&act->list, &(action_t){
+    s_push(act, (action_t){
         .kind = ACT_CALL, .cookie = cookie, .endpoint = s_text(act, endpoint), .moved = true,
         .call = { .method = method, .payload = buf_view(payload), .timeout_ms = timeout_ms },
     });
@@ -75,7 +89,7 @@ void act_call_moved(actions_t *act, const char *endpoint, uint32_t method, buf_t
 
 void act_reply_moved(actions_t *act, net_from_t from, buf_t *payload)
 {
-    vec_push(&act->list, &(action_t){
+    s_push(act, (action_t){
         .kind = ACT_REPLY, .from = from, .payload = buf_view(payload), .text = "", .moved = true,
     });
     *payload = (buf_t){ .most_bytes = payload->most_bytes };
@@ -89,7 +103,7 @@ void act_refuse(actions_t *act, net_from_t from, err_t err, const char *format, 
     va_start(args, format);
     vsnprintf(text, sizeof text, format, args);
     va_end(args);
-    vec_push(&act->list, &(action_t){
+    s_push(act, (action_t){
         .kind = ACT_REPLY, .from = from, .err = err, .text = s_text(act, text),
         .payload = view_of("", 0),
     });
@@ -97,24 +111,24 @@ void act_refuse(actions_t *act, net_from_t from, err_t err, const char *format, 
 
 void act_dial(actions_t *act, const char *endpoint, uint64_t expect_id)
 {
-    vec_push(&act->list, &(action_t){
+    s_push(act, (action_t){
         .kind = ACT_DIAL, .endpoint = s_text(act, endpoint), .expect_id = expect_id,
     });
 }
 
 void act_hang_up(actions_t *act, const char *endpoint)
 {
-    vec_push(&act->list, &(action_t){ .kind = ACT_HANG_UP, .endpoint = s_text(act, endpoint) });
+    s_push(act, (action_t){ .kind = ACT_HANG_UP, .endpoint = s_text(act, endpoint) });
 }
 
 void act_timer(actions_t *act, uint32_t timer, int64_t after_ms)
 {
-    vec_push(&act->list, &(action_t){ .kind = ACT_TIMER, .timer = timer, .after_ms = after_ms });
+    s_push(act, (action_t){ .kind = ACT_TIMER, .timer = timer, .after_ms = after_ms });
 }
 
 static void s_meta(actions_t *act, meta_request_t op, const char *key, uint64_t cookie)
 {
-    vec_push(&act->list, &(action_t){
+    s_push(act, (action_t){
         .kind = ACT_META, .op = op, .key = s_text(act, key), .cookie = cookie,
     });
 }
@@ -153,7 +167,7 @@ meta_txn_t act_copy_txn(ctx_t *ctx, const meta_txn_t *txn)
 
 void act_meta_txn(actions_t *act, const meta_txn_t *txn, uint64_t cookie)
 {
-    vec_push(&act->list, &(action_t){
+    s_push(act, (action_t){
         .kind = ACT_META, .op = META_TXN, .key = "", .cookie = cookie,
         .txn = act_copy_txn(&act->memory, txn),
     });
@@ -161,14 +175,14 @@ void act_meta_txn(actions_t *act, const meta_txn_t *txn, uint64_t cookie)
 
 void act_lease_grant(actions_t *act, int64_t ttl_ms, uint64_t cookie)
 {
-    vec_push(&act->list, &(action_t){
+    s_push(act, (action_t){
         .kind = ACT_META, .op = META_GRANT, .key = "", .ttl_ms = ttl_ms, .cookie = cookie,
     });
 }
 
 static void s_lease(actions_t *act, meta_request_t op, int64_t lease, uint64_t cookie)
 {
-    vec_push(&act->list, &(action_t){
+    s_push(act, (action_t){
         .kind = ACT_META, .op = op, .key = "", .lease = lease, .cookie = cookie,
     });
 }
@@ -183,23 +197,29 @@ void act_lease_revoke(actions_t *act, int64_t lease, uint64_t cookie)
     s_lease(act, META_REVOKE, lease, cookie);
 }
 
-void act_job(actions_t *act, job_fn *fn, void *arg, uint64_t cookie)
+static void s_job(actions_t *act, action_t job)
 {
-    vec_push(&act->list, &(action_t){ .kind = ACT_JOB, .fn = fn, .item = arg, .cookie = cookie });
+    job.kind = ACT_JOB;
+    s_push(act, job);
 }
 
-void act_compute(actions_t *act, job_fn *fn, void *arg, uint64_t cookie)
+void act_job_named(actions_t *act, job_fn *fn, const char *name, void *arg, uint64_t cookie)
 {
-    vec_push(&act->list, &(action_t){ .kind = ACT_JOB, .fn = fn, .item = arg, .cookie = cookie,
-                                      .compute = true });
+    s_job(act, (action_t){ .fn = fn, .name = name, .item = arg, .cookie = cookie });
+}
+
+void act_compute_named(actions_t *act, job_fn *fn, const char *name, void *arg, uint64_t cookie)
+{
+    s_job(act, (action_t){ .fn = fn, .name = name, .item = arg, .cookie = cookie,
+                           .compute = true });
 }
 
 void act_item(actions_t *act, void *item)
 {
-    vec_push(&act->list, &(action_t){ .kind = ACT_ITEM, .item = item });
+    s_push(act, (action_t){ .kind = ACT_ITEM, .item = item });
 }
 
 void act_leave(actions_t *act, err_t err, const char *text)
 {
-    vec_push(&act->list, &(action_t){ .kind = ACT_LEAVE, .err = err, .text = s_text(act, text) });
+    s_push(act, (action_t){ .kind = ACT_LEAVE, .err = err, .text = s_text(act, text) });
 }

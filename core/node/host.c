@@ -18,6 +18,7 @@
 #include "core/base/limits.h"
 #include "core/base/map.h"
 #include "core/base/queue.h"
+#include "core/node/host_trace.h"
 
 enum {
     META_TIMEOUT_MS = 5000,     /* of one metadata operation */
@@ -83,6 +84,7 @@ struct host {
     vec_t follows;              /* of follow_t * */
     map_t *cookies;             /* call id -> cookie + 1 */
     map_t *call_ids;            /* the other way round: cookie -> call id + 1 */
+    host_trace_t *trace;
     size_t pending;             /* ops with workers */
     bool leaving;
     err_t leave_err;
@@ -118,6 +120,7 @@ static void s_step(host_t *self, event_t *ev)
     ev->ctx = &ctx;
     if (!ev->text)
         ev->text = "";
+    self->act.trace = ev->trace;
     self->role->step(self->node, ev, &self->act);
     s_act(self);
     ctx_fini(&ctx);
@@ -198,7 +201,9 @@ static err_t s_op_meta(op_t *op)
 static void s_op_run(void *arg)
 {
     op_t *op = arg;
+    int64_t since_us = op->ask.trace.id ? clock_mono_us() : 0;
     op->err = op->ask.kind == ACT_JOB ? op->ask.fn(&op->ctx, op->ask.item) : s_op_meta(op);
+    host_trace_ran(op->host->self.id, &op->ask, since_us, op->err);
     s_mail_wait(op->host, op, false);           /* s_drain reads until every op is back */
 }
 
@@ -256,6 +261,7 @@ static void s_op_ended(host_t *self, op_t *op)
     event_t ev = {
         .kind = op->ask.kind == ACT_JOB ? EV_JOB : EV_META,
         .cookie = op->ask.cookie, .err = op->err, .text = op->ctx.text,
+        .trace = op->ask.trace,
     };
     if (ev.kind == EV_JOB) {
         ev.item = op->ask.item;
@@ -284,6 +290,7 @@ static void s_do_call(host_t *self, const action_t *action)
     net_call_t call = action->call;
     if (action->moved)
         call.release = s_release;
+    host_trace_call(self->trace, action, &call);
     err_t err = net_call(self->net, action->endpoint, &call, &call_id);
     if (err != OK && action->moved)
         s_release((void *)call.payload.ptr, NULL);
@@ -316,6 +323,7 @@ static void s_reply_event(host_t *self, const net_event_t *in)
     event_t ev = { .kind = EV_REPLY, .cookie = (uint64_t)(uintptr_t)cookie - 1, .err = in->err,
                    .text = in->text };
     map_del_u64(self->call_ids, ev.cookie);
+    ev.trace = host_trace_reply(self->trace, ev.cookie, ev.err);
     ev.payload = in->payload;
     s_step(self, &ev);
 }
@@ -367,6 +375,7 @@ static void s_run_failed(host_t *self)
         } else if (op->ask.kind == ACT_CALL) {
             event_t ev = { .kind = EV_REPLY, .cookie = op->ask.cookie, .err = op->err,
                            .text = op->ctx.text };
+            ev.trace = host_trace_reply(self->trace, ev.cookie, ev.err);
             s_step(self, &ev);
             s_op_free(&op);
         } else {
@@ -403,6 +412,7 @@ static void s_act_one(host_t *self, const action_t *action)
         s_do_cancel(self, action->cookie);
         break;
     case ACT_REPLY:
+        host_trace_served(self->trace, action->from, action->err);
         if (action->moved)
             net_reply_lent(self->net, action->from, action->payload, s_release, NULL);
         else
@@ -455,6 +465,10 @@ static void s_net_event(host_t *self, const net_event_t *in)
         ev.call.payload = in->payload;
         ev.call.epoch = in->epoch;
         ev.call.deadline_ms = in->deadline_ms;
+        if (in->kind == NET_CALL)
+            ev.trace = host_trace_serve(self->trace, in);
+        else
+            host_trace_served(self->trace, in->from, ERR_CANCELED);
         s_step(self, &ev);
         break;
     case NET_REPLY:
@@ -677,6 +691,7 @@ err_t host_open(ctx_t *ctx, const host_options_t *options, host_t **ret)
     vec_init(&self->follows, sizeof(follow_t *));
     self->cookies = map_new();
     self->call_ids = map_new();
+    self->trace = host_trace_new(options->self.id);
     self->node = options->role->make(&self->self, options->role_options);
     *ret = self;
     return OK;
@@ -741,6 +756,7 @@ void host_destroy(host_t **self_p)
     vec_fini(&self->timers);
     map_destroy(&self->cookies);
     map_destroy(&self->call_ids);
+    host_trace_destroy(&self->trace);
     actions_fini(&self->act);
     ctx_fini(&self->strings);
     mem_free(self);

@@ -5,6 +5,7 @@
 
 #include "core/base/journal.h"
 #include "core/base/limits.h"
+#include "core/base/spans.h"
 #include "core/wire/pb.h"
 
 typedef struct look {
@@ -52,6 +53,27 @@ static void s_add_journal(const Elanus__InspectAsk *ask, ctx_t *ctx, Elanus__Ins
     }
 }
 
+static void s_add_spans(const member_t *member, uint64_t trace, ctx_t *ctx,
+                        Elanus__Inspection *into)
+{
+    span_t *spans = NULL;
+    size_t n = spans_of(ctx, trace, member->self->id, &spans);
+    into->spans = ctx_new(ctx, (n + 1) * sizeof into->spans[0]);
+    for (size_t i = 0; i < n; i++) {
+        Elanus__Span *span = ctx_new(ctx, sizeof *span);
+        elanus__span__init(span);
+        span->trace = trace;
+        span->id = spans[i].id;
+        span->parent = spans[i].parent;
+        span->name = spans[i].name;
+        span->kind = (char *)span_kind_name(spans[i].kind);
+        span->at_us = spans[i].at_us;
+        span->took_us = spans[i].took_us;
+        span->err = (int32_t)spans[i].err;
+        into->spans[into->n_spans++] = span;
+    }
+}
+
 static Elanus__Inspection *s_found(const look_t *look, const void *node,
                                    const Elanus__InspectAsk *ask, const event_t *ev)
 {
@@ -64,6 +86,8 @@ static Elanus__Inspection *s_found(const look_t *look, const void *node,
     s_add_figures(look->member, node, ctx, found);
     if (ask->journal_most > 0)
         s_add_journal(ask, ctx, found);
+    if (ask->trace != 0)
+        s_add_spans(look->member, ask->trace, ctx, found);
     if (look->member->inspect)
         look->member->inspect(node, ask, ctx, found);
     return found;

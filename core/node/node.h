@@ -16,6 +16,12 @@
  * cookie: a call in EV_REPLY, a metadata operation in EV_META, a job in
  * EV_JOB.  What an event points to lives until the step returns; what an
  * action is given is copied.
+ *
+ * What a step asks for is done for the request that the event belongs to: a
+ * call's for EV_CALL, and that of the asking step for what comes back.  A role
+ * says so itself (act_trace) where it begins something at another's event: a
+ * timer's, or the end of what was in the way.  What goes on for ever, a long
+ * poll, is nobody's.
  */
 #ifndef CORE_NODE_NODE_H
 #define CORE_NODE_NODE_H
@@ -25,6 +31,7 @@
 #include "core/base/log.h"
 #include "core/base/metrics.h"
 #include "core/base/rng.h"
+#include "core/base/spans.h"
 #include "core/base/vec.h"
 #include "core/meta/meta.h"
 #include "core/net/net.h"
@@ -72,6 +79,7 @@ typedef struct event {
     uint64_t cookie;            /* REPLY, META, WATCH, JOB: as given with the action */
     err_t err;                  /* REPLY, META, JOB */
     const char *text;           /* what went wrong, "" when OK */
+    trace_t trace;              /* whose work it is */
     union {
         uint64_t seed;          /* START */
         uint32_t timer;         /* TIMER */
@@ -114,6 +122,7 @@ typedef err_t job_fn(ctx_t *ctx, void *arg);
 typedef struct action {
     action_kind_t kind;
     uint64_t cookie;
+    trace_t trace;              /* whose work it is */
     const char *endpoint;       /* CALL, DIAL, HANG_UP */
     net_call_t call;            /* CALL */
     net_from_t from;            /* REPLY */
@@ -129,6 +138,7 @@ typedef struct action {
     meta_txn_t txn;
     int64_t lease, ttl_ms, timeout_ms;
     job_fn *fn;                 /* JOB */
+    const char *name;           /* JOB: a literal, for people */
     bool compute;               /* JOB: on a thread that searches and builds, not on an I/O one */
     void *item;                 /* JOB: argument; ITEM: moved to the role's I/O */
 } action_t;
@@ -140,11 +150,15 @@ typedef struct actions {
     ctx_t memory;               /* arena of the copies */
     rng_t rng;                  /* the node's only source of chance; seeded at EV_START */
     uint64_t next_cookie;
+    trace_t trace;              /* of what is asked for from here on */
 } actions_t;
 
 void actions_init(actions_t *act);
 void actions_reset(actions_t *act);     /* after the list was run */
 void actions_fini(actions_t *act);
+
+/* From here on the step works for this one.  Returns whom it worked for before. */
+trace_t act_trace(actions_t *act, trace_t trace);
 
 /* A number no other call, operation or job of this node has. */
 uint64_t act_cookie(actions_t *act);
@@ -185,8 +199,12 @@ void act_lease_revoke(actions_t *act, int64_t lease, uint64_t cookie);
 void act_meta_watch(actions_t *act, const char *prefix, uint64_t cookie);
 
 /* A job on an I/O thread (it waits), or on a compute thread (it works; about one a core). */
-void act_job(actions_t *act, job_fn *fn, void *arg, uint64_t cookie);
-void act_compute(actions_t *act, job_fn *fn, void *arg, uint64_t cookie);
+#define act_job(act, fn, arg, cookie) act_job_named(act, fn, #fn, arg, cookie)
+#define act_compute(act, fn, arg, cookie) act_compute_named(act, fn, #fn, arg, cookie)
+
+/* The same where the function's name says little; name: a literal. */
+void act_job_named(actions_t *act, job_fn *fn, const char *name, void *arg, uint64_t cookie);
+void act_compute_named(actions_t *act, job_fn *fn, const char *name, void *arg, uint64_t cookie);
 void act_item(actions_t *act, void *item);
 
 /* Stop running this node: it has drained (OK), or cannot go on and says why. */

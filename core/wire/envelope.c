@@ -64,6 +64,7 @@ size_t envelope_pack(const envelope_t *envelope, uint8_t out[LIMIT_NET_ENVELOPE_
     message.request_id = envelope->request_id;
     message.deadline_ms = envelope->deadline_ms;
     message.trace = envelope->trace;
+    message.span = envelope->span;
     message.epoch = envelope->epoch;
     message.error = (int32_t)envelope->error;
     if (envelope->error_text && envelope->error_text[0]) {
@@ -126,7 +127,7 @@ err_t envelope_unpack(ctx_t *ctx, view_t bytes, envelope_room_t *room, envelope_
     *ret = (envelope_t){
         .type = (envelope_type_t)message->type, .kind = message->kind,
         .request_id = message->request_id, .deadline_ms = message->deadline_ms,
-        .trace = message->trace, .epoch = message->epoch,
+        .trace = message->trace, .span = message->span, .epoch = message->epoch,
         .error = err_from_wire(message->error), .error_text = message->error_text,
         .has_hello = message->hello != NULL,
     };

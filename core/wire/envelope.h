@@ -23,7 +23,7 @@ typedef struct envelope {
     uint32_t kind;              /* CALL: the method */
     uint64_t request_id;        /* CALL, REPLY, CANCEL: not 0 */
     int64_t deadline_ms;        /* CALL: milliseconds left */
-    uint64_t trace, epoch;
+    uint64_t trace, span, epoch;        /* core/base/spans.h; the owner's */
     err_t error;                /* REPLY, WELCOME */
     const char *error_text;     /* borrowed; NULL goes out as ""; never NULL on the way in */
     bool has_hello;             /* HELLO, WELCOME */
