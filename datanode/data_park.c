@@ -34,7 +34,8 @@ static park_t *s_park(data_node_t *self, net_from_t from, int64_t deadline_ms, v
                       const event_t *ev, actions_t *act)
 {
     park_t *park = mem_new(sizeof *park);
-    *park = (park_t){ .from = from, .trace = act->trace, .deadline_ms = deadline_ms, .since_ms = ev->now_ms };
+    *park = (park_t){ .from = from, .trace = act->trace,
+                      .deadline_ms = deadline_ms, .since_ms = ev->now_ms };
     buf_init(&park->payload, 0);
     if (payload.len <= LIMIT_DATA_PARKED_BYTES - self->parked_bytes)
         buf_add_view(&park->payload, payload);

@@ -14,9 +14,8 @@ import unittest
 import urllib.parse
 
 import servers
-from milvus_case import ID, T, VEC, Case
+from milvus_case import ID, T, VEC, Case, search_request
 from pymilvus.grpc_gen import common_pb2, milvus_pb2, schema_pb2
-from pymilvus.client.prepare import Prepare
 
 OPS = os.environ["ELANUS_TEST_OPS"]
 CLUSTER = os.environ["ELANUS_TEST_DEPLOYMENT"] == "cluster"
@@ -41,8 +40,7 @@ class Trace(Case):
         self.find("Search", self.search_request("Strong"))      # loaded, and all is linked
 
     def search_request(self, level):
-        request = Prepare.search_requests_with_expr(
-            self.name, [[1.0, 0.0, 0.0, 1.0]], "vec", {"metric_type": "L2"}, 5, expr="id >= 0")
+        request = search_request(self.name, "float", [[1, 0, 0, 1]], 5, filter="id >= 0")
         request.consistency_level = common_pb2.ConsistencyLevel.Value(level)
         request.use_default_consistency = False
         return request
@@ -84,6 +82,9 @@ class Trace(Case):
             self.assertGreaterEqual(span["at_us"], begins - CLOCKS_US, span)
             self.assertLessEqual(span["at_us"] + span["took_us"], ends + CLOCKS_US, span)
 
+    def asked_of_metadata(self, spans, of_role):
+        return [s for s in spans if s["kind"] == "meta" and role(s) == of_role]
+
     def parent_of(self, spans, span):
         return next(s for s in spans if s["id"] == span["parent"])
 
@@ -107,7 +108,7 @@ class Trace(Case):
         answer = self.only(spans, "answer", "FRONTIER", "datanode")
         self.assertEqual(answer["parent"], call["id"])
         if CLUSTER:                             # is the channel its owner's still?
-            meta = [s for s in spans if s["kind"] == "meta" and role(s) == "datanode"]
+            meta = self.asked_of_metadata(spans, "datanode")
             self.assertTrue(meta, spans)
             self.assertEqual(self.parent_of(spans, meta[0])["name"], "FRONTIER")
 
@@ -124,23 +125,18 @@ class Trace(Case):
         self.assertEqual(self.parent_of(spans, answer)["kind"], "call")
         commit = self.only(spans, "job", "commit", "datanode")
         self.assertEqual(self.parent_of(spans, commit)["name"], "WRITE")
-        if CLUSTER:
-            self.only(spans, "meta", self.fence(spans), "datanode")
+        if CLUSTER:                             # the fence: is the channel its owner's still?
+            self.assertTrue(self.asked_of_metadata(spans, "datanode"), spans)
         request = page("trace", id=trace)[1]["request"]
         self.assertEqual((request["method"], request["collection"], request["rows"]),
                          ("Insert", self.name, 2))
-
-    def fence(self, spans):
-        names = [s["name"] for s in spans if s["kind"] == "meta" and role(s) == "datanode"]
-        self.assertTrue(names, spans)
-        return names[0]
 
     def test_a_change_of_the_catalog_is_traced_to_the_metadata(self):
         _, spans = self.find("CreatePartition", milvus_pb2.CreatePartitionRequest(
             collection_name=self.name, partition_name="more"))
         self.assert_nested(spans)
         answer = self.only(spans, "answer", "CREATE_PARTITION", "coord")
-        written = [s for s in spans if s["kind"] == "meta" and role(s) == "coord"]
+        written = self.asked_of_metadata(spans, "coord")
         self.assertEqual(self.parent_of(spans, written[0])["id"], answer["id"])
 
     def test_requests_are_listed(self):
