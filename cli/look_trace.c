@@ -18,33 +18,33 @@ const flag_t look_trace_flags[] = {
     { NULL, NULL, NULL },
 };
 
-typedef struct span {
+typedef struct bar {
     const json_t *item;
     size_t parent;              /* its place; SIZE_MAX: none that is known */
     size_t depth;
     bool printed;
-} span_t;
+} bar_t;
 
-typedef struct trace {
+typedef struct chart {
     ctx_t *ctx;
-    span_t *spans;
+    bar_t *spans;
     size_t n;
     int64_t from_us, to_us;
     size_t bar;                 /* columns of the longest bar */
     buf_t *into;
-} trace_t;
+} chart_t;
 
-static int64_t s_at(const span_t *span)
+static int64_t s_at(const bar_t *span)
 {
     return show_int(span->item, "at_us", 0);
 }
 
-static int64_t s_end(const span_t *span)
+static int64_t s_end(const bar_t *span)
 {
     return s_at(span) + show_int(span->item, "took_us", 0);
 }
 
-static size_t s_find(const trace_t *self, const char *id)
+static size_t s_find(const chart_t *self, const char *id)
 {
     for (size_t i = 0; id[0] && i < self->n; i++)
         if (strcmp(show_text(self->spans[i].item, "id"), id) == 0)
@@ -52,15 +52,15 @@ static size_t s_find(const trace_t *self, const char *id)
     return SIZE_MAX;
 }
 
-static void s_collect(trace_t *self, const json_t *items)
+static void s_collect(chart_t *self, const json_t *items)
 {
     size_t i;
     const json_t *item;
     self->spans = ctx_new(self->ctx, (json_array_size(items) + 1) * sizeof *self->spans);
     json_array_foreach(items, i, item)
-        self->spans[self->n++] = (span_t){ .item = item };
+        self->spans[self->n++] = (bar_t){ .item = item };
     for (i = 0; i < self->n; i++) {
-        span_t *span = &self->spans[i];
+        bar_t *span = &self->spans[i];
         span->parent = s_find(self, show_text(span->item, "parent"));
         span->parent = span->parent == i ? SIZE_MAX : span->parent;
         self->from_us = i == 0 || s_at(span) < self->from_us ? s_at(span) : self->from_us;
@@ -74,7 +74,7 @@ static void s_repeat(buf_t *into, const char *what, size_t n)
         buf_add_str(into, what);
 }
 
-static void s_bar(const trace_t *self, const span_t *span)
+static void s_bar(const chart_t *self, const bar_t *span)
 {
     int64_t whole = self->to_us > self->from_us ? self->to_us - self->from_us : 1;
     int64_t width = (int64_t)self->bar;
@@ -85,14 +85,14 @@ static void s_bar(const trace_t *self, const span_t *span)
     s_repeat(self->into, "#", to > from ? to - from : 1);
 }
 
-static void s_cell(const trace_t *self, const char *text, size_t width, bool right)
+static void s_cell(const chart_t *self, const char *text, size_t width, bool right)
 {
     const char *cut = text_safe(self->ctx, text, width);
     size_t pad = width - text_width(cut);
     buf_addf(self->into, "%*s%s%*s ", right ? (int)pad : 0, "", cut, right ? 0 : (int)pad, "");
 }
 
-static void s_print_span(const trace_t *self, span_t *span)
+static void s_print_span(const chart_t *self, bar_t *span)
 {
     span->printed = true;
     span->depth = span->parent == SIZE_MAX ? 0 : self->spans[span->parent].depth + 1;
@@ -112,7 +112,7 @@ static void s_print_span(const trace_t *self, span_t *span)
 
 /* Children after their parent, by time; without recursion: the next one is below the span that was
  * printed last, or below its nearest ancestor that has one left. */
-static size_t s_next(const trace_t *self, size_t last)
+static size_t s_next(const chart_t *self, size_t last)
 {
     size_t of = last;
     for (size_t step = 0; step <= self->n; step++) {    /* parents may go round in a circle */
@@ -147,7 +147,7 @@ static void s_print_request(const trace_t *self, const json_t *request)
 void look_waterfall(ctx_t *ctx, const json_t *root, size_t width, buf_t *into)
 {
     enum { BEFORE = NODE_WIDTH + NAME_WIDTH + TOOK_WIDTH + 3 };
-    trace_t self = { .ctx = ctx, .into = into,
+    chart_t self = { .ctx = ctx, .into = into,
                      .bar = width > BEFORE + BAR_LEAST ? width - BEFORE : BAR_LEAST };
     s_collect(&self, json_object_get(root, "items"));
     s_print_request(&self, json_object_get(root, "request"));

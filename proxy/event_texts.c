@@ -223,6 +223,9 @@ static const event_text_t s_texts[] = {
     { "simd", NULL, "core/node/daemon.c",
       "Which vector instructions this process uses to compute distances: those its CPU has, or "
       "fewer where the configuration says so." },
+    { "slow_query", NULL, "proxy/proxy_requests.c",
+      "A search or query took longer than proxy.slowQuerySpanInSeconds. `elanus trace` with its "
+      "trace shows which node it waited for." },
     { "stopping", "leave", "core/node/daemon.c",
       "A process got a signal to stop. Its nodes take nothing new, end what is under way, and "
       "leave." },
