@@ -127,7 +127,7 @@ static size_t s_next(const chart_t *self, size_t last)
     return SIZE_MAX;
 }
 
-static void s_print_request(const trace_t *self, const json_t *request)
+static void s_print_request(const chart_t *self, const json_t *request)
 {
     static const char *const s_shown[] = { "method", "db", "collection", "filter", "user", "nq",
                                            "limit", "rows", "code", "error" };
