@@ -143,7 +143,7 @@ static const command_t s_look[] = {
               "When nobody answers it says so and shows nothing old.\n",
       .examples = "  elanus top --dir /tmp/c\n  elanus top --once --view events\n" },
     { .word = "health", .about = "ask a daemon's ops port whether it is well",
-      .words = "[HOST:PORT]", .run_raw = health_main,
+      .words = "[HOST:PORT]", .run = health_main,
       .examples = "  elanus health 127.0.0.1:9091\n" },
     { .word = NULL },
 };

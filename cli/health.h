@@ -2,8 +2,10 @@
 #ifndef CLI_HEALTH_H
 #define CLI_HEALTH_H
 
+#include "cli/args.h"
+
 /* `elanus health [HOST:PORT]`; 127.0.0.1:9091 unless told otherwise.  Prints what /healthz
  * answers.  Exit status: 0 it is healthy, 1 it is not, 3 it cannot be reached. */
-int health_main(int argc, char **argv);
+int health_main(const args_t *args);
 
 #endif

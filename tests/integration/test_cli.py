@@ -85,6 +85,14 @@ class Standalone(unittest.TestCase):
         self.assertEqual(sorted(item["name"] for item in answer["items"]),
                          sorted(column(text, "NAME")))
 
+    def test_health(self):
+        code, text, errors = elanus("health", self.ops)
+        self.assertEqual((code, errors), (0, ""))
+        self.assertIn("OK", text.upper())
+        code, _, errors = elanus("health", f"127.0.0.1:{servers.free_port()}")
+        self.assertEqual(code, 3)
+        self.assertIn("nothing answers", errors)
+
     def test_events(self):
         text = self.good("events", "--most", "1000")
         self.assertRegex(text, r"(?m)^\d\d:\d\d:\d\d\.\d{3}  standalone +join +node_joined")
