@@ -193,25 +193,47 @@ def show_alerts(found):
 # --- /metrics ---------------------------------------------------------------------------------
 
 FAMILIES = ["process_cpu_seconds_total", "process_resident_memory_bytes", "process_open_fds"]
+SUMS = [("milvus_datacoord_stored_rows_num", "rows in flushed segments"),
+        ("milvus_datacoord_stored_binlog_size", "their bytes"),
+        ("milvus_querynode_segment_num", "segments that query nodes hold"),
+        ("milvus_querynode_entity_num", "their rows"),
+        ("elanus_wal_puts_total", "objects of the log that were put"),
+        ("elanus_fence_questions_total", "times a data node asked: is it still mine?")]
 
 
-def show_metrics(place):
-    """What Prometheus would read: each process has its own page, at its operations port."""
+def show_processes(nodes, pages):
     lab.heading("Each process by its /metrics")
-    rows, code = [], lab.GOOD
-    for node in sorted(place.page("nodes")["items"], key=in_order):
-        try:
-            found = place.metrics(node["ops_address"])
-        except lab.Trouble:
-            rows.append([node["name"], node["ops_address"], None, None, None, "cannot be reached"])
-            code = lab.INCOMPLETE
+    rows = []
+    for node in nodes:
+        found = pages.get(node["name"])
+        if found is None:
+            rows.append([node["name"], node["ops_address"], None, None, None, "not reached"])
             continue
         cpu_s, memory, files = (found[family][0][1] for family in FAMILIES)
         ours = len({name for name in found if name.startswith(("milvus_", "elanus_"))})
         rows.append([node["name"], node["ops_address"], f"{cpu_s:.2f} s", lab.size(memory),
                      int(files), f"{ours} of its own"])
     lab.table(["NODE", "OPERATIONS PORT", "CPU USED", "RESIDENT", "FILES", "METRICS"], rows)
-    return code
+
+
+def show_metrics(place):
+    """What Prometheus would read: each process has its own page, at its operations port."""
+    pages, nodes = {}, sorted(place.page("nodes")["items"], key=in_order)
+    for node in nodes:
+        try:
+            pages[node["name"]] = place.metrics(node["ops_address"])
+        except lab.Trouble:
+            pass                        # told as "not reached"
+    show_processes(nodes, pages)
+    # In standalone all nodes are one process, with one page.
+    processes = {node["ops_address"]: pages[node["name"]] for node in nodes
+                 if node["name"] in pages}.values()
+    lab.heading("Some of Milvus's names and of ours, summed over all processes")
+    lab.table(["METRIC", "SUM", "IS"],
+              [[name, int(sum(value for found in processes
+                              for _, value in found.get(name, []))), about]
+               for name, about in SUMS])
+    return lab.GOOD if len(pages) == len(nodes) else lab.INCOMPLETE
 
 
 # --- the program ------------------------------------------------------------------------------

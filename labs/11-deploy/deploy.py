@@ -23,7 +23,7 @@ from pymilvus import MilvusException  # noqa: E402
 
 NAME, DIM, ROWS, BATCH = "lab_11", 32, 6000, 2000
 RECOVER_S = 60
-CALM_S, AFTER_S = 1.0, 2.0
+CALM_S, AFTER_S = 0.5, 1.5
 
 # Service of docker-compose.yml, process of `elanus up`, what it is, what its death means.
 SERVICES = [
