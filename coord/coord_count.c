@@ -335,3 +335,14 @@ void coord_count_measure(void *of, int64_t wall_ms)
         metrics_sweep(node->count.gauges[i]);
     ctx_fini(&ctx);
 }
+
+void coord_count_tell(const void *of, ctx_t *ctx, Elanus__NodeStatus *into)
+{
+    const coord_node_t *node = of;
+    const Elanus__Segment **all = NULL;
+    size_t n = node->ready ? segments_of(node->segments, ctx, 0, &all) : 0;
+    for (size_t i = 0; i < n; i++)
+        if (all[i]->state == ELANUS__SEGMENT_STATE__SEGMENT_FLUSHED)
+            member_add_stock(ctx, into, n, all[i]->collection, all[i]->partition, all[i]->rows,
+                             all[i]->bytes);
+}

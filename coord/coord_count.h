@@ -8,6 +8,7 @@
 #define COORD_COORD_COUNT_H
 
 #include "core/node/node.h"
+#include "elanus.pb-c.h"
 
 typedef struct ddl ddl_t;
 
@@ -24,6 +25,9 @@ void coord_count_init(coord_count_t *self, const node_self_t *who);
 
 /* A change of the catalog, or a question that is answered like one, has ended. */
 void coord_count_ddl(const coord_count_t *self, const ddl_t *ddl, err_t err);
+
+/* member_t.tell: what is stored, by partition */
+void coord_count_tell(const void *node, ctx_t *ctx, Elanus__NodeStatus *into);
 
 /* role_t.measure */
 void coord_count_measure(void *node, int64_t wall_ms);

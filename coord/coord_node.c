@@ -85,6 +85,7 @@ static void *s_make(const node_self_t *who, const void *options)
     coord_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
     self->member.figures = coord_role.figures;
+    self->member.tell = coord_count_tell;
     coord_count_init(&self->count, who);
     self->member.inspect = coord_peers_inspect;
     elect_init(&self->elect, &self->member);

@@ -139,3 +139,9 @@ void data_count_measure(void *of, int64_t wall_ms)
     metrics_set(self->logs, (double)n);
     metrics_set(self->shards, (double)shards);
 }
+
+void data_count_tell(const void *node, ctx_t *ctx, Elanus__NodeStatus *into)
+{
+    (void)ctx;
+    into->growing_bytes = ((const data_node_t *)node)->bytes;
+}

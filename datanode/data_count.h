@@ -8,6 +8,7 @@
 
 #include "core/node/node.h"
 #include "core/wal/wal_meter.h"
+#include "elanus.pb-c.h"
 
 typedef struct data_node data_node_t;
 
@@ -25,6 +26,9 @@ typedef struct data_count {
 } data_count_t;
 
 void data_count_init(data_count_t *self, const node_self_t *who);
+
+/* member_t.tell */
+void data_count_tell(const void *node, ctx_t *ctx, Elanus__NodeStatus *into);
 
 /* role_t.measure */
 void data_count_measure(void *node, int64_t wall_ms);

@@ -17,6 +17,7 @@ static void *s_make(const node_self_t *who, const void *options)
     data_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
     self->member.figures = data_role.figures;
+    self->member.tell = data_count_tell;
     self->member.inspect = data_inspect;
     self->member.on_leader = s_on_leader;
     self->options = options ? options : &s_none;

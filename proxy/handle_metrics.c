@@ -8,6 +8,7 @@
  */
 #include <jansson.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <time.h>
 
 #include "proxy/proxy_int.h"
@@ -64,30 +65,141 @@ static json_t *s_system(const proxy_node_t *self, const Elanus__Member *member)
     return system;
 }
 
-/* What each kind of node tells of its settings; the keys are Milvus's. */
-static json_t *s_configuration(const char *role)
+/* Which settings a role shows, by Milvus's keys: what the node told, or what is fixed. */
+static const struct { const char *role, *key, *fixed; } s_settings[] = {
+    { "querynode", "simd_type", NULL },
+    { "querycoord", "search_channel_prefix", "" },          /* there are no such channels */
+    { "querycoord", "search_result_channel_prefix", "" },
+    { "datanode", "flush_insert_buffer_size", NULL },
+    { "indexnode", "simd_type", NULL },
+    { "indexnode", "minio_bucket_name", NULL },
+    { "datacoord", "segment_max_size", NULL },
+    { "rootcoord", "min_segment_size_to_enable_index", NULL },
+    { "proxy", "default_partition_name", "_default" },
+    { "proxy", "default_index_name", "_default_idx" },
+};
+
+/* A number where the text is one. */
+static json_t *s_value(const char *text)
 {
-    static const struct { const char *role, *key; int number; const char *text; } s_rows[] = {
-        { "querynode", "simd_type", 0, "auto" },
-        { "querycoord", "search_channel_prefix", 0, "" },
-        { "querycoord", "search_result_channel_prefix", 0, "" },
-        { "datanode", "flush_insert_buffer_size", 16777216, NULL },
-        { "indexnode", "simd_type", 0, "auto" },
-        { "indexnode", "minio_bucket_name", 0, "" },
-        { "datacoord", "segment_max_size", 1024, NULL },
-        { "rootcoord", "min_segment_size_to_enable_index", 1024, NULL },
-        { "proxy", "default_partition_name", 0, "_default" },
-        { "proxy", "default_index_name", 0, "_default_idx" },
-    };
+    char *end = NULL;
+    double number = strtod(text, &end);
+    if (!text[0] || *end)
+        return json_string(text);
+    return number == (double)(json_int_t)number ? json_integer((json_int_t)number)
+                                                : json_real(number);
+}
+
+static json_t *s_configuration(const Elanus__NodeStatus *status, const char *role)
+{
     json_t *out = json_object();
-    for (size_t i = 0; i < ARRAY_LEN(s_rows); i++) {
-        if (strcmp(s_rows[i].role, role) != 0)
+    for (size_t i = 0; i < ARRAY_LEN(s_settings); i++) {
+        if (strcmp(s_settings[i].role, role) != 0)
             continue;
-        json_t *value = s_rows[i].text ? json_string(s_rows[i].text)
-                                       : json_integer(s_rows[i].number);
-        json_object_set_new(out, s_rows[i].key, value);
+        const char *text = s_settings[i].fixed;
+        for (size_t k = 0; !text && status && k < status->n_settings; k++)
+            if (strcmp(status->settings[k]->key, s_settings[i].key) == 0)
+                text = status->settings[k]->value;
+        if (text)
+            json_object_set_new(out, s_settings[i].key,
+                                s_settings[i].fixed ? json_string(text) : s_value(text));
     }
     return out;
+}
+
+/* --- what is stored and held ------------------------------------------------------------ */
+
+static void s_raise(json_t *object, const char *key, uint64_t by)
+{
+    json_int_t before = json_integer_value(json_object_get(object, key));
+    json_object_set_new(object, key, json_integer(before + (json_int_t)by));
+}
+
+static void s_id(uint64_t id, char into[24])
+{
+    snprintf(into, 24, "%llu", (unsigned long long)id);
+}
+
+static json_t *s_ids_of(const Elanus__NodeStatus *status)
+{
+    json_t *ids = json_array();
+    for (size_t i = 0; i < status->n_stocks; i++) {
+        bool known = false;
+        for (size_t k = 0; k < i; k++)
+            known |= status->stocks[k]->collection == status->stocks[i]->collection;
+        if (!known)
+            json_array_append_new(ids, json_integer((json_int_t)status->stocks[i]->collection));
+    }
+    return ids;
+}
+
+/* collection -> its rows, or bytes; and partitions of each, where `parts` is given. */
+static json_t *s_sums(const Elanus__NodeStatus *status, bool bytes, json_t *parts)
+{
+    json_t *sums = json_object();
+    for (size_t i = 0; i < status->n_stocks; i++) {
+        const Elanus__Stock *stock = status->stocks[i];
+        char coll[24], part[24];
+        s_id(stock->collection, coll);
+        s_id(stock->partition, part);
+        s_raise(sums, coll, bytes ? stock->bytes : stock->rows);
+        if (!parts)
+            continue;
+        json_t *of = json_object_get(parts, coll);
+        if (!of) {
+            of = json_object();
+            json_object_set_new(parts, coll, of);
+        }
+        s_raise(of, part, stock->bytes);
+    }
+    return sums;
+}
+
+/* A query node's: rows of each collection, memory of what grows. */
+static void s_add_held(json_t *infos, const Elanus__NodeStatus *status, uint64_t node)
+{
+    json_t *quota = json_object_get(infos, "quota_metrics"), *effect = json_object();
+    s_set_count(quota, "GrowingSegmentsSize", status->growing_bytes);
+    s_set_count(effect, "NodeID", node);
+    json_object_set_new(effect, "CollectionIDs", s_ids_of(status));
+    json_object_set_new(quota, "Effect", effect);
+    json_object_set_new(infos, "collection_metrics",
+                        json_pack("{s:o}", "CollectionRows", s_sums(status, false, NULL)));
+}
+
+/* The leading coordinator's, as datacoord: what is in the object store. */
+static void s_add_stored(json_t *infos, const Elanus__NodeStatus *status)
+{
+    json_t *quota = json_object(), *parts = json_object(), *colls = json_object();
+    json_t *rows = s_sums(status, false, NULL), *n = NULL;
+    const char *id = NULL;
+    uint64_t total = 0;
+    for (size_t i = 0; i < status->n_stocks; i++)
+        total += status->stocks[i]->bytes;
+    s_set_count(quota, "TotalBinlogSize", total);
+    json_object_set_new(quota, "CollectionBinlogSize", s_sums(status, true, parts));
+    json_object_set_new(quota, "PartitionsBinlogSize", parts);
+    json_object_foreach(rows, id, n)
+        json_object_set_new(colls, id, json_pack("{s:I}", "NumEntitiesTotal",
+                                                 json_integer_value(n)));
+    json_decref(rows);
+    json_object_set_new(infos, "quota_metrics", quota);
+    json_object_set_new(infos, "collection_metrics", json_pack("{s:o}", "Collections", colls));
+}
+
+static void s_add_quota(json_t *infos, const Elanus__Member *member, const char *role)
+{
+    bool works = strcmp(role, "querynode") == 0 || strcmp(role, "datanode") == 0 ||
+                 strcmp(role, "proxy") == 0;
+    if (!member->status)
+        return;                                 /* it has not answered: nothing is known */
+    if (works)
+        json_object_set_new(infos, "quota_metrics",
+                            json_pack("{s:O}", "Hms", json_object_get(infos, "hardware_infos")));
+    if (strcmp(role, "querynode") == 0)
+        s_add_held(infos, member->status, member->info->id);
+    else if (strcmp(role, "datacoord") == 0)
+        s_add_stored(infos, member->status);
 }
 
 static json_t *s_entry(const proxy_node_t *self, const Elanus__Member *member, const char *role)
@@ -107,7 +219,8 @@ static json_t *s_entry(const proxy_node_t *self, const Elanus__Member *member, c
     s_set_time(infos, "updated_time", member->status ? member->status->at_ms : info->started_ms);
     json_object_set_new(infos, "type", json_string(role));
     json_object_set_new(infos, "id", json_integer((json_int_t)info->id));
-    json_object_set_new(infos, "system_configurations", s_configuration(role));
+    json_object_set_new(infos, "system_configurations", s_configuration(member->status, role));
+    s_add_quota(infos, member, role);
 
     json_t *entry = json_object();
     json_object_set_new(entry, "identifier", json_integer((json_int_t)info->id));

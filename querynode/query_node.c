@@ -19,6 +19,7 @@ static void *s_make(const node_self_t *who, const void *options)
     query_node_t *self = mem_new(sizeof *self);
     member_init(&self->member, who);
     self->member.figures = query_role.figures;
+    self->member.tell = query_count_tell;
     query_count_init(&self->counted, who);
     self->member.inspect = query_inspect;
     if (options)

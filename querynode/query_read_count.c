@@ -258,3 +258,22 @@ void query_count_measure(void *of, int64_t wall_ms)
     if (node->options.copies)
         metrics_set(self->disk, (double)copies_bytes(node->options.copies) / (1 << 20));
 }
+
+void query_count_tell(const void *of, ctx_t *ctx, Elanus__NodeStatus *into)
+{
+    const query_node_t *node = of;
+    void *channel = NULL, *value = NULL;
+    for (size_t at = 0; map_next(node->channels, &at, NULL, &channel); ) {
+        const query_channel_t *ch = channel;
+        for (size_t i = 0; map_next(ch->pieces, &i, NULL, &value); ) {
+            const query_piece_t *piece = value;
+            if (piece->able && ch->coll)
+                member_add_stock(ctx, into, node->count.segments, ch->coll->id, piece->partition,
+                                 sealed_rows(piece->sealed), piece->counted);
+        }
+        for (size_t i = 0; i < ch->growing.len; i++) {
+            const query_growing_t *growing = vec_at(&ch->growing, i);
+            into->growing_bytes += growing->held ? growing_bytes(growing->held) : 0;
+        }
+    }
+}

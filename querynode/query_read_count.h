@@ -8,6 +8,7 @@
 #define QUERYNODE_QUERY_READ_COUNT_H
 
 #include "core/node/node.h"
+#include "elanus.pb-c.h"
 
 typedef struct query_read query_read_t;
 
@@ -33,6 +34,9 @@ void query_count_ended(query_read_t *read, err_t err);
 /* On any thread: one part of it, or the answers of several nodes put together. */
 void query_count_part(const query_read_t *read, int64_t began_us);
 void query_count_merged(const query_read_t *read, int64_t began_us);
+
+/* member_t.tell: what is held, by partition */
+void query_count_tell(const void *node, ctx_t *ctx, Elanus__NodeStatus *into);
 
 /* role_t.measure */
 void query_count_measure(void *node, int64_t wall_ms);

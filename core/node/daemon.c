@@ -255,6 +255,39 @@ static const char *s_advertise(ctx_t *ctx, void *arg, const char *bound)
     return ctx_printf(ctx, "tcp://%s%s", how->ip[0] ? how->ip : how->self->ip, port);
 }
 
+static const char *s_config_text(const config_t *config, const char *wanted)
+{
+    const char *key = NULL, *value = NULL;
+    for (size_t at = 0; config_next(config, &at, &key, &value); )
+        if (strcmp(key, wanted) == 0)
+            return value;
+    check(!"a key of the table");
+    return "";
+}
+
+/* What a role tells of its configuration, by Milvus's names (GetMetrics). */
+static const char *const *s_settings(daemon_t *self, const char *role)
+{
+    static const struct { const char *role, *name, *key; } s_told[] = {
+        { "querynode", "simd_type", "common.simdType" },
+        { "indexnode", "simd_type", "common.simdType" },
+        { "indexnode", "minio_bucket_name", "minio.bucketName" },
+        { "datanode", "flush_insert_buffer_size", "dataNode.segment.insertBufSize" },
+        { "coord", "segment_max_size", "dataCoord.segment.maxSize" },
+        { "coord", "min_segment_size_to_enable_index",
+          "indexCoord.segment.minSegmentNumRowsToEnableIndex" },
+    };
+    const char **told = ctx_new(&self->memory, (2 * ARRAY_LEN(s_told) + 1) * sizeof *told);
+    size_t n = 0;
+    for (size_t i = 0; i < ARRAY_LEN(s_told); i++) {
+        if (strcmp(s_told[i].role, role) != 0)
+            continue;
+        told[n++] = s_told[i].name;
+        told[n++] = s_config_text(self->config, s_told[i].key);
+    }
+    return told;
+}
+
 static err_t s_open_host(ctx_t *ctx, daemon_t *self, const seat_t *seat)
 {
     const config_t *config = self->config;
@@ -276,7 +309,7 @@ static err_t s_open_host(ctx_t *ctx, daemon_t *self, const seat_t *seat)
             .lease_ttl_ms = config_int(config, "common.session.ttl"),
             .heartbeat_ms = config_int(config, "elanus.net.heartbeat"),
             .ops_address = ops_address(self->ops), .standalone = self->plan->standalone,
-            .metrics = self->metrics,
+            .metrics = self->metrics, .settings = s_settings(self, seat->role->name),
         },
     };
     TRY(s_node_id(ctx, self, self->n_hosts, &options.self.id));

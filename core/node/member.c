@@ -244,6 +244,44 @@ err_t member_measure(ctx_t *ctx, void *arg)
     return hostinfo_read(ctx, NULL, host);
 }
 
+static void s_add_settings(const char *const *settings, ctx_t *ctx, Elanus__NodeStatus *into)
+{
+    size_t n = 0;
+    while (settings && settings[n])
+        n += 2;
+    into->settings = ctx_new(ctx, (n / 2 + 1) * sizeof into->settings[0]);
+    for (size_t i = 0; i < n; i += 2) {
+        Elanus__Pair *pair = ctx_new(ctx, sizeof *pair);
+        elanus__pair__init(pair);
+        pair->key = (char *)(uintptr_t)settings[i];
+        pair->value = (char *)(uintptr_t)settings[i + 1];
+        into->settings[into->n_settings++] = pair;
+    }
+}
+
+void member_add_stock(ctx_t *ctx, Elanus__NodeStatus *into, size_t room, uint64_t collection,
+                      uint64_t partition, uint64_t rows, uint64_t bytes)
+{
+    if (!into->stocks)
+        into->stocks = ctx_new(ctx, (room + 1) * sizeof into->stocks[0]);
+    for (size_t i = 0; i < into->n_stocks; i++) {
+        Elanus__Stock *stock = into->stocks[i];
+        if (stock->collection == collection && stock->partition == partition) {
+            stock->rows += rows;
+            stock->bytes += bytes;
+            return;
+        }
+    }
+    check(into->n_stocks < room);
+    Elanus__Stock *stock = ctx_new(ctx, sizeof *stock);
+    elanus__stock__init(stock);
+    stock->collection = collection;
+    stock->partition = partition;
+    stock->rows = rows;
+    stock->bytes = bytes;
+    into->stocks[into->n_stocks++] = stock;
+}
+
 Elanus__NodeStatus *member_status(const member_t *self, ctx_t *ctx, const hostinfo_t *host,
                                   int64_t wall_ms)
 {
@@ -257,6 +295,9 @@ Elanus__NodeStatus *member_status(const member_t *self, ctx_t *ctx, const hostin
     out->disk_total = host->disk_total_bytes;
     out->disk_used = host->disk_used_bytes;
     out->at_ms = wall_ms;
+    s_add_settings(self->self->settings, ctx, out);
+    if (self->tell)
+        self->tell(self, ctx, out);
     return out;
 }
 

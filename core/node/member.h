@@ -64,6 +64,10 @@ typedef struct member {
      * comes up no second time.  NULL: there is none. */
     net_peer_state_t (*knows_link)(void *node, const char *address);
 
+    /* What only the role can add to its status; runs in a step.  The member is the first of the
+     * role's node.  NULL: nothing. */
+    void (*tell)(const void *node, ctx_t *ctx, Elanus__NodeStatus *into);
+
     /* For those who look in (core/node/inspect.h). */
     uint64_t calls;             /* asked of this node, so far */
     const figure_t *figures;    /* the role's; set by it at its making */
@@ -82,6 +86,10 @@ bool member_leads(const member_t *self);
 
 /* NodeInfo of this node, in the arena of ctx. */
 Elanus__NodeInfo *member_info(const member_t *self, ctx_t *ctx);
+
+/* For member_t.tell: rows and bytes more of a partition; room: segments there are at most. */
+void member_add_stock(ctx_t *ctx, Elanus__NodeStatus *into, size_t room, uint64_t collection,
+                      uint64_t partition, uint64_t rows, uint64_t bytes);
 
 /* A job that measures into a hostinfo_t, and what METHOD_STATUS makes of it. */
 job_fn member_measure;

@@ -50,6 +50,8 @@ typedef struct node_self {
     int64_t lease_ttl_ms;
     int64_t heartbeat_ms;       /* of its links; five missed make a peer suspect */
     bool standalone;
+    const char *const *settings;    /* what it tells of its configuration: key, value … NULL; may
+                                     * be NULL */
     metrics_t *metrics;         /* borrowed; where it counts; NULL, as in the simulator: nowhere */
 } node_self_t;
 

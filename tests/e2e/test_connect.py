@@ -7,6 +7,7 @@ Method: the public client classes first, then raw stubs for what they hide.
 import concurrent.futures
 import json
 import os
+import time
 import unittest
 import warnings
 
@@ -134,6 +135,48 @@ class Stubs(unittest.TestCase):
             self.assertGreater(info["hardware_infos"]["memory_usage"], 0)
             self.assertGreater(info["hardware_infos"]["cpu_core_count"], 0)
             self.assertIn(":", info["hardware_infos"]["ip"])
+
+    def infos(self):
+        """The role and what it tells, of every node: Attu and milvus-cli show these."""
+        answer = self.metrics({"metric_type": "system_info"})
+        self.assertEqual(answer.status.code, 0)
+        return {node["infos"]["type"]: node["infos"]
+                for node in json.loads(answer.response)["nodes_info"]}
+
+    def test_system_info_tells_settings(self):
+        told = {role: info["system_configurations"] for role, info in self.infos().items()}
+        self.assertEqual(told["datacoord"]["segment_max_size"], 1024)
+        self.assertEqual(told["rootcoord"]["min_segment_size_to_enable_index"], 1024)
+        self.assertEqual(told["datanode"]["flush_insert_buffer_size"], 16777216)
+        self.assertEqual(told["querynode"]["simd_type"], "auto")
+        self.assertEqual(told["indexnode"]["minio_bucket_name"],
+                         "elanus" if CLUSTER else "a-bucket")
+        self.assertEqual(told["proxy"]["default_partition_name"], "_default")
+
+    def test_system_info_tells_rows_and_bytes(self):
+        client = MilvusClient(uri=f"http://{GRPC}")
+        self.addCleanup(client.close)
+        client.create_collection("counted", dimension=4, timeout=20)
+        self.addCleanup(client.drop_collection, "counted")
+        client.insert("counted", [{"id": i, "vector": [i, 0, 0, 1]} for i in range(100)],
+                      timeout=20)
+        client.flush("counted", timeout=20)
+        coll = str(client.describe_collection("counted")["collection_id"])
+        end = time.monotonic() + 20
+        while time.monotonic() < end:
+            infos = self.infos()
+            held = infos["querynode"]["collection_metrics"]["CollectionRows"]
+            stored = infos["datacoord"]["quota_metrics"]["CollectionBinlogSize"]
+            if held.get(coll) == 100 and coll in stored:
+                break
+            time.sleep(0.1)                     # the flushed segment is on its way
+        self.assertEqual(held.get(coll), 100)
+        self.assertGreater(stored[coll], 100 * 16)
+        parts = infos["datacoord"]["quota_metrics"]["PartitionsBinlogSize"][coll]
+        self.assertEqual(sum(parts.values()), stored[coll])
+        self.assertEqual(infos["datacoord"]["collection_metrics"]["Collections"][coll],
+                         {"NumEntitiesTotal": 100})
+        self.assertGreater(infos["proxy"]["quota_metrics"]["Hms"]["memory"], 0)
 
     def test_an_unknown_metric_is_an_error(self):
         answer = self.metrics({"metric_type": "no_such_metric"})
