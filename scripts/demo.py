@@ -28,6 +28,7 @@ sys.dont_write_bytecode = True
 import demo_cluster  # noqa: E402
 import servers  # noqa: E402
 import minilm  # noqa: E402
+from progress import bar  # noqa: E402
 
 import pymilvus  # noqa: E402
 from pymilvus import DataType, MilvusClient  # noqa: E402
@@ -75,21 +76,6 @@ def library(most):
                 rows.append({"name": name, "module": module.split(".")[0], "kind": kind,
                              "words": len(sentence.split()), "sentence": sentence})
     return random.Random(1).sample(rows, min(most, len(rows)))
-
-
-def bar(what):
-    """progress(done, of) that draws itself; one line at the end where nobody watches."""
-    begun = time.monotonic()
-
-    def progress(done, of):
-        share = done / of
-        rate = done / max(time.monotonic() - begun, 1e-9)
-        line = f"    {what:<10} [{'#' * int(share * 30):<30}] {done:>6}/{of}  {rate:,.0f}/s"
-        if sys.stdout.isatty():
-            print("\r" + line, end="\n" if done == of else "", flush=True)
-        elif done == of:
-            print(line, flush=True)
-    return progress
 
 
 def make_collection(client, replicas=1):

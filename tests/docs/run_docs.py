@@ -95,6 +95,12 @@ def copy_tree(to):
     os.symlink(os.path.join(ROOT, "build"), os.path.join(to, "build"))
 
 
+def typed(text):
+    """(block, command) of all sessions of a page."""
+    return [(block, command) for block in doc_blocks.read(text) if block.session
+            for command in block.commands()]
+
+
 class Page:
     """One page's run: its shells, the servers in them, and what differed."""
 
@@ -248,10 +254,11 @@ class Page:
             return
         with open(os.path.join(ROOT, path), encoding="utf-8") as f:
             text = f.read()
-        new = {command.text: lines for _, command, lines in self.changes}
-        changes = [(block, command, new[command.text]) for block in doc_blocks.read(text)
-                   if block.session for command in block.commands() if command.text in new]
-        self.write(path, doc_blocks.rewritten(text, changes))
+        new = {command.at: lines for _, command, lines in self.changes}
+        pairs = zip(typed(self.text), typed(text))
+        self.write(path, doc_blocks.rewritten(text, [
+            (block, command, new[original.at]) for (_, original), (block, command) in pairs
+            if original.at in new and command.text == original.text]))
 
 
 def pages(words):
