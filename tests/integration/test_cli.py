@@ -163,6 +163,25 @@ class Standalone(unittest.TestCase):
         code, _, errors = elanus("segments", "--collection", "none", "--ops", self.ops)
         self.assertIn("none", errors if code else "none")
 
+    def test_requests_and_trace(self):
+        post(self.server.grpc, "entities/search",
+             {"collectionName": "birds", "data": [[0.5] * 8], "limit": 3})
+        text = self.good("requests")
+        self.assertIn("Search", column(text, "METHOD"))
+        searches = [r for r in json.loads(self.good("requests", "--json"))["items"]
+                    if r["method"] == "Search"]
+        self.assertEqual((searches[0]["collection"], searches[0]["code"]), ("birds", 0))
+        slow = json.loads(self.good("requests", "--slow", "--most", "5", "--json"))["items"]
+        times = [r["took_us"] for r in slow]
+        self.assertEqual(times, sorted(times, reverse=True))
+        text = self.good("trace", searches[0]["trace"])
+        self.assertRegex(text, r"(?m)^proxy-\d+ +Search +\d.* #+$")
+        self.assertRegex(text, r"(?m)^querynode-\d+ .*#")
+        self.assertTrue(all(len(line) <= 80 for line in text.splitlines()), text)
+        code, _, errors = elanus("trace", "1234", "--ops", self.ops)
+        self.assertEqual(code, 2)
+        self.assertIn("trace", errors)
+
     def test_top_once(self):
         for view in ("channels", "events"):
             text = self.good("top", "--once", "--view", view)
