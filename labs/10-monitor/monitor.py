@@ -86,6 +86,8 @@ def show_components(snapshot):
     lab.table(["NODE", "STATE", "CPU", "MEMORY", "USED", "CALLS/S"], rows)
     if any(node["leader"] for node in snapshot.nodes):
         print("   * leads the coordinators")
+    if len(rows) > 1 and len({node["ops_address"] for node in snapshot.nodes}) == 1:
+        print("   all in one process: CPU and memory are its own, shown with each")
 
 
 def show_queries(snapshot):
@@ -268,7 +270,7 @@ def watch(place, arguments):
 def parse():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     lab.add_arguments(parser)
-    parser.add_argument("--watch", type=float, metavar="SECONDS", help="again and again")
+    parser.add_argument("--watch", type=lab.positive, metavar="SECONDS", help="again and again")
     parser.add_argument("--rounds", type=int, default=0, help="with --watch: so often (no end)")
     parser.add_argument("--max-cpu", type=float, default=80, help="percent of a core, a node (80)")
     parser.add_argument("--max-memory", type=float, default=80,
@@ -286,7 +288,7 @@ def parse():
     parser.add_argument("--clean", action="store_true", help="drop them, and end")
     parser.add_argument("--metrics", action="store_true",
                         help="what each process tells Prometheus, and end")
-    parser.add_argument("--seconds", type=float, default=60,
+    parser.add_argument("--seconds", type=lab.positive, default=60,
                         help="with --provoke: how long to wait for an alert (60)")
     return parser.parse_args()
 

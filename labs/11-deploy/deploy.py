@@ -51,6 +51,14 @@ class Lab:
         self.ids, self.written, self.well = itertools.count(ROWS), [], True
         self.told, self.rng = set(), random.Random(11)
 
+    @staticmethod
+    def enter():
+        try:
+            input("   [Enter] to do it, ctrl-C to stop ")
+        except EOFError:
+            raise lab.Trouble("nobody is there to press Enter; --yes goes on without",
+                              lab.USAGE) from None
+
     def ask_page(self, name):
         """A page, from whichever proxy is up."""
         trouble = None
@@ -66,7 +74,7 @@ class Lab:
         for line in explained:
             print("   " + line)
         if self.asks:
-            input("   [Enter] to do it, ctrl-C to stop ")
+            self.enter()
         sys.stdout.flush()
 
 

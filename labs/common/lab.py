@@ -8,6 +8,7 @@ Two doors lead in.  Clients' port (19530): pymilvus, as with any Milvus.  Operat
     for node in place.page("nodes")["items"]: ...
 """
 import base64
+import http.client
 import json
 import logging
 import os
@@ -40,6 +41,7 @@ START = """  start one:        build/bin/elanus standalone --data ./elanus-data
   or a cluster:     build/bin/elanus up --dir ./cluster --querynodes 2
   or with Docker:   docker compose up -d --build --wait
   it is elsewhere:  --uri http://HOST:19530 --ops HOST:9091, or --dir DIR of `elanus up`"""
+ONLY_PROXIES = "only an Elanus proxy's operations port, and standalone's, has these pages"
 ROLES = ["proxy", "coord", "datanode", "querynode", "indexnode"]
 WITHOUT = {
     "coord": "collections cannot be made or loaded, and the work of a dead node goes to nobody; "
@@ -112,14 +114,23 @@ def processes(directory):
     return found
 
 
+def address(text, port, flag):
+    """(host, port) of HOST, HOST:PORT or http://HOST:PORT."""
+    try:
+        parts = urllib.parse.urlsplit(text if "://" in text else "http://" + text)
+        if parts.hostname:
+            return parts.hostname, parts.port or port
+    except ValueError:
+        pass                            # a port that is no number, or too large
+    raise Trouble(f'{flag}: "{text}" is no address; http://127.0.0.1:{port} would be one', USAGE)
+
+
 def place(arguments):
     """Where --uri, --ops and --dir lead."""
     if not arguments.dir:
-        uri = arguments.uri or "http://127.0.0.1:19530"
-        uri = uri if "://" in uri else "http://" + uri
-        parts = urllib.parse.urlsplit(uri)
-        ops = arguments.ops or f"{parts.hostname}:9091"
-        return Place(f"{parts.hostname}:{parts.port or 19530}", ops, arguments.token)
+        host, port = address(arguments.uri or "127.0.0.1", 19530, "--uri")
+        ops = address(arguments.ops or host, 9091, "--ops")
+        return Place(f"{host}:{port}", f"{ops[0]}:{ops[1]}", arguments.token)
     doors = [one for one in processes(arguments.dir)
              if one["name"].startswith("proxy-") and one["state"] == "ready"]
     if not doors:
@@ -173,17 +184,23 @@ class Place:
             with urllib.request.urlopen(f"http://{ops}{path}", timeout=seconds) as answer:
                 return answer.read().decode("utf-8", "replace")
         except urllib.error.HTTPError as refused:
-            text = refused.read().decode("utf-8", "replace")
-            raise Trouble(f"http://{ops}{path}: {refused.code} {said(text)}",
+            text = said(refused.read().decode("utf-8", "replace"))
+            hint = f"\n  {ONLY_PROXIES}" if refused.code == 404 else ""
+            raise Trouble(f"http://{ops}{path}: {refused.code} {text}{hint}",
                           INCOMPLETE) from refused
-        except OSError as failed:
+        except (OSError, http.client.HTTPException) as failed:
             raise Trouble(f"nothing answers at the operations port {ops}: {reason(failed)}\n"
                           "  name the proxy's: --ops HOST:PORT (its ready line has it), or --dir "
                           "DIR of `elanus up`", NOTHING) from failed
 
     def page(self, name):
         """A page of docs/pages.md, as it is now."""
-        return json.loads(self.get(f"/api/v1/_elanus/{name}"))
+        text = self.get(f"/api/v1/_elanus/{name}")
+        try:
+            return json.loads(text)
+        except ValueError as strange:
+            raise Trouble(f"{self.ops} answers, but not as Elanus does\n  {ONLY_PROXIES}",
+                          NOTHING) from strange
 
     def metrics(self, ops=None):
         """/metrics of one process: {name: [(labels, value)]}."""
@@ -282,6 +299,14 @@ def size(n_bytes):
 
 def percent(value):
     return "-" if value is None else f"{value:.1f} %"
+
+
+def positive(text):
+    """A number of a flag, above 0."""
+    value = float(text)
+    if not 0 < value < 1e9:
+        raise ValueError
+    return value
 
 
 def heading(text):

@@ -14,6 +14,7 @@ import runpy
 import subprocess
 import sys
 import unittest
+import unittest.mock
 
 import servers
 
@@ -117,6 +118,8 @@ class Detect(Labs):
         self.says(run(self.lab, "--uri", ELSEWHERE), 3, f"nothing answers at {ELSEWHERE}",
                   "connection refused", "elanus up", "docker compose up", "--uri")
         self.says(run("10-monitor", "--uri", ELSEWHERE), 3, f"nothing answers at {ELSEWHERE}")
+        self.says(run(self.lab, "--uri", "http://here:x"), 2, '--uri: "http://here:x" is no')
+        self.says(run("10-monitor", "--watch", "-1"), 2, "--watch: invalid")
         self.says(run("10-monitor", "--dir", self.place.path("none")), 3, "no cluster runs in")
 
     def test_the_wrong_door(self):
@@ -124,6 +127,7 @@ class Detect(Labs):
         self.says(run(self.lab, "--uri", ops, "--ops", ops), 3, "a Milvus client cannot talk to")
         self.says(run(self.lab, "--look-only", "--uri", uri, "--ops", ELSEWHERE), 4,
                   "nothing answers at the operations port", "--ops HOST:PORT")
+        self.says(run("10-monitor", "--uri", uri, "--ops", uri), 4, "only an Elanus proxy's")
 
 
 class Monitor(Labs):
@@ -141,7 +145,7 @@ class Monitor(Labs):
         where = self.standalone()
         self.says(run(self.lab, "--fill", *where), 0, "6,500 rows")
         self.says(run(self.lab, "--watch", "0.2", "--rounds", "2", "--max-growing", "100", *where),
-                  5, "lab_10", "GROWING")
+                  5, "all in one process", "lab_10", "GROWING")
         self.says(run(self.lab, "--provoke", "kill", *where), 2, "--dir DIR")
         self.says(run(self.lab, "--clean", *where), 0, "is dropped")
 
@@ -156,6 +160,8 @@ class Deploy(Labs):
     def test_it_refuses_what_cannot_be(self):
         self.says(run(self.lab, "--kill", "king"), 2, "no role king")
         self.says(run(self.lab, "--yes", "--dir", LABS), 2, "is not empty")
+        with unittest.mock.patch("sys.stdin", io.StringIO()):
+            self.says(run(self.lab, "--dir", self.place.path("lab")), 2, "--yes goes on without")
 
     def test_every_service_is_explained(self):
         with open(os.path.join(servers.ROOT, "docker-compose.yml"), encoding="utf-8") as f:
