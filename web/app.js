@@ -137,6 +137,7 @@ class Panel {
     show(...children) {
         show(this.body, ...children);
         setWidths(this.body);
+        this.look();
     }
 
     // Grey when it is not live, and say since when, why, and what to do.

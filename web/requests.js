@@ -55,8 +55,8 @@ function columns(most) {
 }
 
 function what(r) {
-    const facts = [r.nq && `${count(r.nq)} vectors`, r.limit && `limit ${count(r.limit)}`,
-        r.rows !== null && `${count(r.rows)} rows`].filter(Boolean).join(', ');
+    const facts = [r.nq && `${count(r.nq)} vector${r.nq === 1 ? '' : 's'}`, r.limit && `limit ${count(r.limit)}`,
+        r.rows !== null && `${count(r.rows)} row${r.rows === 1 ? '' : 's'}`].filter(Boolean).join(', ');
     return [r.code !== 0 && el('div', {class: 'bad'}, `✕ ${r.code}: ${r.error ?? ''}`),
         facts, facts && r.filter ? ' · ' : '', r.filter && el('code', {}, r.filter)];
 }
@@ -100,9 +100,12 @@ function waterfall(spans) {
         return el('p', {class: 'empty'}, 'No node remembers this request: each keeps its last ' +
             'spans only, and a node that died took its own with it.');
     const from = Math.min(...spans.map(s => s.at_us));
-    const until = Math.max(...spans.map(s => s.at_us + s.took_us));
-    const whole = Math.max(1, until - from);
     const first = spans.find(s => s.parent === null) ?? spans[0];
+    // What began only after the answer was on its way stands at the edge: it kept nobody waiting.
+    const answeredUs = first.at_us + first.took_us;
+    const until = Math.max(...spans.filter(s => s.at_us <= answeredUs)
+        .map(s => s.at_us + s.took_us));
+    const whole = Math.max(1, until - from);
     const nodes = [...new Set(spans.map(s => s.node))];
     return [
         el('p', {class: 'summary'}, el('span', {}, el('b', {}, first.name), ' ',
@@ -113,13 +116,14 @@ function waterfall(spans) {
             el('div', {class: 'scale', 'aria-hidden': 'true'}, el('span', {}, 'span'),
                 el('span', {class: 'ticks'}, [0, 0.25, 0.5, 0.75, 1].map(part =>
                     el('span', {}, took(whole * part)))), el('span', {class: 'num'}, 'took')),
-            el('ol', {}, ordered(spans).map(span => row(span, from, whole)))),
+            el('ol', {}, ordered(spans).map(span => row(span, from, whole, answeredUs)))),
         el('p', {class: 'bound'}, 'Times are of each node’s own clock: on several machines bars ' +
             'can be shifted by as much as their clocks differ.'),
     ];
 }
 
-function row(span, from, whole) {
+function row(span, from, whole, answeredUs) {
+    const late = span.at_us > answeredUs;
     const left = 100 * (span.at_us - from) / whole, width = 100 * span.took_us / whole;
     return el('li', {'data-key': span.id, class: `span role-${roleOf(span.node)} kind-${span.kind}`,
         'data-row': true, tabindex: '0', 'aria-label': `${span.name} on ${span.node}, ${
@@ -127,8 +131,9 @@ function row(span, from, whole) {
     el('span', {class: 'name', 'data-depth': Math.min(span.depth, 12)}, el('b', {}, span.name),
         ' ', nodeName(span.node), el('span', {class: 'below'}, ` ${span.kind}`),
         span.error && [' ', state('error'), ` ${span.error}`]),
-    el('span', {class: 'track', 'aria-hidden': 'true'}, el('span', {class: span.error ? 'bad' : null,
-        'data-left': Math.min(left, 99.6).toFixed(3),
-        'data-percent': Math.max(0.4, Math.min(width, 100 - left)).toFixed(3)})),
+    el('span', {class: 'track', 'aria-hidden': 'true'}, late
+        ? el('em', {}, `${took(span.at_us - answeredUs)} after the answer`)
+        : el('span', {class: span.error ? 'bad' : null, 'data-left': Math.min(left, 99.6).toFixed(3),
+            'data-percent': Math.max(0.4, Math.min(width, 100 - left)).toFixed(3)})),
     el('span', {class: 'num'}, took(span.took_us)));
 }
