@@ -87,6 +87,7 @@ static ops_call_t *s_ops_call(const ops_request_t *request, int64_t most_ms)
     mine->call.traceparent = s_ops_header(mine, request, "traceparent");
     mine->call.authorization = s_ops_header(mine, request, "authorization");
     mine->call.db_header = s_ops_header(mine, request, "db-name");
+    mine->call.looks = s_ops_header(mine, request, "elanus-looks") != NULL;
     mine->call.page_query = ctx_printf(&mine->ctx, "%.*s", (int)request->query.len,
                                        (const char *)request->query.ptr);
     return mine;

@@ -59,7 +59,7 @@ struct proxy_node {
     int64_t last_identifier;
     uint64_t last_ts;
     uint64_t open_calls;
-    uint64_t client_calls;      /* so far, without pages */
+    uint64_t client_calls;      /* so far, without pages and who looks */
     const event_t *now;         /* the event of this step */
     proxy_count_t count;
 };

@@ -203,7 +203,7 @@ static uint64_t s_number(proxy_node_t *self)
 
 static void s_trace(proxy_node_t *self, proxy_call_t *call, actions_t *act)
 {
-    if (call->page || s_is_probe(call->method))
+    if (call->page || call->looks || s_is_probe(call->method))
         return;
     call->trace.span = s_number(self);
     call->trace.id = proxy_requests_trace(call->traceparent);
@@ -215,7 +215,7 @@ static void s_trace(proxy_node_t *self, proxy_call_t *call, actions_t *act)
 static void s_client(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)
 {
     self->open_calls++;
-    self->client_calls += call->page == NULL;
+    self->client_calls += call->page == NULL && !call->looks;
     call->began_us = metrics_began(self->count.to);
     s_trace(self, call, act);
     if (!proxy_authenticate(self, call, act))

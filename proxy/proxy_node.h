@@ -45,6 +45,7 @@ struct proxy_call {
     void *door_request;         /* the actor's; the node does not look */
     const struct page *page;    /* of the ops port (proxy/pages.h); NULL: an RPC */
     const char *page_query;     /* behind its "?" */
+    bool looks;                 /* by the ops port: somebody looks again and again, no client */
     ctx_t *ctx;                 /* the request's: arena, deadline, budget */
     const char *traceparent;    /* header as sent (W3C Trace Context); NULL: none */
     int64_t arrived_us;         /* clock_mono_us */

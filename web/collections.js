@@ -8,7 +8,7 @@ const EVERY_MS = 2000, MOST = 200;      // each costs two questions
 const COUNTED = 20;                     // collections whose rows are really counted
 const LOADED = {LoadStateLoaded: 'loaded', LoadStateLoading: 'loading',
     LoadStateNotLoad: 'released', LoadStateNotExist: 'released'};
-const SOON = {patienceMs: 2600};
+const SOON = {patienceMs: 2600, looks: true};
 
 // What is flushed is known of every collection; the rows of one that is loaded can be counted.
 async function one(db, name, counted) {

@@ -81,10 +81,11 @@ export async function page(name) {
     return json;
 }
 
-// REST v2; the answer's `data`.
-export async function rest(path, body, {patienceMs = 30000} = {}) {
+// REST v2; the answer's `data`.  What is asked again and again `looks`: it is no client's request.
+export async function rest(path, body, {patienceMs = 30000, looks = false} = {}) {
     const {status, json} = await answered(REST + path, {
-        method: 'POST', headers: headers({'Content-Type': 'application/json'}),
+        method: 'POST', headers: headers({'Content-Type': 'application/json',
+            ...(looks && {'Elanus-Looks': '1'})}),
         body: JSON.stringify(body)}, patienceMs);
     if (status !== 200 || json.code !== 0)
         throw new Problem(json.message || json.error || `HTTP ${status}`,
