@@ -25,7 +25,7 @@ enum {
     WATCH_RETRY_MS = 500,
     EVENTS_A_POLL = 64,
     MOST_FIGURES = 32,
-    MEASURE_MS = 1000,
+    MEASURE_MS = 1000, MEASURE_PAUSES = 100,    /* so many times as long as it took */
 };
 
 typedef enum { MAIL_OP, MAIL_WATCH, MAIL_ITEM, MAIL_STOP } mail_kind_t;
@@ -96,7 +96,7 @@ struct host {
     pthread_cond_t ready_cond;
     _Atomic bool ready;
     _Atomic int64_t figures[MOST_FIGURES];
-    int64_t measured_ms;
+    int64_t measure_at_ms;
 
     void (*left)(void *arg);
     void *left_arg;
@@ -517,10 +517,11 @@ static void s_read_mail(host_t *self)
 static void s_measure(host_t *self)
 {
     int64_t now_ms = clock_mono_ms();
-    if (!self->role->measure || !self->self.metrics || now_ms < self->measured_ms + MEASURE_MS)
+    if (!self->role->measure || !self->self.metrics || now_ms < self->measure_at_ms)
         return;
-    self->measured_ms = now_ms;
     self->role->measure(self->node, clock_wall_ms());
+    int64_t pause_ms = MEASURE_PAUSES * (clock_mono_ms() - now_ms);
+    self->measure_at_ms = now_ms + (pause_ms > MEASURE_MS ? pause_ms : MEASURE_MS);
 }
 
 /* Show what the last steps have changed to the other threads. */

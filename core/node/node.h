@@ -227,7 +227,8 @@ typedef struct role {
     void (*end)(void *node);
     bool (*ready)(const void *node);    /* can it do its work now? */
     const figure_t *figures;            /* ends with a NULL name; NULL: none */
-    /* Set the gauges of node_self_t.metrics; after steps, at most once a second.  NULL: none.
+    /* Set the gauges of node_self_t.metrics; after steps, at most once a second, less often when
+     * that takes long.  NULL: none.
      * It changes nothing that a step looks at. */
     void (*measure)(void *node, int64_t wall_ms);
 } role_t;

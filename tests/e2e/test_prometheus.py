@@ -226,8 +226,9 @@ class Watched(unittest.TestCase):
     @staticmethod
     def table(title, found):
         lines = [f"## {title}", "", "| name | kind | labels | what |", "| --- | --- | --- | --- |"]
+        known = dict(re.findall(r"^\| `(\w+)` \| \w+ \| (\S.*?) \| ", read(PAGE), re.M))
         for name, (kind, what, labels) in sorted(found.items()):
-            marked = ", ".join(f"`{label}`" for label in sorted(labels))
+            marked = ", ".join(f"`{label}`" for label in sorted(labels)) or known.get(name, "")
             lines.append(f"| `{name}` | {kind} | {marked} | {what} |")
         return lines + [""]
 
