@@ -688,6 +688,7 @@ void data_write_free(data_channel_t *channel)
 {
     while (channel->first)
         s_pop(channel);
+    channel->commit_for = TRACE_NONE;
 }
 
 uint64_t data_write_first_ts(const data_channel_t *channel)
