@@ -197,7 +197,7 @@ export function bar(value, label, kind = '') {
 
 export const TABLE_ROWS = 500;
 
-// columns: {head, cell(row), num}; options: key(row), open(row) -> what data-open says,
+// columns: {head, cell(row), num, wide: may break anywhere}; options: key(row), open(row) -> what data-open says,
 // mark(row) -> class, empty: what to say without rows.
 export function table(columns, rows, options) {
     if (rows.length === 0)
@@ -208,7 +208,7 @@ export function table(columns, rows, options) {
         'data-key': options.key(row), 'data-row': true, class: options.mark?.(row),
         tabindex: options.open ? '0' : null, 'data-open': options.open?.(row),
     }, columns.map(c => el('td', {'data-label': c.head,
-        class: c.num ? 'num' : null}, el('div', {class: 'cell'}, c.cell(row)))));
+        class: c.num ? 'num' : c.wide ? 'wide' : null}, el('div', {class: 'cell'}, c.cell(row)))));
     return el('div', {class: 'table'},
         el('table', {class: options.dense ? 'dense' : null},
             el('caption', {class: 'hidden'}, options.caption),

@@ -44,7 +44,7 @@ function columns(now) {
         {head: 'Index', cell: b => [b.index, el('div', {class: 'below'}, `${b.type} on ${b.field}`)]},
         {head: 'Collection', cell: b => [b.collection, el('div', {class: 'below'},
             `segment ${b.segment}`)]},
-        {head: 'State', cell: b => [state(b.state), b.error && el('div', {class: 'bad'}, b.error)]},
+        {head: 'State', wide: true, cell: b => [state(b.state), b.error && el('div', {class: 'bad'}, b.error)]},
         {head: 'Progress', cell: b => el('span', {class: `meter is-${b.state}`},
             bar(b.percent, 'done'), el('span', {class: 'num'}, percent(b.percent)))},
         {head: 'Node', cell: b => nodeName(b.node)},

@@ -48,7 +48,7 @@ function columns(most) {
         {head: 'Took', num: true, cell: r => took(r.took_us)},
         {head: '', cell: r => el('span', {class: 'length', 'aria-hidden': 'true'},
             el('span', {'data-percent': (100 * r.took_us / most).toFixed(1)}))},
-        {head: 'What', cell: what},
+        {head: 'What', wide: true, cell: what},
         {head: 'Proxy', cell: r => nodeName(r.proxy)},
         {head: 'Trace', cell: r => el('code', {}, el('a', {href: `#/requests/${r.trace}`}, r.trace))},
     ];

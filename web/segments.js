@@ -99,7 +99,7 @@ const COLUMNS = [
     {head: 'In memory of', cell: s => s.owner ? nodeName(s.owner) : el('span', {class: 'none'}, '–')},
     {head: 'Held by', cell: s => s.held_by.length ? el('ul', {class: 'chips'},
         s.held_by.map(h => el('li', {}, nodeName(h.node)))) : el('span', {class: 'none'}, 'nobody')},
-    {head: 'Indexes', cell: s => s.indexes.length ? s.indexes.map(i =>
+    {head: 'Indexes', wide: true, cell: s => s.indexes.length ? s.indexes.map(i =>
         el('div', {}, `${i.name} ${i.type} `, state(i.state),
             i.state === 'running' && ` ${i.percent} %`)) : el('span', {class: 'none'}, 'none')},
 ];

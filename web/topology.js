@@ -76,6 +76,9 @@ function tile(name, value, below, kind = '') {
 function tilesOf(data, nodes) {
     const up = data.items.filter(n => n.state === 'up').length;
     const bad = data.items.length - up;
+    const alone = data.mode === 'standalone';       // all nodes are one process
+    const processes = alone ? data.items.slice(0, 1) : data.items;
+    const whose = alone ? 'the process' : 'all nodes';
     return [
         tile('Nodes up', `${up} of ${data.items.length}`,
             bad ? `${bad} not well` : nodes.gone.size ? `${nodes.gone.size} gone since`
@@ -84,8 +87,8 @@ function tilesOf(data, nodes) {
             : 'nothing new is placed', data.leader ? '' : 'bad'),
         tile('Requests', `${rate(sum(data.items.filter(n => n.role === 'proxy')
             .map(n => nodes.perSecond(n.name))))} /s`, 'of clients, at all proxies'),
-        tile('CPU', percent(sum(data.items.map(n => n.cpu_percent))), 'of one core, all nodes'),
-        tile('Memory', bytes(sum(data.items.map(n => n.memory_used))), 'of all nodes'),
+        tile('CPU', percent(sum(processes.map(n => n.cpu_percent))), `of one core, ${whose}`),
+        tile('Memory', bytes(sum(processes.map(n => n.memory_used))), `of ${whose}`),
     ];
 }
 
