@@ -21,6 +21,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+DOC_PYTHON = os.path.join(HERE, "doc_python.py")
 OWN_NET = os.path.join(HERE, "own_net.py")
 
 
@@ -72,6 +73,31 @@ class Staying:
             if time.monotonic() > end:
                 raise TooLong(f"it went on for {seconds} s after Control-C\n{self.output()}")
             time.sleep(0.05)
+
+
+class Python:
+    """One Python for all blocks of a page, so that a later one knows the names of an earlier."""
+
+    def __init__(self, shell, interpreter):
+        self.folder, self.count, self.said = tempfile.mkdtemp(dir=shell.notes), 0, 0
+        self.process = shell.stay(f"{interpreter} {DOC_PYTHON} {self.folder}")
+
+    def run(self, text, seconds):
+        """(exit status, what it printed)"""
+        path = os.path.join(self.folder, f"{self.count}.py")
+        with open(path + ".new", "w", encoding="utf-8") as f:
+            f.write(text)
+        os.rename(path + ".new", path)
+        end, done = time.monotonic() + seconds, path[:-3] + ".rc"
+        while not os.path.exists(done):
+            if time.monotonic() > end or not self.process.alive():
+                raise TooLong(f"it did not end within {seconds:g} s\n{self.process.output()}")
+            time.sleep(0.02)
+        self.count += 1
+        output = self.process.output()[self.said:]
+        self.said += len(output)
+        with open(done, encoding="ascii") as f:
+            return int(f.read()), output
 
 
 class Session:

@@ -109,7 +109,7 @@ class Page:
         with open(os.path.join(ROOT, path), encoding="utf-8") as f:
             self.text = f.read()
         self.good, self.bad, self.not_run, self.changes = 0, [], [], []
-        self.staying, self.served, self.shells = {}, set(), {}
+        self.staying, self.served, self.shells, self.python = {}, set(), {}, None
 
     def shell(self, block):
         where = "docker" if "docker" in block.marker["needs"] else "own"
@@ -154,15 +154,21 @@ class Page:
         self.wait_shown(self.staying[name], command.shown, block.marker["timeout"])
         self.good += 1
 
+    def runner(self, block):
+        """What runs the block: its shell, or the page's Python."""
+        if block.session or not block.python:
+            return self.shell(block)
+        if not self.python:
+            interpreter = self.machine.tool("pymilvus")
+            self.python = doc_session.Python(self.shell(block), interpreter)
+        return self.python
+
     def do(self, block, command):
         """Run one command; with retry, until it prints what is shown."""
-        text = command.text
-        if block.python and not block.session:
-            text = f"{self.machine.tool('pymilvus')} - <<'END OF PYTHON'\n{text}\nEND OF PYTHON"
         end = time.monotonic() + block.marker["timeout"]
         while True:
             left = max(end - time.monotonic(), 1)
-            code, output = self.shell(block).run(text, left)
+            code, output = self.runner(block).run(command.text, left)
             lines = self.lines(output)
             fine = not block.session or doc_compare.same(command.shown, lines)
             well = code == 0 or block.marker.get("fails")

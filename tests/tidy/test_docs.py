@@ -189,6 +189,15 @@ class Sessions(unittest.TestCase):
         self.shell.kill()
         self.assertEqual(list(self.shell._members()), [])
 
+    def test_python_keeps_names(self):
+        python = doc_session.Python(self.shell, sys.executable)
+        self.assertEqual(python.run("a = 1\nprint(a)", 10), (0, "1\n"))
+        self.assertEqual(python.run("print(a + 1)", 10), (0, "2\n"))
+        code, output = python.run("b", 10)
+        self.assertEqual((code, "NameError" in output), (1, True))
+        with self.assertRaises(doc_session.TooLong):
+            python.run("while True:\n    pass", 0.3)
+
     def test_a_network_of_its_own(self):
         if not doc_session.can_have_own_net():
             print("skip: this kernel or container gives no network of one's own (unshare)")
