@@ -304,7 +304,7 @@ class Oversized(Case):
                 dripping.sendall(b"100000\r\n" + b" " * MIB + b"\r\n")
         except OSError:
             pass                                # it does not read all of that
-        self.wait_metric("door_refused_size", lambda n: n == 2)
+        self.wait_metric("door_refused_size_total", lambda n: n == 2)
         self.check_nothing_stays()
 
     def big_reads(self, n):
