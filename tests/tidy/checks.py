@@ -355,6 +355,17 @@ def executable(tree):
     return bad
 
 
+def image_context(tree):
+    """What the Dockerfile copies is let through by .dockerignore."""
+    if "Dockerfile" not in tree.files:
+        return []
+    allowed = {line[1:] for line in tree.text(".dockerignore").split("\n") if line[:1] == "!"}
+    copied = {source.split("/")[0] for line in tree.text("Dockerfile").split("\n")
+              if line.startswith("COPY ") and "--from" not in line for source in line.split()[1:-1]}
+    return [f"Dockerfile:1: {name} is copied, and .dockerignore keeps it out"
+            for name in sorted(copied - allowed)]
+
+
 def headers_alone(tree, flags, jobs=2):
     """Each header compiles by itself, so the order of includes never matters."""
     def compile_one(path):

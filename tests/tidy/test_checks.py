@@ -146,6 +146,12 @@ static void s_all(int *x)
         tree = self.tree(a_DOT_sh="#!/bin/sh\n", b_DOT_sh="# sourced\n")
         self.finds(checks.executable(tree), "a.sh:1: has #!/bin/sh")
 
+    def test_image_context(self):
+        tree = self.tree(Dockerfile="FROM x\nCOPY scripts/a.sh scripts/\nCOPY web web\n"
+                                    "COPY --from=build /out/ /\n")
+        self.plant(".dockerignore", "*\n!scripts\n")
+        self.finds(checks.image_context(checks.Tree(tree.root)), "web is copied")
+
     def test_headers_alone(self):
         tree = self.tree(core__base__a_DOT_h="#include <stddef.h>\nsize_t a(void);\n",
                          core__base__b_DOT_h="size_t b(void);\n")

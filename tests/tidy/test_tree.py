@@ -63,5 +63,8 @@ class TheTree(unittest.TestCase):
     def test_scripts_are_executable(self):
         self.clean(checks.executable(self.tree))
 
+    def test_image_is_given_what_it_copies(self):
+        self.clean(checks.image_context(self.tree))
+
     def test_headers_compile_alone(self):
         self.clean(checks.headers_alone(self.tree, ["-I.", "-Ibuild/gen"]))
