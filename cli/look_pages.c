@@ -49,8 +49,7 @@ static void s_node_row(table_t *table, const json_t *item, const json_t *root)
     bool leads = json_is_true(json_object_get(item, "leader"));
     table_add(table, show_text(item, "name"));
     table_addf(table, "%s%s", show_text(item, "state"), leads ? ", leads" : "");
-    table_add(table, show_known(item, "cpu_percent")
-              ? ctx_printf(ctx, "%.1f", show_real(item, "cpu_percent", 0)) : "-");
+    table_add(table, show_tenths_of(ctx, item, "cpu_percent"));
     table_add(table, show_bytes_of(ctx, item, "memory_used"));
     table_add(table, show_bytes_of(ctx, item, "memory_limit"));
     table_add(table, show_count_of(ctx, item, "calls"));

@@ -112,6 +112,11 @@ const char *show_bytes_of(ctx_t *ctx, const json_t *item, const char *key)
         ? show_bytes(ctx, show_real(item, key, 0)) : "-";
 }
 
+const char *show_tenths_of(ctx_t *ctx, const json_t *item, const char *key)
+{
+    return show_known(item, key) ? ctx_printf(ctx, "%.1f", show_real(item, key, 0)) : "-";
+}
+
 const char *show_position(ctx_t *ctx, const json_t *position)
 {
     return json_is_object(position)

@@ -29,6 +29,7 @@ bool show_known(const json_t *item, const char *key);           /* there, and no
 /* Numbers as text, through one of the above. */
 const char *show_count_of(ctx_t *ctx, const json_t *item, const char *key);
 const char *show_bytes_of(ctx_t *ctx, const json_t *item, const char *key);
+const char *show_tenths_of(ctx_t *ctx, const json_t *item, const char *key);    /* "12.5" */
 
 /* {"epoch": 4, "seq": 181} as "4/181". */
 const char *show_position(ctx_t *ctx, const json_t *position);

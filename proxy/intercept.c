@@ -61,14 +61,25 @@ bool proxy_authenticate(proxy_node_t *self, proxy_call_t *call, actions_t *act)
     return known;
 }
 
+const void *proxy_field(const ProtobufCMessage *request, const char *name, ProtobufCType type)
+{
+    const ProtobufCFieldDescriptor *field =
+        protobuf_c_message_descriptor_get_field_by_name(request->descriptor, name);
+    if (!field || field->type != type || field->label == PROTOBUF_C_LABEL_REPEATED)
+        return NULL;
+    return (const uint8_t *)request + field->offset;
+}
+
+const char *proxy_text_field(const ProtobufCMessage *request, const char *name)
+{
+    char *const *text = proxy_field(request, name, PROTOBUF_C_TYPE_STRING);
+    return text ? *text : NULL;
+}
+
 /* The request's own db_name, else the header, else "default". */
 static void s_database(proxy_call_t *call)
 {
-    const char *name = "";
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(call->request->descriptor, "db_name");
-    if (field && field->type == PROTOBUF_C_TYPE_STRING && field->label != PROTOBUF_C_LABEL_REPEATED)
-        name = *(const char *const *)((const uint8_t *)call->request + field->offset);
+    const char *name = proxy_text_field(call->request, "db_name");
     if (!name || name[0] == '\0')
         name = call->db_header && call->db_header[0] ? call->db_header : "default";
     snprintf(call->db, sizeof call->db, "%s", name);

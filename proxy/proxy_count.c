@@ -96,22 +96,11 @@ typedef struct about {
     double took_ms;
 } about_t;
 
-static const char *s_named(const proxy_call_t *call)
-{
-    const ProtobufCFieldDescriptor *field = call->request
-        ? protobuf_c_message_descriptor_get_field_by_name(call->request->descriptor,
-                                                          "collection_name") : NULL;
-    if (!field || field->type != PROTOBUF_C_TYPE_STRING ||
-        field->label == PROTOBUF_C_LABEL_REPEATED)
-        return NULL;
-    return *(char *const *)((const uint8_t *)call->request + field->offset);
-}
-
 static about_t s_about(proxy_node_t *self, const proxy_call_t *call)
 {
     about_t about = { .function = call->method->name, .db = "", .coll = "" };
     const Elanus__Database *db = catalog_database(self->catalog, call->db);
-    const char *name = s_named(call);
+    const char *name = call->request ? proxy_text_field(call->request, "collection_name") : NULL;
     const Elanus__Collection *coll = db && name ? catalog_find(self->catalog, db->id, name) : NULL;
     if (db)
         about.db = db->name;

@@ -188,6 +188,11 @@ Common__Status *proxy_status_new(ctx_t *ctx, err_t err, const char *text);
  * the call when it is false. */
 bool proxy_authenticate(proxy_node_t *self, proxy_call_t *call, actions_t *act);
 
+/* Where the one value of this field stands in a request; NULL: it has no such field of that type.
+ * Requests of most RPCs have a db_name and a collection_name, and no type in common. */
+const void *proxy_field(const ProtobufCMessage *request, const char *name, ProtobufCType type);
+const char *proxy_text_field(const ProtobufCMessage *request, const char *name);
+
 /* Its message as call->request.  Touches nothing but the call, so a job may do it. */
 err_t proxy_read_request(proxy_call_t *call);
 

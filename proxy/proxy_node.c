@@ -133,13 +133,11 @@ static void s_schema_job_ended(void *node, void *arg, const event_t *ev, actions
  * says so. */
 static schema_t *s_schema(proxy_node_t *self, proxy_call_t *call)
 {
-    const ProtobufCFieldDescriptor *field = protobuf_c_message_descriptor_get_field_by_name(
-        call->request->descriptor, "collection_name");
-    check(field && field->type == PROTOBUF_C_TYPE_STRING);
-    const char *name = *(char *const *)((const uint8_t *)call->request + field->offset);
+    char *const *name = proxy_field(call->request, "collection_name", PROTOBUF_C_TYPE_STRING);
+    check(name != NULL);
     const Elanus__Collection *coll = NULL;
-    return proxy_collection(self, call, name, &coll) == OK ? catalog_schema(self->catalog, coll->id)
-                                                           : NULL;
+    return proxy_collection(self, call, *name, &coll) == OK
+        ? catalog_schema(self->catalog, coll->id) : NULL;
 }
 
 void proxy_handle(proxy_node_t *self, proxy_call_t *call, const event_t *ev, actions_t *act)

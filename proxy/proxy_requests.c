@@ -8,6 +8,7 @@
 
 #include "core/base/clock.h"
 #include "core/base/utf8.h"
+#include "proxy/proxy_int.h"
 
 enum { NAME_BYTES = 64, TEXT_BYTES = 256 };
 
@@ -70,21 +71,6 @@ static void s_keep(char *ret, size_t room, const char *text)
     ret[len] = '\0';
 }
 
-static const void *s_field(const ProtobufCMessage *request, const char *name, ProtobufCType type)
-{
-    const ProtobufCFieldDescriptor *field =
-        protobuf_c_message_descriptor_get_field_by_name(request->descriptor, name);
-    if (!field || field->type != type || field->label == PROTOBUF_C_LABEL_REPEATED)
-        return NULL;
-    return (const uint8_t *)request + field->offset;
-}
-
-static const char *s_text(const ProtobufCMessage *request, const char *name)
-{
-    char *const *text = s_field(request, name, PROTOBUF_C_TYPE_STRING);
-    return text ? *text : NULL;
-}
-
 static int64_t s_pair(Common__KeyValuePair *const *pairs, size_t n, const char *key)
 {
     for (size_t i = 0; i < n; i++)
@@ -111,11 +97,13 @@ static void s_describe_read(const ProtobufCMessage *request, record_t *into)
 
 static void s_describe(const ProtobufCMessage *request, record_t *into)
 {
-    const uint32_t *rows = s_field(request, "num_rows", PROTOBUF_C_TYPE_UINT32);
-    const char *filter = s_text(request, "dsl");
+    const uint32_t *rows = proxy_field(request, "num_rows", PROTOBUF_C_TYPE_UINT32);
+    const char *filter = proxy_text_field(request, "dsl");
     into->rows = rows ? (int64_t)*rows : -1;
-    s_keep(into->collection, sizeof into->collection, s_text(request, "collection_name"));
-    s_keep(into->filter, sizeof into->filter, filter ? filter : s_text(request, "expr"));
+    s_keep(into->collection, sizeof into->collection,
+           proxy_text_field(request, "collection_name"));
+    s_keep(into->filter, sizeof into->filter,
+           filter ? filter : proxy_text_field(request, "expr"));
     s_describe_read(request, into);
 }
 

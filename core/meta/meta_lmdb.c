@@ -421,19 +421,26 @@ static err_t s_open(ctx_t *ctx, rows_t *self, int64_t *ret_rev)
     return s_start_fresh(ctx, self, ret_rev);
 }
 
-err_t meta_lmdb_open(ctx_t *ctx, const char *dir, meta_t **ret)
+/* A driver of what `open` finds in dir. */
+static err_t s_make(ctx_t *ctx, const char *dir, const local_table_t *table,
+                    err_t (*open)(ctx_t *ctx, rows_t *self, int64_t *ret_rev), meta_t **ret)
 {
-    static const local_table_t s_table = { s_get, s_scan, s_apply, s_destroy };
     rows_t *self = mem_new(sizeof *self);
     self->dir_fd = -1;
     self->dir = mem_strdup(dir);
     int64_t rev = 0;
-    err_t err = s_open(ctx, self, &rev);
+    err_t err = open(ctx, self, &rev);
     if (err == OK)
-        *ret = meta_local_new(&s_table, self, rev, NULL, NULL);
+        *ret = meta_local_new(table, self, rev, NULL, NULL);
     else
         s_destroy((void **)&self);
     return err;
+}
+
+err_t meta_lmdb_open(ctx_t *ctx, const char *dir, meta_t **ret)
+{
+    static const local_table_t s_table = { s_get, s_scan, s_apply, s_destroy };
+    return s_make(ctx, dir, &s_table, s_open, ret);
 }
 
 /* --- looking ---------------------------------------------------------------- */
@@ -528,14 +535,5 @@ static err_t s_look(ctx_t *ctx, rows_t *self, int64_t *ret_rev)
 err_t meta_lmdb_look(ctx_t *ctx, const char *dir, meta_t **ret)
 {
     static const local_table_t s_table = { s_get, s_scan, s_look_only, s_destroy };
-    rows_t *self = mem_new(sizeof *self);
-    self->dir_fd = -1;
-    self->dir = mem_strdup(dir);
-    int64_t rev = 0;
-    err_t err = s_look(ctx, self, &rev);
-    if (err == OK)
-        *ret = meta_local_new(&s_table, self, rev, NULL, NULL);
-    else
-        s_destroy((void **)&self);
-    return err;
+    return s_make(ctx, dir, &s_table, s_look, ret);
 }
